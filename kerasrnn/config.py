@@ -1,0 +1,269 @@
+"""Configuration: frozen dataclasses, written as JSON beside every result.
+
+Whoever holds a `Config` can rebuild the vocabulary, the model and the
+training run that it describes. Each field is checked when the dataclass is
+made, so a `Config` that exists is one that can be run.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+
+from kerasrnn.errors import UserError
+
+CELLS = ("simple_rnn", "lstm", "gru")
+INITIALIZERS = ("keras", "charrnn", "torchrnn")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("constant", "exponential", "step", "cosine")
+SPLITS = ("tail", "interleaved")
+VOCABULARIES = ("characters", "bytes")
+DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What `kerasrnn.model.CharRNN` is built from.
+
+    Attributes:
+        vocabulary_size: Number of ids, the unknown character's id 0 included.
+        cell: One of `CELLS`.
+        units: Width of each recurrent layer.
+        num_layers: Number of recurrent layers.
+        embedding_size: Width of the character embedding; 0 feeds the first
+            layer one-hot characters, as char-rnn does.
+        dropout: Share of each recurrent layer's outputs dropped in training.
+        initializer: "keras" (Glorot, orthogonal, forget bias 1), "charrnn"
+            (uniform in [-0.08, 0.08]) or "torchrnn" (normal, variance
+            1 / (input + units)).
+        dtype_policy: Keras dtype policy of all layers.
+    """
+
+    vocabulary_size: int
+    cell: str = "lstm"
+    units: int = 128
+    num_layers: int = 2
+    embedding_size: int = 0
+    dropout: float = 0.1
+    initializer: str = "keras"
+    dtype_policy: str = "float32"
+
+    def __post_init__(self):
+        _check_at_least(self, "vocabulary_size", 2)
+        _check_at_least(self, "units", 1)
+        _check_at_least(self, "num_layers", 1)
+        _check_at_least(self, "embedding_size", 0)
+        _check_fraction(self, "dropout")
+        _check_choice(self, "cell", CELLS)
+        _check_choice(self, "initializer", INITIALIZERS)
+        _check_choice(self, "dtype_policy", DTYPE_POLICIES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which text is read, as what, and how it is split.
+
+    Attributes:
+        data: Paths and glob patterns; empty means the source code of
+            Python's standard library on this machine.
+        vocabulary: "characters" (UTF-8 text) or "bytes".
+        min_count: Characters that occur less often in the text become
+            unknown (id 0).
+        split: "tail" holds out the end of the text, "interleaved" the end
+            of each of `split_streams` equal pieces, as char-rnn does.
+        split_streams: Number of pieces of the interleaved split.
+        validation_fraction: Share of the text held out for validation.
+        test_fraction: Share of the text held out beyond that, for tests.
+    """
+
+    data: tuple[str, ...] = ()
+    vocabulary: str = "characters"
+    min_count: int = 1
+    split: str = "tail"
+    split_streams: int = 50
+    validation_fraction: float = 0.05
+    test_fraction: float = 0.0
+
+    def __post_init__(self):
+        _check_choice(self, "vocabulary", VOCABULARIES)
+        _check_choice(self, "split", SPLITS)
+        _check_at_least(self, "min_count", 1)
+        _check_at_least(self, "split_streams", 1)
+        _check_fraction(self, "validation_fraction")
+        _check_fraction(self, "test_fraction")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise UserError(
+                "Nothing is left to train on: validation_fraction "
+                f"({self.validation_fraction}) and test_fraction "
+                f"({self.test_fraction}) must add up to less than 1."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the model is trained. Every loss is in nats a character.
+
+    Attributes:
+        batch_size: Streams of text read side by side, over all replicas.
+        sequence_length: Characters between two truncations of the gradient.
+        epochs: Passes over the training text.
+        optimizer: One of `OPTIMIZERS`.
+        learning_rate: Highest learning rate of the schedule.
+        schedule: "constant"; "exponential" (times `decay_rate` an epoch,
+            from epoch `decay_after` on, as char-rnn); "step" (times
+            `decay_rate` every `decay_after` epochs, as torch-rnn); "cosine"
+            (down to 0 at the last step). All start with `warmup_steps`.
+        warmup_steps: Steps over which the rate rises linearly from 0.
+        decay_rate: Factor of the exponential and the step schedule.
+        decay_after: Epochs, see `schedule`.
+        beta_1: First-moment decay of Adam, momentum of SGD.
+        beta_2: Second-moment decay of Adam, decay (alpha) of RMSprop.
+        epsilon: Added to the root of the second moment.
+        weight_decay: AdamW's decoupled weight decay, on kernels only.
+        clip_norm: Largest global norm of the gradient; 0 is off.
+        clip_value: Largest absolute value of a gradient's element, of the
+            loss averaged over batch and time; 0 is off.
+        averaging: Momentum of the exponential moving average of the weights
+            that evaluation, samples and export use; 0 is off.
+        evaluate_every: Steps between validations; 0 is once an epoch.
+        checkpoint_every: Steps between checkpoints; 0 is with validation.
+        sample_every: Steps between samples; 0 is with validation.
+        sample_length: Characters in such a sample.
+        keep: Number of newest checkpoints kept.
+        patience: Validations without a better loss before training stops;
+            0 never stops early.
+        seed: Of weights, dropout and samples.
+        jit_compile: "auto", "on" or "off": compile the step with XLA.
+    """
+
+    batch_size: int = 50
+    sequence_length: int = 50
+    epochs: int = 50
+    optimizer: str = "adamw"
+    learning_rate: float = 4e-3
+    schedule: str = "cosine"
+    warmup_steps: int = 200
+    decay_rate: float = 0.97
+    decay_after: int = 10
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    epsilon: float = 1e-8
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    clip_value: float = 0.0
+    averaging: float = 0.999
+    evaluate_every: int = 0
+    checkpoint_every: int = 0
+    sample_every: int = 0
+    sample_length: int = 300
+    keep: int = 3
+    patience: int = 0
+    seed: int = 0
+    jit_compile: str = "auto"
+
+    def __post_init__(self):
+        for name in ("batch_size", "sequence_length", "epochs", "keep"):
+            _check_at_least(self, name, 1)
+        for name in (
+            "learning_rate",
+            "warmup_steps",
+            "decay_rate",
+            "decay_after",
+            "epsilon",
+            "weight_decay",
+            "clip_norm",
+            "clip_value",
+            "evaluate_every",
+            "checkpoint_every",
+            "sample_every",
+            "sample_length",
+            "patience",
+        ):
+            _check_at_least(self, name, 0)
+        for name in ("beta_1", "beta_2", "averaging"):
+            _check_fraction(self, name)
+        _check_choice(self, "optimizer", OPTIMIZERS)
+        _check_choice(self, "schedule", SCHEDULES)
+        _check_choice(self, "jit_compile", ("auto", "on", "off"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that a working directory's results follow from."""
+
+    model: ModelConfig
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def to_json(self) -> str:
+        """Returns the configuration as indented JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        """Returns the configuration that `to_json` wrote.
+
+        Raises:
+            UserError: The text is not JSON, or has a field that this
+                version does not know, or one of another type.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"The configuration is not JSON: {error}.") from None
+        return _from_dict(cls, values, "configuration")
+
+
+def _from_dict(cls, values, where):
+    if not isinstance(values, dict):
+        raise UserError(
+            f"Expected an object at {where}, received {type(values).__name__}."
+        )
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise UserError(
+            f"The {where} has unknown fields {unknown}; it was written by "
+            "another version of kerasrnn. Known are "
+            f"{sorted(hints)}."
+        )
+    arguments = {}
+    for name, value in values.items():
+        arguments[name] = _converted(hints[name], value, f"{where}.{name}")
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise UserError(f"The {where} is incomplete: {error}.") from None
+
+
+def _converted(hint, value, where):
+    if dataclasses.is_dataclass(hint):
+        return _from_dict(hint, value, where)
+    if isinstance(hint, types.GenericAlias):
+        if isinstance(value, list) and all(isinstance(v, str) for v in value):
+            return tuple(value)
+    elif hint is float and type(value) in (int, float):
+        return float(value)
+    elif type(value) is hint:
+        return value
+    raise UserError(f"Expected {hint} at {where}, received {value!r}.")
+
+
+def _check_at_least(config, name, minimum):
+    value = getattr(config, name)
+    if not value >= minimum:
+        raise UserError(f"{name} must be at least {minimum}, not {value}.")
+
+
+def _check_fraction(config, name):
+    value = getattr(config, name)
+    if not 0 <= value < 1:
+        raise UserError(f"{name} must be in [0, 1), not {value}.")
+
+
+def _check_choice(config, name, choices):
+    value = getattr(config, name)
+    if value not in choices:
+        raise UserError(
+            f"{name} must be one of {', '.join(choices)}, not {value!r}."
+        )

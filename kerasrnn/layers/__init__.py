@@ -1,0 +1,1 @@
+"""Keras cells and layers with an own loop over time."""
