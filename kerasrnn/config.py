@@ -210,7 +210,9 @@ class Config:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError(f"The configuration is not JSON: {error}.") from None
+            raise UserError(
+                f"The configuration is not JSON: {error}."
+            ) from None
         return _from_dict(cls, values, "configuration")
 
 
