@@ -1,1 +1,17 @@
 """Keras cells and layers with an own loop over time."""
+
+from kerasrnn.layers.gru import GRU
+from kerasrnn.layers.gru import GRUCell
+from kerasrnn.layers.lstm import LSTM
+from kerasrnn.layers.lstm import LSTMCell
+from kerasrnn.layers.simple_rnn import SimpleRNN
+from kerasrnn.layers.simple_rnn import SimpleRNNCell
+
+__all__ = [
+    "GRU",
+    "GRUCell",
+    "LSTM",
+    "LSTMCell",
+    "SimpleRNN",
+    "SimpleRNNCell",
+]

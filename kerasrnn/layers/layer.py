@@ -1,0 +1,190 @@
+"""What the three recurrent layers have in common: Keras' RNN, own loop."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from kerasrnn.layers.scan import differentiable_loop
+
+_CELL_CONFIG = (
+    "units",
+    "activation",
+    "use_bias",
+    "kernel_initializer",
+    "recurrent_initializer",
+    "bias_initializer",
+    "kernel_regularizer",
+    "recurrent_regularizer",
+    "bias_regularizer",
+    "kernel_constraint",
+    "recurrent_constraint",
+    "bias_constraint",
+    "dropout",
+    "recurrent_dropout",
+    "seed",
+    "implementation",
+)
+
+
+def cell_property(name):
+    """Returns a read-only property that mirrors an attribute of the cell."""
+    return property(lambda self: getattr(self.cell, name))
+
+
+class RecurrentLayer(keras.layers.RNN):
+    """Base of the layers: Keras' RNN around one of our cells.
+
+    `keras.layers.RNN` keeps statefulness, casts and dropout masks; the loop
+    over time is `inner_loop` below, which takes the fast path of
+    `kerasrnn.layers.scan` wherever the options allow it.
+    """
+
+    # Names of the cell's arguments beyond those that all cells have.
+    cell_arguments = ()
+
+    def __init__(
+        self, cell, activity_regularizer=None, use_cudnn="auto", **kwargs
+    ):
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(
+                "Received an invalid value for argument `use_cudnn`, expected "
+                f"one of 'auto', True, False, got {use_cudnn!r}."
+            )
+        super().__init__(
+            cell, activity_regularizer=activity_regularizer, **kwargs
+        )
+        self.use_cudnn = use_cudnn
+        self.input_spec = keras.layers.InputSpec(ndim=3)
+        self.supports_masking = True
+
+    units = cell_property("units")
+    activation = cell_property("activation")
+    use_bias = cell_property("use_bias")
+    kernel_initializer = cell_property("kernel_initializer")
+    recurrent_initializer = cell_property("recurrent_initializer")
+    bias_initializer = cell_property("bias_initializer")
+    kernel_regularizer = cell_property("kernel_regularizer")
+    recurrent_regularizer = cell_property("recurrent_regularizer")
+    bias_regularizer = cell_property("bias_regularizer")
+    kernel_constraint = cell_property("kernel_constraint")
+    recurrent_constraint = cell_property("recurrent_constraint")
+    bias_constraint = cell_property("bias_constraint")
+    dropout = cell_property("dropout")
+    recurrent_dropout = cell_property("recurrent_dropout")
+    seed = cell_property("seed")
+
+    def fast_scan(self, projected, states, mask):
+        """Runs the cell's fast loop, see `kerasrnn.layers.scan`.
+
+        Args:
+            projected: Tensor [T, B, gates * units].
+            states: List of tensors [B, units].
+            mask: None or bool [T, B].
+
+        Returns:
+            `(outputs [T, B, units], states)`.
+        """
+        raise NotImplementedError
+
+    def has_fast_scan(self, training):
+        """Whether the options are those of `fast_scan`."""
+        cell = self.cell
+        return (
+            not self.unroll
+            and cell.activation is keras.activations.tanh
+            and not (training and cell.recurrent_dropout)
+        )
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        """Runs the cell over time.
+
+        Args:
+            sequences: Tensor [B, T, features].
+            initial_state: List of tensors [B, units].
+            mask: None or bool [B, T]; False steps are skipped.
+            training: Whether dropout applies.
+
+        Returns:
+            `(last output [B, units], outputs [B, T, units], states)`.
+        """
+        if isinstance(mask, list | tuple):
+            mask = mask[0]
+        sequences = _time_major(sequences, self.go_backwards)  # [T, B, D]
+        if mask is not None:
+            mask = _time_major(tf.cast(mask, tf.bool), self.go_backwards)
+        projected = ops.convert_to_tensor(
+            self.cell.project(sequences, training)
+        )  # [T, B, G * U]
+        if self.has_fast_scan(training):
+            outputs, states = self._fast_scan(projected, initial_state, mask)
+        else:
+            outputs, states = self._plain_scan(
+                projected, initial_state, mask, training
+            )
+        if mask is not None:
+            outputs = self._masked_outputs(outputs, mask)
+        return outputs[-1], tf.transpose(outputs, [1, 0, 2]), states
+
+    def _fast_scan(self, projected, states, mask):
+        # With 16-bit floats the products are narrow, the states are not.
+        dtype = self.cell.compute_dtype
+        wide = "float64" if dtype == "float64" else "float32"
+        states = [ops.cast(state, wide) for state in states]
+        outputs, states = self.fast_scan(projected, states, mask)
+        return ops.cast(outputs, dtype), [ops.cast(s, dtype) for s in states]
+
+    def _plain_scan(self, projected, states, mask, training):
+        sequences = [projected]
+        if mask is not None:
+            sequences.append(mask[:, :, None])
+
+        def step(slices, states):
+            output, new_states = self.cell.step(slices[0], states, training)
+            if mask is not None:
+                new_states = [
+                    tf.where(slices[1], new, old)
+                    for new, old in zip(new_states, states, strict=True)
+                ]
+                output = new_states[0]
+            return output, new_states
+
+        return differentiable_loop(
+            step, sequences, list(initial_states(states)), unroll=self.unroll
+        )
+
+    def _masked_outputs(self, outputs, mask):
+        """Zeros where nothing was read yet, or wherever the mask says."""
+        if self.zero_output_for_mask:
+            visible = mask
+        else:
+            visible = tf.cumsum(tf.cast(mask, tf.int32), axis=0) > 0
+        return tf.where(visible[:, :, None], outputs, tf.zeros_like(outputs))
+
+    def get_config(self):
+        config = super().get_config()
+        del config["cell"]
+        cell_config = self.cell.get_config()
+        for name in (*_CELL_CONFIG, *self.cell_arguments):
+            if name in cell_config:
+                config[name] = cell_config[name]
+        config["activity_regularizer"] = keras.regularizers.serialize(
+            self.activity_regularizer
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def initial_states(states):
+    """Yields the states as tensors."""
+    for state in states:
+        yield ops.convert_to_tensor(state)
+
+
+def _time_major(value, reverse):
+    """[B, T, ...] to [T, B, ...], backwards in time where asked."""
+    axes = [1, 0, *range(2, len(value.shape))]
+    value = tf.transpose(value, axes)
+    return tf.reverse(value, [0]) if reverse else value

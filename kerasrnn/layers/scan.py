@@ -1,0 +1,439 @@
+"""The loop over time: one pure function a kind of cell, time-major.
+
+Shapes: T time steps, B batch, U units, G gates (4 for an LSTM, 3 for a GRU).
+
+`loop` runs any step function and is differentiated by TensorFlow.
+`simple_rnn_scan`, `lstm_scan` and `gru_scan` are the fast paths for the
+standard activations, with a gradient of their own:
+
+* the inputs are projected (`x @ kernel + bias`) for all steps at once,
+  before the loop;
+* the backward loop holds only what is truly sequential, the product with
+  the transposed recurrent kernel; local derivatives are computed for all
+  steps at once, before it;
+* the gradient of the recurrent kernel is one product over T * B rows, after
+  the loop.
+
+Differentiating such a gradient again is refused with an error.
+"""
+
+import tensorflow as tf
+
+
+def loop(step, sequences, states, *, num_outputs, reverse=False):
+    """Runs `step` over the first dimension of `sequences`.
+
+    Args:
+        step: Called as `step(slices, states)`, returns `(outputs, states)`;
+            `outputs` is a list of `num_outputs` tensors.
+        sequences: List of tensors [T, ...], one slice of each a step.
+        states: List of tensors; shapes and dtypes are those `step` returns.
+        num_outputs: Number of tensors in `outputs`.
+        reverse: Run from T - 1 to 0. Outputs stay at their own time.
+
+    Returns:
+        `(outputs, states)`: outputs stacked to [T, ...], and final states.
+    """
+    num_steps = sequences[0].shape[0] or tf.shape(sequences[0])[0]
+    dtype = states[0].dtype
+
+    def body(counter, arrays, states):
+        time = num_steps - 1 - counter if reverse else counter
+        outputs, states = step([value[time] for value in sequences], states)
+        arrays = [
+            array.write(time, output)
+            for array, output in zip(arrays, outputs, strict=True)
+        ]
+        return counter + 1, arrays, list(states)
+
+    arrays = [tf.TensorArray(dtype, size=num_steps) for _ in range(num_outputs)]
+    _, arrays, states = tf.while_loop(
+        lambda counter, *_: counter < num_steps,
+        body,
+        (0, arrays, list(states)),
+        maximum_iterations=num_steps,
+    )
+    return [array.stack() for array in arrays], states
+
+
+def differentiable_loop(step, sequences, states, *, unroll=False):
+    """Runs `step` over time for TensorFlow's own differentiation.
+
+    Args:
+        step: Called as `step(slices, states)`, returns `(output, states)`.
+        sequences: List of tensors [T, B, ...].
+        states: List of tensors [B, ...].
+        unroll: Repeat the step in the graph; needs a static T.
+
+    Returns:
+        `(outputs [T, B, ...], states)`.
+    """
+    if unroll:
+        outputs = []
+        for slices in zip(*(tf.unstack(s) for s in sequences), strict=True):
+            output, states = step(list(slices), states)
+            outputs.append(output)
+        return tf.stack(outputs), states
+
+    num_steps = sequences[0].shape[0] or tf.shape(sequences[0])[0]
+    # A TensorArray's read has a cheap gradient; a slice's is as large as
+    # the whole sequence, at every step.
+    readers = [
+        tf.TensorArray(s.dtype, size=num_steps).unstack(s) for s in sequences
+    ]
+
+    def body(time, array, states):
+        output, states = step([r.read(time) for r in readers], states)
+        return time + 1, array.write(time, output), list(states)
+
+    _, outputs, states = tf.while_loop(
+        lambda time, *_: time < num_steps,
+        body,
+        (0, tf.TensorArray(states[0].dtype, size=num_steps), list(states)),
+        maximum_iterations=num_steps,
+    )
+    return outputs.stack(), states
+
+
+def simple_rnn_scan(projected, recurrent_kernel, states, mask=None, reset=None):
+    """Simple (Elman) network over time: `h = tanh(p + h @ R)`.
+
+    Args:
+        projected: Inputs times kernel plus bias [T, B, U].
+        recurrent_kernel: R [U, U].
+        states: `[h]`, h [B, U].
+        mask: Optional bool [T, B]; where False the state is held.
+        reset: Optional bool [T, B]; where True the state is zero before the
+            step.
+
+    Returns:
+        `(h of every step [T, B, U], [last h])`.
+    """
+    (h,) = states
+    hold, keep = _mask_factors(mask, reset, h.dtype)
+
+    @tf.custom_gradient
+    def scan(projected, recurrent_kernel, h):
+        def forward(slices, states):
+            z, h = slices["projected"], states[0]
+            h = _times(h, slices.get("keep"))
+            new = tf.tanh(_accumulate(z, h, recurrent_kernel))
+            return [_hold(slices, new, h)], [_hold(slices, new, h)]
+
+        sequences = _present(projected=projected, hold=hold, keep=keep)
+        (outputs,), final = _named_loop(forward, sequences, [h], 1)
+
+        def gradient(d_outputs, d_final):
+            derivative = 1 - tf.square(outputs)
+            derivative = _times(derivative, _complement(hold))
+
+            def backward(slices, states):
+                d_h = slices["d_outputs"] + states[0]
+                d_z = d_h * slices["derivative"]
+                d_previous = _propagate(d_z, recurrent_kernel, d_h.dtype)
+                d_previous = _add_held(d_previous, d_h, slices)
+                return [d_z], [_times(d_previous, slices.get("keep"))]
+
+            sequences = _present(
+                d_outputs=d_outputs,
+                derivative=derivative,
+                hold=hold,
+                keep=keep,
+            )
+            (d_z,), (d_h,) = _named_loop(
+                backward, sequences, [d_final], 1, reverse=True
+            )
+            previous = _times(_shifted(h, outputs), keep)
+            return _once(
+                tf.cast(d_z, projected.dtype),
+                _kernel_gradient(previous, d_z, recurrent_kernel.dtype),
+                d_h,
+            )
+
+        return (outputs, final[0]), gradient
+
+    outputs, h = scan(projected, recurrent_kernel, h)
+    return outputs, [h]
+
+
+def lstm_scan(projected, recurrent_kernel, states, mask=None, reset=None):
+    """Long short-term memory over time, gates in the order i, f, g, o.
+
+        i, f, o = sigmoid(p + h @ R),  g = tanh(p + h @ R)
+        c = f * c + i * g,  h = o * tanh(c)
+
+    Args:
+        projected: Inputs times kernel plus bias [T, B, 4U].
+        recurrent_kernel: R [U, 4U].
+        states: `[h, c]`, each [B, U].
+        mask: Optional bool [T, B]; where False the states are held.
+        reset: Optional bool [T, B]; where True the states are zero before
+            the step.
+
+    Returns:
+        `(h of every step [T, B, U], [last h, last c])`.
+    """
+    h, c = states
+    hold, keep = _mask_factors(mask, reset, h.dtype)
+
+    @tf.custom_gradient
+    def scan(projected, recurrent_kernel, h, c):
+        def forward(slices, states):
+            h = _times(states[0], slices.get("keep"))
+            c = _times(states[1], slices.get("keep"))
+            z = _accumulate(slices["projected"], h, recurrent_kernel)
+            i, f, g, o = tf.split(z, 4, axis=-1)
+            i, f, o = tf.sigmoid(i), tf.sigmoid(f), tf.sigmoid(o)
+            g = tf.tanh(g)
+            new_c = f * c + i * g
+            squashed = tf.tanh(new_c)
+            new_h = _hold(slices, o * squashed, h)
+            new_c = _hold(slices, new_c, c)
+            return [new_h, new_c, i, f, g, o, squashed], [new_h, new_c]
+
+        sequences = _present(projected=projected, hold=hold, keep=keep)
+        (outputs, carries, i, f, g, o, squashed), final = _named_loop(
+            forward, sequences, [h, c], 7
+        )
+
+        def gradient(d_outputs, d_final_h, d_final_c):
+            previous_c = _times(_shifted(c, carries), keep)
+            through_o = _times(squashed * o * (1 - o), _complement(hold))
+            through_c = _times(
+                tf.stack(
+                    [
+                        g * i * (1 - i),
+                        previous_c * f * (1 - f),
+                        i * (1 - tf.square(g)),
+                    ],
+                    axis=2,
+                ),
+                None if hold is None else _complement(hold)[:, :, None],
+            )  # [T, B, 3, U]
+            h_to_c = _times(o * (1 - tf.square(squashed)), _complement(hold))
+            forget = f if hold is None else tf.where(hold > 0, 1.0, f)
+
+            def backward(slices, states):
+                d_h = slices["d_outputs"] + states[0]
+                d_c = states[1] + d_h * slices["h_to_c"]
+                d_ifg = d_c[:, None] * slices["through_c"]  # [B, 3, U]
+                d_o = d_h * slices["through_o"]
+                d_z = tf.concat([_flat(d_ifg), d_o], axis=-1)  # [B, 4U]
+                d_previous = _propagate(d_z, recurrent_kernel, d_h.dtype)
+                d_previous = _add_held(d_previous, d_h, slices)
+                d_c = d_c * slices["forget"]
+                factor = slices.get("keep")
+                return [d_z], [_times(d_previous, factor), _times(d_c, factor)]
+
+            sequences = _present(
+                d_outputs=d_outputs,
+                through_c=through_c,
+                through_o=through_o,
+                h_to_c=h_to_c,
+                forget=forget,
+                hold=hold,
+                keep=keep,
+            )
+            (d_z,), (d_h, d_c) = _named_loop(
+                backward, sequences, [d_final_h, d_final_c], 1, reverse=True
+            )
+            previous_h = _times(_shifted(h, outputs), keep)
+            return _once(
+                tf.cast(d_z, projected.dtype),
+                _kernel_gradient(previous_h, d_z, recurrent_kernel.dtype),
+                d_h,
+                d_c,
+            )
+
+        return (outputs, *final), gradient
+
+    outputs, h, c = scan(projected, recurrent_kernel, h, c)
+    return outputs, [h, c]
+
+
+def gru_scan(
+    projected,
+    recurrent_kernel,
+    recurrent_bias,
+    states,
+    mask=None,
+    reset=None,
+):
+    """Gated recurrent unit over time, gates in the order z, r, g.
+
+        a = h @ R + b
+        z, r = sigmoid(p + a),  g = tanh(p_g + r * a_g)
+        h = z * h + (1 - z) * g
+
+    This is the variant of cuDNN and Keras' `reset_after=True`, where the
+    reset gate acts after the product.
+
+    Args:
+        projected: Inputs times kernel plus input bias [T, B, 3U].
+        recurrent_kernel: R [U, 3U].
+        recurrent_bias: b [3U].
+        states: `[h]`, h [B, U].
+        mask: Optional bool [T, B]; where False the state is held.
+        reset: Optional bool [T, B]; where True the state is zero before the
+            step.
+
+    Returns:
+        `(h of every step [T, B, U], [last h])`.
+    """
+    (h,) = states
+    hold, keep = _mask_factors(mask, reset, h.dtype)
+
+    @tf.custom_gradient
+    def scan(projected, recurrent_kernel, recurrent_bias, h):
+        bias = tf.cast(recurrent_bias, h.dtype)
+
+        def forward(slices, states):
+            h = _times(states[0], slices.get("keep"))
+            p = tf.cast(slices["projected"], h.dtype)
+            a = _accumulate(bias, h, recurrent_kernel)
+            units = h.shape[-1]
+            zr = tf.sigmoid(p[:, : 2 * units] + a[:, : 2 * units])
+            z, r = tf.split(zr, 2, axis=-1)
+            inner = a[:, 2 * units :]
+            g = tf.tanh(p[:, 2 * units :] + r * inner)
+            new = _hold(slices, g + z * (h - g), h)
+            return [new, z, r, g, inner], [new]
+
+        sequences = _present(projected=projected, hold=hold, keep=keep)
+        (outputs, z, r, g, inner), final = _named_loop(
+            forward, sequences, [h], 5
+        )
+
+        def gradient(d_outputs, d_final):
+            previous = _times(_shifted(h, outputs), keep)
+            active = _complement(hold)
+            through_z = _times((previous - g) * z * (1 - z), active)
+            through_g = _times((1 - z) * (1 - tf.square(g)), active)
+            through_r = through_g * inner * r * (1 - r)
+            through_a = tf.stack([through_z, through_r, through_g * r], axis=2)
+            carry = z if hold is None else tf.where(hold > 0, 1.0, z)
+
+            def backward(slices, states):
+                d_h = slices["d_outputs"] + states[0]
+                d_a = _flat(d_h[:, None] * slices["through_a"])  # [B, 3U]
+                d_previous = d_h * slices["carry"]
+                d_previous += _propagate(d_a, recurrent_kernel, d_h.dtype)
+                return [d_a, d_h], [_times(d_previous, slices.get("keep"))]
+
+            sequences = _present(
+                d_outputs=d_outputs,
+                through_a=through_a,
+                carry=carry,
+                keep=keep,
+            )
+            (d_a, d_h), (d_initial,) = _named_loop(
+                backward, sequences, [d_final], 2, reverse=True
+            )
+            units = h.shape[-1]
+            d_projected = tf.concat(
+                [d_a[:, :, : 2 * units], d_h * through_g], axis=-1
+            )
+            return _once(
+                tf.cast(d_projected, projected.dtype),
+                _kernel_gradient(previous, d_a, recurrent_kernel.dtype),
+                tf.cast(tf.reduce_sum(d_a, axis=(0, 1)), recurrent_bias.dtype),
+                d_initial,
+            )
+
+        return (outputs, final[0]), gradient
+
+    outputs, h = scan(projected, recurrent_kernel, recurrent_bias, h)
+    return outputs, [h]
+
+
+def _named_loop(step, sequences, states, num_outputs, reverse=False):
+    names = list(sequences)
+    return loop(
+        lambda slices, states: step(
+            dict(zip(names, slices, strict=True)), states
+        ),
+        [sequences[name] for name in names],
+        states,
+        num_outputs=num_outputs,
+        reverse=reverse,
+    )
+
+
+def _present(**sequences):
+    return {k: v for k, v in sequences.items() if v is not None}
+
+
+def _mask_factors(mask, reset, dtype):
+    """Turns bool [T, B] into factors [T, B, 1]: 1 to hold, 0 to reset."""
+    hold = None if mask is None else tf.cast(~mask, dtype)[:, :, None]
+    keep = None if reset is None else tf.cast(~reset, dtype)[:, :, None]
+    return hold, keep
+
+
+def _complement(factor):
+    return None if factor is None else 1 - factor
+
+
+def _times(value, factor):
+    return value if factor is None else value * factor
+
+
+def _hold(slices, new, old):
+    if "hold" not in slices:
+        return new
+    # A choice, not a sum of products: what is held stays the same to the bit.
+    return tf.where(slices["hold"] > 0, old, new)
+
+
+def _add_held(d_previous, d_h, slices):
+    if "hold" not in slices:
+        return d_previous
+    return d_previous + d_h * slices["hold"]
+
+
+def _accumulate(summand, h, kernel):
+    """`summand + h @ kernel` in the states' dtype, product in the kernel's."""
+    product = tf.matmul(tf.cast(h, kernel.dtype), kernel)
+    return tf.cast(summand, h.dtype) + tf.cast(product, h.dtype)
+
+
+def _propagate(d_z, kernel, dtype):
+    product = tf.matmul(tf.cast(d_z, kernel.dtype), kernel, transpose_b=True)
+    return tf.cast(product, dtype)
+
+
+def _kernel_gradient(previous, d_z, dtype):
+    """Sum over all steps of `previous^T @ d_z`, as one product."""
+    previous = tf.cast(previous, dtype)
+    d_z = tf.cast(d_z, dtype)
+    return tf.matmul(
+        tf.reshape(previous, [-1, previous.shape[-1]]),  # [T * B, U]
+        tf.reshape(d_z, [-1, d_z.shape[-1]]),  # [T * B, G * U]
+        transpose_a=True,
+    )
+
+
+def _shifted(initial, values):
+    """What each step started from: `initial`, then all but the last value."""
+    return tf.concat([initial[None], values[:-1]], axis=0)
+
+
+def _flat(value):
+    """[B, G, U] to [B, G * U]."""
+    return tf.reshape(value, [-1, value.shape[1] * value.shape[2]])
+
+
+def _once(*gradients):
+    """Passes gradients on; differentiating them again raises."""
+
+    @tf.custom_gradient
+    def identity(*values):
+        def gradient(*_):
+            raise NotImplementedError(
+                "The fast recurrent loops have no second derivative. "
+                "Build the layer with unroll=True to differentiate twice."
+            )
+
+        return [tf.identity(value) for value in values], gradient
+
+    return identity(*gradients)
