@@ -21,6 +21,26 @@ VOCABULARIES = ("characters", "bytes")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
+def _check_at_least(config, name, minimum):
+    value = getattr(config, name)
+    if not value >= minimum:
+        raise UserError(f"{name} must be at least {minimum}, not {value}.")
+
+
+def _check_fraction(config, name):
+    value = getattr(config, name)
+    if not 0 <= value < 1:
+        raise UserError(f"{name} must be in [0, 1), not {value}.")
+
+
+def _check_choice(config, name, choices):
+    value = getattr(config, name)
+    if value not in choices:
+        raise UserError(
+            f"{name} must be one of {', '.join(choices)}, not {value!r}."
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """What `kerasrnn.model.CharRNN` is built from.
@@ -249,23 +269,3 @@ def _converted(hint, value, where):
     elif type(value) is hint:
         return value
     raise UserError(f"Expected {hint} at {where}, received {value!r}.")
-
-
-def _check_at_least(config, name, minimum):
-    value = getattr(config, name)
-    if not value >= minimum:
-        raise UserError(f"{name} must be at least {minimum}, not {value}.")
-
-
-def _check_fraction(config, name):
-    value = getattr(config, name)
-    if not 0 <= value < 1:
-        raise UserError(f"{name} must be in [0, 1), not {value}.")
-
-
-def _check_choice(config, name, choices):
-    value = getattr(config, name)
-    if value not in choices:
-        raise UserError(
-            f"{name} must be one of {', '.join(choices)}, not {value!r}."
-        )

@@ -1,0 +1,70 @@
+"""How weights start: Keras' way, char-rnn's or torch-rnn's."""
+
+import keras
+
+
+def layer_initializers(config, index):
+    """Returns the initializer arguments of recurrent layer `index`."""
+    if config.initializer == "charrnn":
+        uniform = keras.initializers.RandomUniform(-0.08, 0.08)
+        return {
+            "kernel_initializer": uniform.clone(),
+            "recurrent_initializer": uniform.clone(),
+            "bias_initializer": TwoUniforms(0.08),
+        }
+    if config.initializer == "torchrnn":
+        width = config.units
+        if index == 0:
+            width = config.embedding_size or config.vocabulary_size
+        normal = keras.initializers.RandomNormal(
+            stddev=(width + config.units) ** -0.5
+        )
+        return {
+            "kernel_initializer": normal.clone(),
+            "recurrent_initializer": normal.clone(),
+        }
+    return {}
+
+
+def embedding_initializer(config):
+    """Returns the initializer of the character embedding."""
+    if config.initializer == "charrnn":
+        return keras.initializers.RandomUniform(-0.08, 0.08)
+    if config.initializer == "torchrnn":
+        return keras.initializers.RandomNormal(stddev=1.0)
+    return "uniform"
+
+
+def output_initializers(config):
+    """Returns the initializer arguments of the output layer."""
+    if config.initializer == "keras":
+        return {}
+    limit = 0.08
+    if config.initializer == "torchrnn":
+        limit = config.units**-0.5  # Torch's default of a linear layer
+    uniform = keras.initializers.RandomUniform(-limit, limit)
+    return {
+        "kernel_initializer": uniform,
+        "bias_initializer": uniform.clone(),
+    }
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class TwoUniforms(keras.initializers.Initializer):
+    """The sum of two draws from [-limit, limit].
+
+    Torch's LSTM has two biases where Keras has one; their sum starts so.
+    """
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __call__(self, shape, dtype=None):
+        first, second = (
+            keras.random.uniform(shape, -self.limit, self.limit, dtype)
+            for _ in range(2)
+        )
+        return first + second
+
+    def get_config(self):
+        return {"limit": self.limit}

@@ -1,0 +1,339 @@
+"""CharRNN: a stack of recurrent layers that predicts the next character.
+
+Glossary of shapes: B batch, T sequence length, V vocabulary size, U units,
+G gates, E embedding size, S states (2 a layer for an LSTM, else 1).
+
+The arithmetic is in pure functions of `(config, weights)`, where `weights`
+is a flat list in the order of `CharRNN.weights`. Training, evaluation and the
+exported sampler all call them; `CharRNN` is the Keras model that owns the
+weights.
+"""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.config import ModelConfig
+from kerasrnn.initialization import embedding_initializer
+from kerasrnn.initialization import layer_initializers
+from kerasrnn.initialization import output_initializers
+from kerasrnn.layers import GRU
+from kerasrnn.layers import LSTM
+from kerasrnn.layers import SimpleRNN
+from kerasrnn.layers.gru import gru_step
+from kerasrnn.layers.lstm import lstm_step
+from kerasrnn.layers.scan import gru_scan
+from kerasrnn.layers.scan import lstm_scan
+from kerasrnn.layers.scan import simple_rnn_scan
+from kerasrnn.layers.simple_rnn import simple_rnn_step
+from kerasrnn.sampling import StepModel
+
+# The logit of id 0, the unknown character, which is never predicted.
+UNKNOWN_LOGIT = -1e9
+
+_LAYERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+
+
+class _LayerWeights(NamedTuple):
+    kernel: tf.Tensor  # [V, E or U; G * U]
+    recurrent_kernel: tf.Tensor  # [U, G * U]
+    bias: tf.Tensor  # [G * U], of a GRU [2, 3 * U]
+
+
+class _Weights(NamedTuple):
+    embedding: tf.Tensor | None  # [V, E]
+    layers: list[_LayerWeights]
+    output_kernel: tf.Tensor  # [U, V]
+    output_bias: tf.Tensor  # [V]
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class CharRNN(keras.Model):
+    """Multi-layer character model: embedding or one-hot, cells, softmax.
+
+    Call arguments:
+        tokens: int32 ids [B, T].
+        states: Flat list of float32 tensors [B, U], layer by layer (h, c of
+            an LSTM, h of the others); None is zeros.
+        training: Whether dropout applies.
+        dropout_key: int tensor [3], `(seed, step, first stream)`; dropout is
+            a function of it, the layer and the stream. Needed in training
+            where the configuration has dropout.
+
+    Returns:
+        `(logits [B, T, V] float32, states)`. The logit of id 0 is always
+        `UNKNOWN_LOGIT`.
+
+    Args:
+        config: The sizes and options of the model.
+    """
+
+    def __init__(self, config: ModelConfig, **kwargs):
+        kwargs.setdefault("dtype", config.dtype_policy)
+        super().__init__(**kwargs)
+        self.config = config
+        self.embedding = None
+        if config.embedding_size:
+            self.embedding = keras.layers.Embedding(
+                config.vocabulary_size,
+                config.embedding_size,
+                embeddings_initializer=embedding_initializer(config),
+                name="embedding",
+            )
+        self.recurrent = [
+            _LAYERS[config.cell](
+                config.units,
+                return_sequences=True,
+                return_state=True,
+                name=f"{config.cell}_{index}",
+                **layer_initializers(config, index),
+            )
+            for index in range(config.num_layers)
+        ]
+        self.logits = keras.layers.Dense(
+            config.vocabulary_size,
+            name="logits",
+            **output_initializers(config),
+        )
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """Widths of the states, layer by layer."""
+        return state_sizes(self.config)
+
+    def initial_states(self, batch_size) -> list[tf.Tensor]:
+        """Returns the zero states, tensors [batch_size, units]."""
+        return [tf.zeros([batch_size, size]) for size in self.state_sizes]
+
+    def build(self, input_shape=None):
+        """Makes the weights; the shape of the tokens does not matter."""
+        if self.built:
+            return
+        config = self.config
+        width = config.embedding_size or config.vocabulary_size
+        if self.embedding is not None:
+            self.embedding.build((None, None))
+        for layer in self.recurrent:
+            layer.build((None, None, width))
+            width = config.units
+        self.logits.build((None, None, width))
+        self.built = True
+
+    def build_weights(self) -> None:
+        """Makes the weights where they are not made yet."""
+        self.build()
+
+    def call(self, tokens, states=None, training=False, dropout_key=None):
+        if states is None:
+            states = self.initial_states(tf.shape(tokens)[0])
+        return sequence_logits(
+            self.config,
+            [variable.value for variable in self.weights],
+            tokens,
+            states,
+            dropout_key=dropout_key if training else None,
+        )
+
+    def step_model(self) -> StepModel:
+        """Returns what `kerasrnn.sampling` needs of this model."""
+        return step_model(self.config, [v.value for v in self.weights])
+
+    def get_config(self):
+        return {"config": vars(self.config)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(ModelConfig(**config["config"]))
+
+
+def state_sizes(config: ModelConfig) -> list[int]:
+    """Returns the widths of the states, layer by layer."""
+    states_of_a_layer = 2 if config.cell == "lstm" else 1
+    return [config.units] * (config.num_layers * states_of_a_layer)
+
+
+def sequence_logits(config, weights, tokens, states, dropout_key=None):
+    """Reads sequences and predicts the character after each of their own.
+
+    Args:
+        config: The `ModelConfig`.
+        weights: Flat list of tensors, in the order of `CharRNN.weights`.
+        tokens: int32 ids [B, T].
+        states: Flat list of tensors [B, U].
+        dropout_key: None, or see `CharRNN`.
+
+    Returns:
+        `(logits [B, T, V] float32, states)`.
+    """
+    weights = _unflatten(config, weights)
+    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    per_layer = len(states) // config.num_layers
+    outputs = tf.transpose(tokens)  # [T, B]
+    next_states = []
+    for index, layer in enumerate(weights.layers):
+        if index == 0:
+            projected = _project_tokens(weights, outputs, dtype)
+        else:
+            projected = _project(outputs, layer.kernel, _input_bias(layer))
+        layer_states = states[index * per_layer : (index + 1) * per_layer]
+        outputs, layer_states = _scan(
+            config, layer, projected, layer_states, dtype
+        )  # [T, B, U]
+        next_states.extend(layer_states)
+        outputs = tf.cast(outputs, dtype)
+        if dropout_key is not None and config.dropout:
+            outputs = _dropout(outputs, config.dropout, dropout_key, index)
+    logits = _project(outputs, weights.output_kernel, None)
+    logits = tf.cast(logits, tf.float32) + _output_bias(weights)
+    return tf.transpose(logits, [1, 0, 2]), next_states
+
+
+def step_model(config, weights) -> StepModel:
+    """Returns the model as functions of one step, for sampling.
+
+    Args:
+        config: The `ModelConfig`.
+        weights: Flat list of tensors, in the order of `CharRNN.weights`.
+    """
+    weights = _unflatten(config, weights)
+    per_layer = len(state_sizes(config)) // config.num_layers
+    output_bias = _output_bias(weights)
+
+    def read(ids, states):
+        outputs = ids
+        next_states = []
+        for index, layer in enumerate(weights.layers):
+            if index > 0:
+                projected = tf.matmul(outputs, layer.kernel)
+            elif weights.embedding is None:
+                projected = tf.gather(layer.kernel, ids)
+            else:
+                embedded = tf.gather(weights.embedding, ids)
+                projected = tf.matmul(embedded, layer.kernel)
+            projected += _input_bias(layer)
+            layer_states = states[index * per_layer : (index + 1) * per_layer]
+            outputs, layer_states = _step(
+                config, layer, projected, layer_states
+            )
+            next_states.extend(layer_states)
+        return next_states
+
+    def logits(states):
+        top = states[-per_layer]
+        return tf.matmul(top, weights.output_kernel) + output_bias
+
+    return StepModel(read, logits)
+
+
+def _unflatten(config, weights) -> _Weights:
+    weights = [tf.convert_to_tensor(weight) for weight in weights]
+    embedding = weights.pop(0) if config.embedding_size else None
+    *layers, output_kernel, output_bias = weights
+    return _Weights(
+        embedding,
+        [_LayerWeights(*layers[i : i + 3]) for i in range(0, len(layers), 3)],
+        output_kernel,
+        output_bias,
+    )
+
+
+def _input_bias(layer):
+    return layer.bias if layer.bias.shape.rank == 1 else layer.bias[0]
+
+
+def _output_bias(weights):
+    unknown = tf.range(weights.output_bias.shape[0]) == 0
+    return tf.where(
+        unknown, UNKNOWN_LOGIT, tf.cast(weights.output_bias, tf.float32)
+    )
+
+
+def _project_tokens(weights, tokens, dtype):
+    """The first layer's projected inputs [T, B, G * U].
+
+    A one-hot character picks a row of the kernel: nothing is multiplied.
+    """
+    first = weights.layers[0]
+    if weights.embedding is None:
+        table = first.kernel + _input_bias(first)
+        return lookup(tf.cast(table, dtype), tokens)
+    embedded = lookup(tf.cast(weights.embedding, dtype), tokens)
+    return _project(embedded, first.kernel, _input_bias(first))
+
+
+@tf.custom_gradient
+def lookup(table, ids):
+    """Rows of `table` [V, D] at `ids` [...], with a dense gradient.
+
+    Returns:
+        Tensor [..., D].
+    """
+
+    def gradient(upstream):
+        width = table.shape[1]
+        return tf.math.unsorted_segment_sum(
+            tf.reshape(upstream, [-1, width]),
+            tf.reshape(ids, [-1]),
+            table.shape[0],
+        ), None
+
+    return tf.gather(table, ids), gradient
+
+
+def _project(values, kernel, bias):
+    """`values @ kernel + bias` for [T, B, ...], as one product."""
+    shape = tf.shape(values)
+    flat = tf.reshape(values, [-1, values.shape[-1]])  # [T * B, ...]
+    flat = tf.matmul(flat, tf.cast(kernel, values.dtype))
+    if bias is not None:
+        flat += tf.cast(bias, values.dtype)
+    return tf.reshape(flat, [shape[0], shape[1], kernel.shape[-1]])
+
+
+def _scan(config, layer, projected, states, dtype):
+    kernel = tf.cast(layer.recurrent_kernel, dtype)
+    if config.cell == "simple_rnn":
+        return simple_rnn_scan(projected, kernel, states)
+    if config.cell == "lstm":
+        return lstm_scan(projected, kernel, states)
+    return gru_scan(projected, kernel, tf.cast(layer.bias[1], dtype), states)
+
+
+def _step(config, layer, projected, states):
+    kernel = layer.recurrent_kernel
+    if config.cell == "simple_rnn":
+        return simple_rnn_step(projected, states, kernel)
+    if config.cell == "lstm":
+        return lstm_step(projected, states, kernel)
+    return gru_step(projected, states, kernel, layer.bias[1])
+
+
+def _dropout(values, rate, key, layer):
+    """Drops elements of [T, B, U] by a function of key, layer and stream.
+
+    Philox (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
+    2011) has a 64-bit key and a 128-bit counter: seed and layer are the key,
+    the step is the counter's high half, the stream's place its low half. So
+    a replica draws for its own streams what one process draws for them.
+    """
+    steps, _, units = values.shape
+    steps = tf.shape(values)[0] if steps is None else steps
+    batch = tf.shape(values)[1]
+    key = tf.cast(key, tf.int64)
+    # Four 32-bit numbers a counter: a stream starts at a counter of its own.
+    counters = (steps * units + 3) // 4
+    numbers = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[batch, counters * 4],
+        key=tf.bitcast(key[:1] * 1024 + layer, tf.uint64),
+        counter=tf.bitcast(
+            tf.stack([key[2] * tf.cast(counters, tf.int64), key[1]]), tf.uint64
+        ),
+        alg=1,  # Philox
+        dtype=tf.uint32,
+    )[:, : steps * units]
+    numbers = tf.reshape(numbers, [batch, steps, units])
+    numbers = tf.transpose(numbers, [1, 0, 2])  # [T, B, U]
+    kept = numbers >= tf.constant(int(rate * 2**32), tf.uint32)
+    scale = tf.cast(1 / (1 - rate), values.dtype)
+    return tf.where(kept, values * scale, tf.zeros_like(values))
