@@ -16,7 +16,7 @@ from keras import ops
 
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
-from kerasrnn.layers.layer import RecurrentLayer
+from kerasrnn.layers.layer import GatedLayer
 from kerasrnn.layers.layer import cell_property
 from kerasrnn.layers.scan import gru_scan
 
@@ -167,7 +167,7 @@ class GRUCell(RecurrentCell):
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class GRU(RecurrentLayer):
+class GRU(GatedLayer):
     """Drop-in replacement of `keras.layers.GRU`, with its own loop.
 
     Call arguments:
@@ -183,7 +183,6 @@ class GRU(RecurrentLayer):
     """
 
     cell_arguments = ("recurrent_activation", "reset_after")
-    recurrent_activation = cell_property("recurrent_activation")
     reset_after = cell_property("reset_after")
 
     def __init__(
@@ -250,12 +249,7 @@ class GRU(RecurrentLayer):
         )
 
     def has_fast_scan(self, training):
-        """Whether the options are those of `fast_scan`."""
-        return (
-            super().has_fast_scan(training)
-            and self.recurrent_activation is keras.activations.sigmoid
-            and self.reset_after
-        )
+        return super().has_fast_scan(training) and self.reset_after
 
     def fast_scan(self, projected, states, mask):
         kernel = ops.cast(self.cell.recurrent_kernel, projected.dtype)

@@ -42,18 +42,10 @@ class RecurrentLayer(keras.layers.RNN):
     # Names of the cell's arguments beyond those that all cells have.
     cell_arguments = ()
 
-    def __init__(
-        self, cell, activity_regularizer=None, use_cudnn="auto", **kwargs
-    ):
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(
-                "Received an invalid value for argument `use_cudnn`, expected "
-                f"one of 'auto', True, False, got {use_cudnn!r}."
-            )
+    def __init__(self, cell, activity_regularizer=None, **kwargs):
         super().__init__(
             cell, activity_regularizer=activity_regularizer, **kwargs
         )
-        self.use_cudnn = use_cudnn
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.supports_masking = True
 
@@ -175,6 +167,39 @@ class RecurrentLayer(keras.layers.RNN):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return cls(**config)
+
+
+class GatedLayer(RecurrentLayer):
+    """Base of the layers whose cells have gates, and a cuDNN counterpart."""
+
+    recurrent_activation = cell_property("recurrent_activation")
+
+    def __init__(self, cell, use_cudnn="auto", **kwargs):
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(
+                "Received an invalid value for argument `use_cudnn`, expected "
+                f"one of 'auto', True, False, got {use_cudnn!r}."
+            )
+        super().__init__(cell, **kwargs)
+        self.use_cudnn = use_cudnn
+
+    def has_fast_scan(self, training):
+        return (
+            super().has_fast_scan(training)
+            and self.cell.recurrent_activation is keras.activations.sigmoid
+        )
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if self.use_cudnn is True:
+            raise ValueError(
+                "use_cudnn=True was specified, but there is no cuDNN path "
+                "for this layer on this machine. Pass use_cudnn='auto' to "
+                "take the fastest path there is."
+            )
+        return super().inner_loop(sequences, initial_state, mask, training)
+
+    def get_config(self):
+        return {**super().get_config(), "use_cudnn": self.use_cudnn}
 
 
 def initial_states(states):

@@ -18,7 +18,7 @@ from keras import ops
 
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
-from kerasrnn.layers.layer import RecurrentLayer
+from kerasrnn.layers.layer import GatedLayer
 from kerasrnn.layers.layer import cell_property
 from kerasrnn.layers.scan import lstm_scan
 
@@ -148,7 +148,7 @@ class LSTMCell(RecurrentCell):
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class LSTM(RecurrentLayer):
+class LSTM(GatedLayer):
     """Drop-in replacement of `keras.layers.LSTM`, with its own loop.
 
     Call arguments:
@@ -165,7 +165,6 @@ class LSTM(RecurrentLayer):
     """
 
     cell_arguments = ("recurrent_activation", "unit_forget_bias")
-    recurrent_activation = cell_property("recurrent_activation")
     unit_forget_bias = cell_property("unit_forget_bias")
 
     def __init__(
@@ -229,13 +228,6 @@ class LSTM(RecurrentLayer):
             unroll=unroll,
             use_cudnn=use_cudnn,
             **kwargs,
-        )
-
-    def has_fast_scan(self, training):
-        """Whether the options are those of `fast_scan`."""
-        return (
-            super().has_fast_scan(training)
-            and self.recurrent_activation is keras.activations.sigmoid
         )
 
     def fast_scan(self, projected, states, mask):
