@@ -1,0 +1,30 @@
+"""Which extra of the package brings what, for clear messages."""
+
+_EXTRAS = {
+    "grpc_health": "test",
+    "keras": "train",
+    "tensorboard": "train",
+    "tensorflow": "train",
+    "tensorflow_serving": "train",
+    "torch": "bench",
+}
+_TITLES = {"keras": "Keras", "tensorflow": "TensorFlow", "torch": "PyTorch"}
+
+
+def how_to_install(error: ModuleNotFoundError, what: str) -> str | None:
+    """Returns the sentence that says how `what` can be made to work.
+
+    Args:
+        error: Raised by an import; its `name` is the missing module.
+        what: The program or module that needs it, as its user knows it.
+
+    Returns:
+        The sentence, or None if no extra brings the missing module.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    return (
+        f"{what} needs {_TITLES.get(package, package)}, which is not "
+        f"installed here: run `pip install 'kerasrnn[{_EXTRAS[package]}]'`."
+    )
