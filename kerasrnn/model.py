@@ -21,17 +21,20 @@ from kerasrnn.initialization import output_initializers
 from kerasrnn.layers import GRU
 from kerasrnn.layers import LSTM
 from kerasrnn.layers import SimpleRNN
+from kerasrnn.layers import scan as scans
 from kerasrnn.layers.gru import gru_step
 from kerasrnn.layers.lstm import lstm_step
-from kerasrnn.layers.scan import gru_scan
-from kerasrnn.layers.scan import lstm_scan
-from kerasrnn.layers.scan import simple_rnn_scan
 from kerasrnn.layers.simple_rnn import simple_rnn_step
 from kerasrnn.sampling import StepModel
 
 # The logit of id 0, the unknown character, which is never predicted.
 UNKNOWN_LOGIT = -1e9
 
+_SCANS = {
+    "simple_rnn": scans.simple_rnn_scan,
+    "lstm": scans.lstm_scan,
+    "gru": scans.gru_scan,
+}
 _LAYERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
@@ -133,6 +136,7 @@ class CharRNN(keras.Model):
             tokens,
             states,
             dropout_key=dropout_key if training else None,
+            compile_loops=bool(training),
         )
 
     def step_model(self) -> StepModel:
@@ -153,7 +157,9 @@ def state_sizes(config: ModelConfig) -> list[int]:
     return [config.units] * (config.num_layers * states_of_a_layer)
 
 
-def sequence_logits(config, weights, tokens, states, dropout_key=None):
+def sequence_logits(
+    config, weights, tokens, states, dropout_key=None, compile_loops=False
+):
     """Reads sequences and predicts the character after each of their own.
 
     Args:
@@ -162,6 +168,7 @@ def sequence_logits(config, weights, tokens, states, dropout_key=None):
         tokens: int32 ids [B, T].
         states: Flat list of tensors [B, U].
         dropout_key: None, or see `CharRNN`.
+        compile_loops: See `kerasrnn.layers.scan.run`.
 
     Returns:
         `(logits [B, T, V] float32, states)`.
@@ -178,7 +185,7 @@ def sequence_logits(config, weights, tokens, states, dropout_key=None):
             projected = _project(outputs, layer.kernel, _input_bias(layer))
         layer_states = states[index * per_layer : (index + 1) * per_layer]
         outputs, layer_states = _scan(
-            config, layer, projected, layer_states, dtype
+            config, layer, projected, layer_states, dtype, compile_loops
         )  # [T, B, U]
         next_states.extend(layer_states)
         outputs = tf.cast(outputs, dtype)
@@ -291,13 +298,17 @@ def _project(values, kernel, bias):
     return tf.reshape(flat, [shape[0], shape[1], kernel.shape[-1]])
 
 
-def _scan(config, layer, projected, states, dtype):
-    kernel = tf.cast(layer.recurrent_kernel, dtype)
-    if config.cell == "simple_rnn":
-        return simple_rnn_scan(projected, kernel, states)
-    if config.cell == "lstm":
-        return lstm_scan(projected, kernel, states)
-    return gru_scan(projected, kernel, tf.cast(layer.bias[1], dtype), states)
+def _scan(config, layer, projected, states, dtype, compile_loops):
+    weights = [layer.recurrent_kernel]
+    if config.cell == "gru":
+        weights.append(layer.bias[1])
+    return scans.run(
+        _SCANS[config.cell],
+        projected,
+        [tf.cast(weight, dtype) for weight in weights],
+        states,
+        compile_loops=compile_loops,
+    )
 
 
 def _step(config, layer, projected, states):

@@ -251,11 +251,9 @@ class GRU(GatedLayer):
     def has_fast_scan(self, training):
         return super().has_fast_scan(training) and self.reset_after
 
-    def fast_scan(self, projected, states, mask):
-        kernel = ops.cast(self.cell.recurrent_kernel, projected.dtype)
-        bias = self.cell.recurrent_bias()
+    def fast_scan(self):
+        cell = self.cell
+        bias = cell.recurrent_bias()
         if bias is None:
-            bias = ops.zeros((3 * self.units,), dtype=projected.dtype)
-        return gru_scan(
-            projected, kernel, ops.cast(bias, projected.dtype), states, mask
-        )
+            bias = ops.zeros((3 * cell.units,), dtype=cell.compute_dtype)
+        return gru_scan, [cell.recurrent_kernel, bias]

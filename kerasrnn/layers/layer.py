@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasrnn.layers.scan import differentiable_loop
+from kerasrnn.layers import scan as scans
 
 _CELL_CONFIG = (
     "units",
@@ -65,16 +65,11 @@ class RecurrentLayer(keras.layers.RNN):
     recurrent_dropout = cell_property("recurrent_dropout")
     seed = cell_property("seed")
 
-    def fast_scan(self, projected, states, mask):
-        """Runs the cell's fast loop, see `kerasrnn.layers.scan`.
-
-        Args:
-            projected: Tensor [T, B, gates * units].
-            states: List of tensors [B, units].
-            mask: None or bool [T, B].
+    def fast_scan(self):
+        """Returns the cell's loop of `kerasrnn.layers.scan` and its weights.
 
         Returns:
-            `(outputs [T, B, units], states)`.
+            `(scan, weights)`, see `kerasrnn.layers.scan.run`.
         """
         raise NotImplementedError
 
@@ -108,7 +103,9 @@ class RecurrentLayer(keras.layers.RNN):
             self.cell.project(sequences, training)
         )  # [T, B, G * U]
         if self.has_fast_scan(training):
-            outputs, states = self._fast_scan(projected, initial_state, mask)
+            outputs, states = self._fast_scan(
+                projected, initial_state, mask, training
+            )
         else:
             outputs, states = self._plain_scan(
                 projected, initial_state, mask, training
@@ -117,12 +114,19 @@ class RecurrentLayer(keras.layers.RNN):
             outputs = self._masked_outputs(outputs, mask)
         return outputs[-1], tf.transpose(outputs, [1, 0, 2]), states
 
-    def _fast_scan(self, projected, states, mask):
+    def _fast_scan(self, projected, states, mask, training):
         # With 16-bit floats the products are narrow, the states are not.
         dtype = self.cell.compute_dtype
         wide = "float64" if dtype == "float64" else "float32"
-        states = [ops.cast(state, wide) for state in states]
-        outputs, states = self.fast_scan(projected, states, mask)
+        scan, weights = self.fast_scan()
+        outputs, states = scans.run(
+            scan,
+            projected,
+            [ops.cast(weight, dtype) for weight in weights],
+            [ops.cast(state, wide) for state in states],
+            mask,
+            compile_loops=bool(training),
+        )
         return ops.cast(outputs, dtype), [ops.cast(s, dtype) for s in states]
 
     def _plain_scan(self, projected, states, mask, training):
@@ -140,7 +144,7 @@ class RecurrentLayer(keras.layers.RNN):
                 output = new_states[0]
             return output, new_states
 
-        return differentiable_loop(
+        return scans.differentiable_loop(
             step, sequences, list(initial_states(states)), unroll=self.unroll
         )
 

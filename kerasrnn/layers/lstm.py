@@ -230,6 +230,5 @@ class LSTM(GatedLayer):
             **kwargs,
         )
 
-    def fast_scan(self, projected, states, mask):
-        kernel = ops.cast(self.cell.recurrent_kernel, projected.dtype)
-        return lstm_scan(projected, kernel, states, mask)
+    def fast_scan(self):
+        return lstm_scan, [self.cell.recurrent_kernel]

@@ -130,6 +130,5 @@ class SimpleRNN(RecurrentLayer):
             **kwargs,
         )
 
-    def fast_scan(self, projected, states, mask):
-        kernel = ops.cast(self.cell.recurrent_kernel, projected.dtype)
-        return simple_rnn_scan(projected, kernel, states, mask)
+    def fast_scan(self):
+        return simple_rnn_scan, [self.cell.recurrent_kernel]
