@@ -1,3 +1,62 @@
-"""kerasrnn: character-level recurrent networks, from text to server."""
+"""kerasrnn: character-level recurrent networks, from text to server.
 
-__version__ = "0.1.0"
+Importing the package imports neither TensorFlow nor Keras; the names below
+are looked up in their modules when they are first used.
+"""
+
+import importlib
+
+from kerasrnn.extras import how_to_install
+from kerasrnn.version import __version__
+
+_EXPORTS = {
+    "kerasrnn.config": (
+        "Config",
+        "DataConfig",
+        "ModelConfig",
+        "TrainingConfig",
+    ),
+    "kerasrnn.errors": ("UserError",),
+    "kerasrnn.layers": (
+        "GRU",
+        "GRUCell",
+        "LSTM",
+        "LSTMCell",
+        "SimpleRNN",
+        "SimpleRNNCell",
+        "StepRNN",
+    ),
+    "kerasrnn.model": ("CharRNN",),
+    "kerasrnn.text.corpus": ("Corpus", "build_corpus"),
+    "kerasrnn.text.dataset": ("Batch", "TextDataset"),
+    "kerasrnn.text.vocabulary": ("Vocabulary",),
+    "kerasrnn.training.checkpoint": ("load_model",),
+    "kerasrnn.training.loop": ("train_and_evaluate",),
+}
+_MODULES = {
+    name: module for module, names in _EXPORTS.items() for name in names
+}
+_SUBMODULES = ("layers", "model", "sampling", "text", "training")
+
+__all__ = ["__version__", *_MODULES]
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        module = _MODULES[name]
+    elif name in _SUBMODULES:
+        module = f"kerasrnn.{name}"
+    else:
+        raise AttributeError(f"module 'kerasrnn' has no attribute {name!r}")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        sentence = how_to_install(error, f"kerasrnn.{name}")
+        if sentence is None:
+            raise
+        raise ModuleNotFoundError(sentence, name=error.name) from None
+    return getattr(found, name) if name in _MODULES else found
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -1,0 +1,74 @@
+# Everything here needs Python 3.11 (or 3.12, 3.13) with venv, and make.
+# `make help` lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test reliability compat bench format build-file clean
+
+# The first of these that can makes the environment; PYTHON=... goes first.
+PYTHONS = $(PYTHON) python3.11 python3 python3.12 python3.13
+SUPPORTED = import sys, venv, ensurepip; \
+	sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+
+# $(call environment,FOLDER,REQUIREMENTS): makes FOLDER, an environment with
+# REQUIREMENTS and this checkout installed.
+define environment
+	@for python in $(PYTHONS); do \
+	  if "$$python" -c "$(SUPPORTED)" 2>/dev/null; then \
+	    exec "$$python" scripts/environment.py $(1) $(2); \
+	  fi; \
+	done; \
+	echo "error: none of$(PYTHONS:%= %) is Python 3.11, 3.12 or 3.13 with the\
+	modules venv and ensurepip. Install one (Debian: apt install python3\
+	python3-venv), or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python" \
+	  >&2; exit 1
+endef
+
+help:  ## Lists what can be made
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | \
+	  while IFS='|' read -r name text; do \
+	    printf '%-18s %s\n' "$$name" "$$text"; \
+	  done
+
+demo: .venv/.installed  ## Trains, exports, serves and queries a small model (minutes)
+	@.venv/bin/python scripts/demo.py
+
+test: .venv/.installed  ## Lint, format, architecture and all tests (minutes)
+	@.venv/bin/python -m ruff check
+	@.venv/bin/python -m ruff format --check
+	@.venv/bin/python tests/architecture_test.py
+	@.venv/bin/python -m pytest
+
+reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
+	@KERASRNN_FULL=1 .venv/bin/python -m pytest -m reliability --durations=0
+
+compat: .venv-oldest/.installed  ## The tests under the oldest TensorFlow and Keras
+	@.venv-oldest/bin/python -m pytest
+
+bench: .venv-bench/.installed  ## Speed beside Keras and PyTorch, in alternation (long)
+	@set -e; for benchmark in benchmarks/*_benchmark.py; do \
+	  echo "== $$benchmark"; .venv-bench/bin/python "$$benchmark"; \
+	done
+
+format: .venv/.installed  ## Puts the code into the house style
+	@.venv/bin/python -m ruff check --fix
+	@.venv/bin/python -m ruff format
+
+build-file: .venv/.installed  ## Writes the dependencies in BUILD anew from the imports
+	@.venv/bin/python tests/source_tree.py
+
+clean:  ## Removes what make has made: environments, caches, demo/
+	@rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis demo dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml scripts/environment.py
+	$(call environment,.venv,'.[test]')
+	@touch $@
+
+.venv-oldest/.installed: pyproject.toml scripts/environment.py
+	$(call environment,.venv-oldest,'.[test]' 'tensorflow==2.20.*' 'keras==3.12.*')
+	@touch $@
+
+.venv-bench/.installed: pyproject.toml scripts/environment.py
+	$(call environment,.venv-bench,'.[bench]')
+	@touch $@
