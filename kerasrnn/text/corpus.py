@@ -1,0 +1,280 @@
+"""Files to ids on disk, memory-mapped, with their vocabulary and splits.
+
+A corpus is a directory: `ids-*.bin` holds one little-endian id a character,
+`corpus.json` everything else. `corpus.json` is renamed into place last, so a
+directory holds the old corpus or the new one, and never part of one.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+import tempfile
+
+import numpy as np
+
+from kerasrnn.config import DataConfig
+from kerasrnn.errors import UserError
+from kerasrnn.text import splits
+from kerasrnn.text.encoding import ID_DTYPES
+from kerasrnn.text.encoding import Progress
+from kerasrnn.text.encoding import count_characters
+from kerasrnn.text.encoding import dtype_for
+from kerasrnn.text.encoding import publish
+from kerasrnn.text.encoding import reporter
+from kerasrnn.text.encoding import write_aside
+from kerasrnn.text.encoding import write_ids
+from kerasrnn.text.sources import BLOCK_BYTES
+from kerasrnn.text.sources import check_file
+from kerasrnn.text.sources import resolve
+from kerasrnn.text.vocabulary import Vocabulary
+
+_MANIFEST = "corpus.json"
+_VERSION = 1
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+
+
+class Corpus:
+    """A finished corpus directory.
+
+    Args:
+        directory: Where `build_corpus` made it.
+
+    Attributes:
+        ids: The whole text, memory-mapped, uint8, uint16 or int32 [length].
+        vocabulary: What the ids stand for.
+        config: The `DataConfig` that it was made by.
+        num_unknown: Characters of the text outside the vocabulary.
+        sha256: Of the file of ids, in hexadecimal digits.
+        manifest: What `corpus.json` holds.
+
+    Raises:
+        UserError: There is no corpus, or it is damaged.
+    """
+
+    def __init__(self, directory: os.PathLike | str):
+        self.directory = pathlib.Path(directory)
+        path = self.directory / _MANIFEST
+        try:
+            manifest = json.loads(path.read_bytes())
+            if manifest["version"] != _VERSION:
+                raise ValueError(f"version {manifest['version']}")
+            self.manifest = manifest
+            self.config = _config_from_dict(manifest["config"])
+            self.vocabulary = Vocabulary.from_json(
+                json.dumps(manifest["vocabulary"])
+            )
+            self.num_unknown = int(manifest["num_unknown"])
+            self.sha256 = manifest["sha256"]
+            if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+                raise ValueError("sha256 is none")
+            self.ids = self._map(manifest["dtype"], manifest["num_characters"])
+        except FileNotFoundError:
+            raise UserError(
+                f"There is no encoded text in {self.directory}; run the "
+                "training command to make it."
+            ) from None
+        except _DAMAGE as error:
+            raise UserError(
+                f"The encoded text in {self.directory} cannot be used "
+                f"({error}); remove the directory and run the training "
+                "command again to remake it."
+            ) from None
+
+    def _map(self, dtype, num_characters):
+        path = _ids_path(self.directory, self.sha256)
+        if dtype not in ID_DTYPES:
+            raise ValueError(f"ids of type {dtype!r}")
+        ids = np.memmap(path, dtype, "r")
+        if len(ids) != num_characters:
+            raise ValueError(f"{path.name} is not of the expected size")
+        return ids
+
+    def __len__(self) -> int:
+        """Number of characters of the text."""
+        return len(self.ids)
+
+    def split_ranges(
+        self, name: str, multiple: int = 1
+    ) -> list[tuple[int, int]]:
+        """Returns the ranges of "train", "validation" or "test".
+
+        See `kerasrnn.text.splits.split_ranges`; for char-rnn's interleaved
+        split, `multiple` is the sequence length trained with.
+        """
+        return splits.split_ranges(len(self), self.config, name, multiple)
+
+    def verify(self) -> None:
+        """Reads all ids and compares their SHA-256 with the one recorded.
+
+        Raises:
+            UserError: They differ, so the file was damaged or is another's.
+        """
+        digest = hashlib.sha256()
+        for start in range(0, len(self.ids), BLOCK_BYTES):
+            digest.update(self.ids[start : start + BLOCK_BYTES])
+        if digest.hexdigest() != self.sha256:
+            raise UserError(
+                f"The encoded text in {self.directory} is damaged: its "
+                f"SHA-256 is {digest.hexdigest()}, not {self.sha256}. Remove "
+                "the directory and run the training command again."
+            )
+
+
+def build_corpus(
+    config: DataConfig,
+    directory: os.PathLike | str,
+    vocabulary: Vocabulary | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Encodes the text that `config` names, unless that is done already.
+
+    The files are read twice, once to count characters and once to encode
+    them, a block at a time: memory does not grow with the text. One process
+    at a time may build in a directory.
+
+    Args:
+        config: Which text.
+        directory: Where the corpus goes; made if it does not exist.
+        vocabulary: That of a trained model; by default the text's own.
+        progress: Called after each block.
+
+    Raises:
+        UserError: A file or pattern is of no use, the text is too short,
+            or the directory cannot be written.
+    """
+    directory = pathlib.Path(directory)
+    if vocabulary is not None and vocabulary.kind != config.vocabulary:
+        raise UserError(
+            f"The model's vocabulary is of {vocabulary.kind}, so the text "
+            f"cannot be read as {config.vocabulary}; give "
+            f"--vocabulary={vocabulary.kind}."
+        )
+    files = resolve(config.data)
+    fingerprint = _fingerprint(config, files)
+    corpus = _existing(directory, fingerprint, vocabulary)
+    if corpus is not None and corpus.config == config:
+        return corpus
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if corpus is not None:
+            # Only the split is another; the ids stay.
+            manifest = corpus.manifest
+        else:
+            manifest = _encode(config, files, directory, vocabulary, progress)
+            manifest["fingerprint"] = fingerprint
+            if _fingerprint(config, files) != fingerprint:
+                raise UserError(
+                    "The text was changed while it was read; run the command "
+                    "again when nothing writes to it."
+                )
+        _commit(directory, manifest | {"config": dataclasses.asdict(config)})
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    return Corpus(directory)
+
+
+def encode_file(path: os.PathLike | str, vocabulary: Vocabulary) -> np.ndarray:
+    """Returns the ids of a file that belongs to no corpus, [length].
+
+    They are mapped from a temporary file: memory does not grow with it.
+
+    Raises:
+        UserError: The file is of no use, as in `build_corpus`.
+    """
+    check_file(path)
+    try:
+        with tempfile.TemporaryFile() as file:
+            write_ids(file, [path], vocabulary, lambda num_bytes: None)
+            file.flush()
+            return np.memmap(file, dtype_for(vocabulary), "r")
+    except OSError as error:
+        raise _unwritable(tempfile.gettempdir(), error) from None
+
+
+def _fingerprint(config, files):
+    """Returns a hash of all that the ids follow from, but a vocabulary."""
+    parts = [_VERSION, config.vocabulary, config.min_count]
+    for path in files:
+        try:
+            status = path.stat()
+        except OSError:
+            parts.append([str(path), "gone"])
+            continue
+        parts.append(
+            [os.path.realpath(path), status.st_size, status.st_mtime_ns]
+        )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _existing(directory, fingerprint, vocabulary):
+    """Returns the directory's corpus if it is the one asked for."""
+    try:
+        corpus = Corpus(directory)
+    except UserError:
+        return None
+    if corpus.manifest.get("fingerprint") != fingerprint:
+        return None
+    if vocabulary is None:
+        return None if corpus.manifest.get("vocabulary_given") else corpus
+    return corpus if corpus.vocabulary == vocabulary else None
+
+
+def _encode(config, files, directory, vocabulary, progress):
+    """Writes the file of ids and returns the manifest, not yet written."""
+    given = vocabulary is not None
+    if not given:
+        report = reporter(progress, files, "counting")
+        counts = count_characters(files, config.vocabulary, report)
+        vocabulary = Vocabulary.from_counts(
+            config.vocabulary, counts, config.min_count
+        )
+    report = reporter(progress, files, "encoding")
+    with write_aside(directory / "ids") as file:
+        num_characters, num_unknown, sha256 = write_ids(
+            file, files, vocabulary, report
+        )
+        if num_characters < 2:
+            raise UserError(
+                f"The text has {num_characters} characters, and the first "
+                "one is never predicted; give a longer text."
+            )
+        publish(file, _ids_path(directory, sha256))
+    return {
+        "version": _VERSION,
+        "num_characters": num_characters,
+        "num_unknown": num_unknown,
+        "dtype": dtype_for(vocabulary),
+        "sha256": sha256,
+        "vocabulary_given": given,
+        "vocabulary": json.loads(vocabulary.to_json()),
+        "files": [str(path) for path in files],
+    }
+
+
+def _ids_path(directory, sha256):
+    return directory / f"ids-{sha256[:16]}.bin"
+
+
+def _commit(directory, manifest):
+    """Makes `manifest` the directory's, and removes what it does not name."""
+    with write_aside(directory / _MANIFEST) as file:
+        file.write(json.dumps(manifest, indent=2).encode() + b"\n")
+        publish(file, directory / _MANIFEST)
+    ids = _ids_path(directory, manifest["sha256"])
+    for path in [*directory.glob("ids-*.bin"), *directory.glob("*.tmp")]:
+        if path != ids:
+            path.unlink(missing_ok=True)
+
+
+def _unwritable(directory, error):
+    return UserError(
+        f"The text cannot be encoded into {directory} ({error}); give a "
+        "directory that can be written, with space for the text."
+    )
+
+
+def _config_from_dict(values):
+    return DataConfig(**(values | {"data": tuple(values["data"])}))

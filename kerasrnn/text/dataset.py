@@ -1,0 +1,130 @@
+"""Ids to batches, each a pure function of the step."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kerasrnn.errors import UserError
+
+
+class Batch(NamedTuple):
+    """What a step reads and what it should have predicted.
+
+    Attributes:
+        inputs: Ids, int32 [B, T].
+        targets: The id after each input, int32 [B, T].
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+class TextDataset:
+    """Contiguous streams of text, cut in batches.
+
+    Row b of batch k + 1 goes on where row b of batch k stopped, so a
+    recurrent state can be carried from batch to batch. After
+    `steps_per_epoch` batches the streams begin again. Nothing is shuffled
+    and nothing is remembered: any step can be the first.
+
+    Where there is one range a stream and they are of equal length, each
+    range is a stream, as in char-rnn. Else the ranges are joined and cut
+    in `batch_size` equal streams. The target of a range's last character is
+    the one that follows it in the text, if the text goes on there.
+
+    Glossary of shapes:
+      B: batch size. T: sequence length. N: batches asked for.
+
+    Args:
+        ids: Integers [length], held in memory or mapped.
+        ranges: (start, stop) of the parts to read, in order.
+        batch_size: Number of streams.
+        sequence_length: Characters of a stream in one batch.
+
+    Attributes:
+        steps_per_epoch: Batches until the streams begin again.
+
+    Raises:
+        UserError: The ranges do not fill one batch.
+    """
+
+    def __init__(
+        self,
+        ids: np.ndarray,
+        ranges: Sequence[tuple[int, int]],
+        batch_size: int,
+        sequence_length: int,
+    ):
+        self.batch_size = batch_size
+        self.sequence_length = sequence_length
+        self._ids = ids
+        steps, bounds, starts = _layout(
+            len(ids),
+            np.asarray(ranges, np.int64).reshape(-1, 2),
+            batch_size,
+            sequence_length,
+        )
+        self.steps_per_epoch = steps
+        self._stream_starts = starts  # [B]
+        self._range_starts = bounds[:, 0]
+        self._joined_stops = np.cumsum(bounds[:, 1] - bounds[:, 0])
+
+    def batch(self, step: int) -> Batch:
+        """Returns batch number `step` of training, [B, T]."""
+        batches = self.batches(step, 1)
+        return Batch(batches.inputs[0], batches.targets[0])
+
+    def batches(self, step: int, count: int) -> Batch:
+        """Returns batches step, ..., step + count - 1, [N, B, T]."""
+        in_epoch = np.arange(step, step + count) % self.steps_per_epoch
+        positions = (
+            in_epoch[:, None, None] * self.sequence_length
+            + self._stream_starts[:, None]
+            + np.arange(self.sequence_length + 1)
+        )  # [N, B, T + 1]
+        ids = self._ids[self._in_text(positions)].astype(np.int32)
+        return Batch(ids[..., :-1], ids[..., 1:])
+
+    def _in_text(self, positions):
+        """Returns where in the text positions in the joined ranges are."""
+        index = np.searchsorted(self._joined_stops, positions, side="right")
+        joined_starts = np.append(0, self._joined_stops[:-1])
+        return positions + (self._range_starts - joined_starts)[index]
+
+
+def _layout(num_ids, ranges, batch_size, sequence_length):
+    """Returns steps, the ranges to join [R, 2] and the streams' starts [B].
+
+    A stream's last target lies one beyond its inputs, hence the ranges are
+    longer by one wherever the text goes on and nothing is joined.
+    """
+    joined = ranges.copy()
+    joined[-1:, 1] = np.minimum(joined[-1:, 1] + 1, num_ids)
+    num_inputs = max(int((joined[:, 1] - joined[:, 0]).sum()) - 1, 0)
+    steps = num_inputs // (batch_size * sequence_length)
+    if not steps:
+        raise _too_short(num_inputs, batch_size, sequence_length)
+    if len(ranges) == batch_size:
+        own = np.stack([ranges[:, 0], np.minimum(ranges[:, 1] + 1, num_ids)], 1)
+        lengths = own[:, 1] - own[:, 0]
+        if (int(lengths.min()) - 1) // sequence_length >= steps:
+            return steps, own, np.cumsum(lengths) - lengths
+    starts = np.arange(batch_size) * (steps * sequence_length)
+    return steps, joined, starts
+
+
+def _too_short(num_inputs, batch_size, sequence_length):
+    ways = []
+    if num_inputs >= sequence_length:
+        ways.append(f"--batch_size={num_inputs // sequence_length}")
+    if num_inputs >= batch_size:
+        ways.append(f"--sequence_length={num_inputs // batch_size}")
+    fitting = f"at most {' or '.join(ways)} fits; else " if ways else ""
+    return UserError(
+        f"The text, or this split of it, has {num_inputs:,} characters to "
+        f"predict, but one batch of batch_size {batch_size:,} times "
+        f"sequence_length {sequence_length:,} needs "
+        f"{batch_size * sequence_length:,}; "
+        f"{fitting}give more text."
+    )

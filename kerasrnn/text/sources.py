@@ -1,0 +1,182 @@
+"""Which files the text is in, and their characters block by block."""
+
+import codecs
+import glob
+import os
+import pathlib
+import stat
+import sysconfig
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerasrnn.errors import UserError
+from kerasrnn.text.vocabulary import code_points_of_text
+
+# A block and its copies as code points and indices stay in the processor's
+# cache; larger ones are no faster and cost memory.
+BLOCK_BYTES = 2**18
+
+# Tests and tables would teach a model the wrong Python, and bundled
+# packages depend on who installed it.
+_NOT_STANDARD_LIBRARY = frozenset(
+    {
+        "__pycache__",
+        "dist-packages",
+        "encodings",
+        "ensurepip",
+        "idlelib",
+        "lib2to3",
+        "site-packages",
+        "test",
+        "tests",
+        "turtledemo",
+    }
+)
+
+
+def resolve(patterns: Sequence[str]) -> list[pathlib.Path]:
+    """Returns the files that paths and glob patterns name.
+
+    They keep the order of the patterns; the matches of one pattern are
+    sorted. `**` stands for any number of directories. A file that is named
+    twice, be it by a symbolic link, is there once, where it came first.
+
+    Args:
+        patterns: Paths and patterns; none stands for the source code of
+            Python's standard library on this machine.
+
+    Raises:
+        UserError: A path does not exist, is a directory, is empty or cannot
+            be read, or a pattern matches no file.
+    """
+    if not patterns:
+        return _standard_library()
+    files = {}
+    for pattern in patterns:
+        for path in _matches(os.path.expanduser(pattern)):
+            files.setdefault(os.path.realpath(path), pathlib.Path(path))
+    return list(files.values())
+
+
+def check_file(path: os.PathLike | str) -> None:
+    """Checks that text can be read from a path.
+
+    Raises:
+        UserError: It does not exist, is no regular file, or is empty.
+    """
+    if _checked_size(path) == 0:
+        raise UserError(f"{path} is empty; give a file with text in it.")
+
+
+def _matches(pattern):
+    # An existing file with a bracket in its name is that file.
+    if os.path.lexists(pattern) or not glob.has_magic(pattern):
+        check_file(pattern)
+        return [pattern]
+    matches = sorted(glob.glob(pattern, recursive=True))
+    matches = [path for path in matches if not os.path.isdir(path)]
+    if not matches:
+        raise UserError(
+            f"No file matches the pattern {pattern!r}; check its directory "
+            "and spelling ('**/' stands for any number of directories)."
+        )
+    for path in matches:
+        _checked_size(path)
+    return matches
+
+
+def _checked_size(path):
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise UserError(
+            f"There is no file {path}; give the path of a text file."
+        ) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise UserError(
+            f"{path} is a directory; name the files in it, for example by the "
+            f"pattern '{os.path.join(path, '**', '*.txt')}'."
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(
+            f"{path} is not a regular file; text is read twice, so write it "
+            "to a file first."
+        )
+    return status.st_size
+
+
+def _unreadable(path, error):
+    return UserError(
+        f"{path} cannot be read ({error.strerror}); make it readable or give "
+        "another file."
+    )
+
+
+def _standard_library():
+    root = pathlib.Path(sysconfig.get_path("stdlib"))
+    files = []
+    for directory, subdirectories, names in os.walk(root):
+        subdirectories[:] = set(subdirectories) - _NOT_STANDARD_LIBRARY
+        # _sysconfigdata says how this one Python was compiled.
+        files += [
+            pathlib.Path(directory, name)
+            for name in names
+            if name.endswith(".py") and not name.startswith("_sysconfigdata")
+        ]
+    if not files:
+        raise UserError(
+            "The source code of Python's standard library is not on this "
+            f"machine (looked in {root}); name a text file by --data."
+        )
+    return sorted(files, key=lambda path: path.relative_to(root).as_posix())
+
+
+def read_blocks(
+    path: os.PathLike | str, kind: str, block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields a file's characters, a bounded number at a time.
+
+    Args:
+        path: A file.
+        kind: "characters" reads UTF-8, newlines and byte order mark as they
+            are; "bytes" reads anything.
+        block_bytes: Bytes read at a time; no result depends on it.
+
+    Yields:
+        Code points, uint32 [n], or byte values, uint8 [n], and the number of
+        bytes that were read for them.
+
+    Raises:
+        UserError: The file cannot be read, or is not UTF-8 where it must be.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while block := file.read(block_bytes):
+                if kind == "bytes":
+                    yield np.frombuffer(block, np.uint8), len(block)
+                else:
+                    text = _decoded(decoder, block, path, offset)
+                    yield code_points_of_text(text), len(block)
+                offset += len(block)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    _decoded(decoder, b"", path, offset, final=True)
+
+
+def _decoded(decoder, block, path, offset, final=False):
+    waiting = len(decoder.getstate()[0])
+    try:
+        return decoder.decode(block, final)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8 text: {error.reason} at byte offset "
+            f"{offset - waiting + error.start} "
+            f"(0x{error.object[error.start]:02x}). Convert it to UTF-8, or "
+            "read it as bytes with --vocabulary=bytes."
+        ) from None
