@@ -17,7 +17,7 @@ import venv
 from pathlib import Path
 
 # Seconds between two words about what pip is doing.
-INTERVAL = 2.0
+INTERVAL = 3.0
 _TELLING = ("Collecting", "Downloading", "Building", "Installing")
 
 
@@ -90,6 +90,8 @@ def _run(command, log):
         reader.join(INTERVAL)
         while not lines.empty():
             words = lines.get().strip()
+            if words.startswith("Installing collected"):
+                words = f"Installing {words.count(',') + 1} packages"
         if reader.is_alive():
             seconds = round(time.monotonic() - start)
             print(f"  {seconds:4d} s  {words[:68]}", flush=True)
