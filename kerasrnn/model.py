@@ -136,7 +136,6 @@ class CharRNN(keras.Model):
             tokens,
             states,
             dropout_key=dropout_key if training else None,
-            compile_loops=bool(training),
         )
 
     def step_model(self) -> StepModel:
@@ -157,9 +156,7 @@ def state_sizes(config: ModelConfig) -> list[int]:
     return [config.units] * (config.num_layers * states_of_a_layer)
 
 
-def sequence_logits(
-    config, weights, tokens, states, dropout_key=None, compile_loops=False
-):
+def sequence_logits(config, weights, tokens, states, dropout_key=None):
     """Reads sequences and predicts the character after each of their own.
 
     Args:
@@ -168,7 +165,6 @@ def sequence_logits(
         tokens: int32 ids [B, T].
         states: Flat list of tensors [B, U].
         dropout_key: None, or see `CharRNN`.
-        compile_loops: See `kerasrnn.layers.scan.run`.
 
     Returns:
         `(logits [B, T, V] float32, states)`.
@@ -185,7 +181,7 @@ def sequence_logits(
             projected = _project(outputs, layer.kernel, _input_bias(layer))
         layer_states = states[index * per_layer : (index + 1) * per_layer]
         outputs, layer_states = _scan(
-            config, layer, projected, layer_states, dtype, compile_loops
+            config, layer, projected, layer_states, dtype
         )  # [T, B, U]
         next_states.extend(layer_states)
         outputs = tf.cast(outputs, dtype)
@@ -298,17 +294,12 @@ def _project(values, kernel, bias):
     return tf.reshape(flat, [shape[0], shape[1], kernel.shape[-1]])
 
 
-def _scan(config, layer, projected, states, dtype, compile_loops):
+def _scan(config, layer, projected, states, dtype):
     weights = [layer.recurrent_kernel]
     if config.cell == "gru":
         weights.append(layer.bias[1])
-    return scans.run(
-        _SCANS[config.cell],
-        projected,
-        [tf.cast(weight, dtype) for weight in weights],
-        states,
-        compile_loops=compile_loops,
-    )
+    weights = [tf.cast(weight, dtype) for weight in weights]
+    return _SCANS[config.cell](projected, *weights, states)
 
 
 def _step(config, layer, projected, states):

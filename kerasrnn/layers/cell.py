@@ -42,7 +42,9 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
                 "Received an invalid value for argument `units`, expected a "
                 f"positive integer, got {units}."
             )
-        implementation = kwargs.pop("implementation", 2)
+        implementation = 2
+        if self.num_gates > 1:
+            implementation = kwargs.pop("implementation", 2)
         super().__init__(**kwargs)
         self.units = units
         self.activation = keras.activations.get(activation)
@@ -65,8 +67,9 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed=seed)
         # As in Keras, recurrent dropout takes a mask for each gate.
-        self.implementation = 1 if self.recurrent_dropout else implementation
-        if self.implementation == 1 and self.num_gates > 1:
+        several = self.num_gates > 1 and self.recurrent_dropout > 0
+        self.implementation = 1 if several else implementation
+        if self.implementation == 1:
             self.dropout_mask_count = self.num_gates
         self.state_size = (
             units if self.num_states == 1 else [units] * self.num_states

@@ -1,10 +1,16 @@
 """What the three recurrent layers have in common: Keras' RNN, own loop."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+from kerasrnn.layers import parallel
 from kerasrnn.layers import scan as scans
+
+# A loop with fewer multiplications is over before it is compiled.
+_MIN_PRODUCTS_TO_COMPILE = 2**24
 
 _CELL_CONFIG = (
     "units",
@@ -66,10 +72,9 @@ class RecurrentLayer(keras.layers.RNN):
     seed = cell_property("seed")
 
     def fast_scan(self):
-        """Returns the cell's loop of `kerasrnn.layers.scan` and its weights.
+        """Returns the cell's `(loop, recurrent weights)`.
 
-        Returns:
-            `(scan, weights)`, see `kerasrnn.layers.scan.run`.
+        The loop is one of `kerasrnn.layers.scan`.
         """
         raise NotImplementedError
 
@@ -80,6 +85,7 @@ class RecurrentLayer(keras.layers.RNN):
             not self.unroll
             and cell.activation is keras.activations.tanh
             and not (training and cell.recurrent_dropout)
+            and cell.implementation == 2
         )
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
@@ -96,43 +102,60 @@ class RecurrentLayer(keras.layers.RNN):
         """
         if isinstance(mask, list | tuple):
             mask = mask[0]
-        sequences = _time_major(sequences, self.go_backwards)  # [T, B, D]
         if mask is not None:
-            mask = _time_major(tf.cast(mask, tf.bool), self.go_backwards)
-        projected = ops.convert_to_tensor(
-            self.cell.project(sequences, training)
-        )  # [T, B, G * U]
+            mask = tf.cast(mask, tf.bool)
+        if self.go_backwards:
+            sequences = tf.reverse(sequences, [1])
+            mask = None if mask is None else tf.reverse(mask, [1])
         if self.has_fast_scan(training):
             outputs, states = self._fast_scan(
-                projected, initial_state, mask, training
+                sequences, initial_state, mask, training
             )
         else:
             outputs, states = self._plain_scan(
-                projected, initial_state, mask, training
+                sequences, initial_state, mask, training
             )
         if mask is not None:
             outputs = self._masked_outputs(outputs, mask)
-        return outputs[-1], tf.transpose(outputs, [1, 0, 2]), states
+        return outputs[:, -1], outputs, states
 
-    def _fast_scan(self, projected, states, mask, training):
+    def _fast_scan(self, sequences, states, mask, training):
+        cell = self.cell
         # With 16-bit floats the products are narrow, the states are not.
-        dtype = self.cell.compute_dtype
+        dtype = cell.compute_dtype
         wide = "float64" if dtype == "float64" else "float32"
+        states = [ops.cast(state, wide) for state in states]
+        if training and 0.0 < cell.dropout < 1.0:
+            sequences = sequences * cell.get_dropout_mask(sequences)[:, None]
+        bias = cell.input_bias()
         scan, weights = self.fast_scan()
-        outputs, states = scans.run(
-            scan,
-            projected,
-            [ops.cast(weight, dtype) for weight in weights],
-            [ops.cast(state, wide) for state in states],
-            mask,
-            compile_loops=bool(training),
-        )
+        weights = [cell.kernel, bias, *weights]
+        weights = [w if w is None else ops.cast(w, dtype) for w in weights]
+        if training and self._pays_to_compile(sequences):
+            results = parallel.in_parts(
+                _compiled_scan(scan), (sequences, states, mask), weights
+            )
+            outputs = tf.concat([part for part, _ in results], axis=0)
+            states = zip(*(part for _, part in results), strict=True)
+            states = [tf.concat(state, axis=0) for state in states]
+        else:
+            outputs, states = _project_and_scan(
+                scan, (sequences, states, mask), *weights
+            )
         return ops.cast(outputs, dtype), [ops.cast(s, dtype) for s in states]
 
-    def _plain_scan(self, projected, states, mask, training):
-        sequences = [projected]
+    def _pays_to_compile(self, sequences):
+        batch, steps, _ = sequences.shape
+        if steps is None or not parallel.compiles_here():
+            return False  # every new length would be compiled anew
+        products = self.units**2 * self.cell.num_gates
+        return steps * (batch or 32) * products >= _MIN_PRODUCTS_TO_COMPILE
+
+    def _plain_scan(self, sequences, states, mask, training):
+        projected = self.cell.project(sequences, training)  # [B, T, G * U]
+        inputs = [_time_major(projected)]
         if mask is not None:
-            sequences.append(mask[:, :, None])
+            inputs.append(_time_major(mask)[:, :, None])  # [T, B, 1]
 
         def step(slices, states):
             output, new_states = self.cell.step(slices[0], states, training)
@@ -144,16 +167,18 @@ class RecurrentLayer(keras.layers.RNN):
                 output = new_states[0]
             return output, new_states
 
-        return scans.differentiable_loop(
-            step, sequences, list(initial_states(states)), unroll=self.unroll
+        states = [ops.convert_to_tensor(state) for state in states]
+        outputs, states = scans.differentiable_loop(
+            step, inputs, states, unroll=self.unroll
         )
+        return _time_major(outputs), states
 
     def _masked_outputs(self, outputs, mask):
         """Zeros where nothing was read yet, or wherever the mask says."""
         if self.zero_output_for_mask:
             visible = mask
         else:
-            visible = tf.cumsum(tf.cast(mask, tf.int32), axis=0) > 0
+            visible = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
         return tf.where(visible[:, :, None], outputs, tf.zeros_like(outputs))
 
     def get_config(self):
@@ -206,14 +231,39 @@ class GatedLayer(RecurrentLayer):
         return {**super().get_config(), "use_cudnn": self.use_cudnn}
 
 
-def initial_states(states):
-    """Yields the states as tensors."""
-    for state in states:
-        yield ops.convert_to_tensor(state)
+@functools.cache
+def _compiled_scan(scan):
+    return parallel.compiled(functools.partial(_project_and_scan, scan))
 
 
-def _time_major(value, reverse):
-    """[B, T, ...] to [T, B, ...], backwards in time where asked."""
-    axes = [1, 0, *range(2, len(value.shape))]
-    value = tf.transpose(value, axes)
-    return tf.reverse(value, [0]) if reverse else value
+def _project_and_scan(scan, batched, kernel, bias, *weights):
+    """Projects the inputs of all steps at once and runs the loop.
+
+    Args:
+        scan: One of the loops of `kerasrnn.layers.scan`.
+        batched: `(sequences [B, T, features], states, mask)`.
+        kernel: Tensor [features, G * U].
+        bias: Tensor [G * U] or None.
+        *weights: The recurrent weights that `scan` takes.
+
+    Returns:
+        `(outputs [B, T, U], states)`.
+    """
+    sequences, states, mask = batched
+    # One product of matrices: the gradient of a batch of products by one
+    # kernel would be a kernel for each row before it is summed.
+    flat = tf.reshape(sequences, [-1, sequences.shape[-1]])  # [B * T, ...]
+    flat = tf.matmul(flat, kernel)
+    if bias is not None:
+        flat += bias
+    batch, steps = tf.unstack(tf.shape(sequences)[:2])
+    projected = tf.reshape(flat, [batch, steps, kernel.shape[-1]])
+    if mask is not None:
+        mask = _time_major(mask)
+    outputs, states = scan(_time_major(projected), *weights, states, mask)
+    return _time_major(outputs), states
+
+
+def _time_major(value):
+    """[B, T, ...] to [T, B, ...], or back."""
+    return tf.transpose(value, [1, 0, *range(2, len(value.shape))])

@@ -117,7 +117,6 @@ class SimpleRNN(RecurrentLayer):
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
             name="simple_rnn_cell",
-            implementation=kwargs.pop("implementation", 2),
         )
         super().__init__(
             cell,
