@@ -1,0 +1,160 @@
+"""Configurations: what is accepted, and that JSON brings the same back."""
+
+import dataclasses
+import json
+
+from absl.testing import absltest
+from absl.testing import parameterized
+from hypothesis import given
+from hypothesis import strategies
+
+from kerasrnn import config as config_module
+from kerasrnn.config import Config
+from kerasrnn.config import DataConfig
+from kerasrnn.config import ModelConfig
+from kerasrnn.config import TrainingConfig
+from kerasrnn.errors import UserError
+
+_fractions = strategies.floats(0, 0.49)
+
+_configs = strategies.builds(
+    Config,
+    model=strategies.builds(
+        ModelConfig,
+        vocabulary_size=strategies.integers(2, 10**6),
+        cell=strategies.sampled_from(config_module.CELLS),
+        units=strategies.integers(1, 10**5),
+        dropout=_fractions,
+        initializer=strategies.sampled_from(config_module.INITIALIZERS),
+        dtype_policy=strategies.sampled_from(config_module.DTYPE_POLICIES),
+    ),
+    data=strategies.builds(
+        DataConfig,
+        data=strategies.lists(strategies.text()).map(tuple),
+        vocabulary=strategies.sampled_from(config_module.VOCABULARIES),
+        split=strategies.sampled_from(config_module.SPLITS),
+        validation_fraction=_fractions,
+        test_fraction=_fractions,
+    ),
+    training=strategies.builds(
+        TrainingConfig,
+        optimizer=strategies.sampled_from(config_module.OPTIMIZERS),
+        schedule=strategies.sampled_from(config_module.SCHEDULES),
+        learning_rate=strategies.floats(0, 1e3),
+        seed=strategies.integers(0, 2**31 - 1),
+    ),
+)
+
+
+class RoundTripTest(absltest.TestCase):
+    @given(_configs)
+    def test_json_brings_the_same_configuration_back(self, config):
+        self.assertEqual(Config.from_json(config.to_json()), config)
+
+    def test_integers_are_taken_for_floats(self):
+        config = Config(model=ModelConfig(vocabulary_size=5))
+        values = json.loads(config.to_json())
+        values["training"]["learning_rate"] = 1
+        restored = Config.from_json(json.dumps(values))
+        self.assertIs(type(restored.training.learning_rate), float)
+
+    def test_a_field_that_is_left_out_has_its_default(self):
+        text = '{"model": {"vocabulary_size": 7}}'
+        expected = Config(model=ModelConfig(vocabulary_size=7))
+        self.assertEqual(Config.from_json(text), expected)
+
+    def test_a_configuration_cannot_be_changed(self):
+        model = ModelConfig(vocabulary_size=5)
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            model.units = 3
+
+
+class BadJsonTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("", "is not JSON"),
+        ("[" * 100_000, "JSON|nested"),
+        ("[]", "Expected an object at configuration, received list"),
+        ("{}", "incomplete.*model"),
+        ('{"model": 3}', "configuration.model, received int"),
+        ('{"model": {}}', "incomplete.*vocabulary_size"),
+        ('{"model": {"vocabulary_size": "5"}}', "vocabulary_size.*'5'"),
+        ('{"model": {"vocabulary_size": true}}', "vocabulary_size.*True"),
+        ('{"model": {"vocabulary_size": 1}}', "at least 2, not 1"),
+        (
+            '{"model": {"vocabulary_size": 5, "unit": 3}}',
+            r"unknown fields \['unit'\].*another version",
+        ),
+        (
+            '{"model": {"vocabulary_size": 5}, "data": {"data": "x"}}',
+            "data.data, received 'x'",
+        ),
+        (
+            '{"model": {"vocabulary_size": 5, "dropout": NaN}}',
+            r"dropout must be in \[0, 1\)",
+        ),
+        (
+            '{"model": {"vocabulary_size": 5},'
+            ' "training": {"learning_rate": NaN}}',
+            "learning_rate must be at least 0",
+        ),
+    )
+    def test_bad_json_is_refused(self, text, expected):
+        with self.assertRaisesRegex(UserError, expected):
+            Config.from_json(text)
+
+
+class BadValueTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("vocabulary_size", 1, "at least 2, not 1"),
+        ("units", 0, "at least 1, not 0"),
+        ("num_layers", 0, "at least 1, not 0"),
+        ("embedding_size", -1, "at least 0, not -1"),
+        ("dropout", 1.0, r"in \[0, 1\), not 1.0"),
+        ("dropout", float("nan"), r"in \[0, 1\), not nan"),
+        ("cell", "rnn", "one of simple_rnn, lstm, gru, not 'rnn'"),
+        ("initializer", "zeros", "one of keras"),
+        ("dtype_policy", "int8", "one of float32"),
+    )
+    def test_model(self, name, value, expected):
+        values = {"vocabulary_size": 5, name: value}
+        with self.assertRaisesRegex(UserError, f"{name} must be {expected}"):
+            ModelConfig(**values)
+
+    @parameterized.parameters(
+        ({"vocabulary": "words"}, "vocabulary must be one of"),
+        ({"split": "random"}, "split must be one of tail, interleaved"),
+        ({"min_count": 0}, "min_count must be at least 1"),
+        ({"split_streams": 0}, "split_streams must be at least 1"),
+        ({"validation_fraction": -0.1}, "validation_fraction must be in"),
+        ({"test_fraction": 1}, "test_fraction must be in"),
+        (
+            {"validation_fraction": 0.5, "test_fraction": 0.5},
+            "Nothing is left to train on",
+        ),
+    )
+    def test_data(self, values, expected):
+        with self.assertRaisesRegex(UserError, expected):
+            DataConfig(**values)
+
+    @parameterized.parameters(
+        ("batch_size", 0),
+        ("sequence_length", 0),
+        ("epochs", 0),
+        ("keep", 0),
+        ("learning_rate", -1e-3),
+        ("learning_rate", float("nan")),
+        ("warmup_steps", -1),
+        ("clip_norm", -1.0),
+        ("beta_2", 1.0),
+        ("averaging", -0.5),
+        ("optimizer", "lion"),
+        ("schedule", "linear"),
+        ("jit_compile", "yes"),
+    )
+    def test_training(self, name, value):
+        with self.assertRaisesRegex(UserError, f"{name} must be"):
+            TrainingConfig(**{name: value})
+
+
+if __name__ == "__main__":
+    absltest.main()
