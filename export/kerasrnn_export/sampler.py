@@ -1,0 +1,411 @@
+"""The module whose functions are the SavedModel's signatures.
+
+It holds the weights as TensorFlow variables of its own: a Keras model inside
+a `tf.Module` gives a SavedModel that Python loads and the server does not.
+
+The numbers a row gives depend on that row and on the number of rows alone
+(DESIGN of the contract: `kerasrnn_export.signatures`): a value that cannot be
+used is replaced by a harmless one before it is used, and its row says why.
+
+Glossary of shapes: N rows, P characters of the longest prompt, L of the
+longest text, H `kerasrnn.sampling.HISTORY`, V vocabulary size, U units.
+"""
+
+import dataclasses
+import hashlib
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn import sampling
+from kerasrnn.config import ModelConfig
+from kerasrnn.errors import UserError
+from kerasrnn.model import state_sizes
+from kerasrnn.model import step_model
+from kerasrnn.text.vocabulary import Vocabulary
+from kerasrnn_export import scoring
+from kerasrnn_export import signatures
+from kerasrnn_export.row_errors import no_errors
+from kerasrnn_export.row_errors import refuse
+from kerasrnn_export.state_token import FINGERPRINT_LENGTH
+from kerasrnn_export.state_token import Carried
+from kerasrnn_export.state_token import TokenCodec
+from kerasrnn_export.text_ops import Encoded
+from kerasrnn_export.text_ops import make_codec
+
+# Beyond these, temperatures choose what 0 and infinity would; within, no
+# quotient leaves the range of float32 nor lets id 0 be drawn.
+_LOWEST_TEMPERATURE = 1e-30
+_HIGHEST_TEMPERATURE = 1e6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplerOptions:
+    """What an export fixes.
+
+    Attributes:
+        max_length: Characters that one call generates at most.
+        max_prompt: Characters that one call reads at most.
+        default_length: Characters that `serving_default` generates.
+        default_temperature: Temperature of `serving_default`.
+        default_seed: Seed of `serving_default`.
+    """
+
+    max_length: int = signatures.MAX_LENGTH
+    max_prompt: int = signatures.MAX_PROMPT
+    default_length: int = 200
+    default_temperature: float = 1.0
+    default_seed: int = 0
+
+    def __post_init__(self):
+        for name, least in (
+            ("max_length", signatures.MAX_LENGTH),
+            ("max_prompt", signatures.MAX_PROMPT),
+        ):
+            # Clients count on these; 2^24 keeps every sum of lengths exact.
+            if not least <= getattr(self, name) <= 2**24:
+                raise UserError(
+                    f"{name} must be {least} to {2**24}, not "
+                    f"{getattr(self, name)}: an export may only raise it."
+                )
+        if not 0 <= self.default_length <= self.max_length:
+            raise UserError(
+                f"default_length must be 0 to {self.max_length}, not "
+                f"{self.default_length}."
+            )
+        if not 0 <= self.default_temperature < math.inf:
+            raise UserError(
+                "default_temperature must be 0 or more, not "
+                f"{self.default_temperature}."
+            )
+        if not -(2**63) <= self.default_seed < 2**63:
+            raise UserError(
+                f"default_seed must fit 64 bits, not {self.default_seed}."
+            )
+
+
+class Sampler(tf.Module):
+    """A trained model as functions of text.
+
+    Args:
+        config: Of the model; whatever its dtype policy, float32 is used.
+        weights: Flat list of arrays, in the order of `CharRNN.weights`.
+        vocabulary: The model's vocabulary.
+        options: Limits and defaults.
+
+    Raises:
+        UserError: The weights hold numbers that are not finite.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: list[np.ndarray],
+        vocabulary: Vocabulary,
+        options: SamplerOptions | None = None,
+    ):
+        super().__init__(name="sampler")
+        weights = [np.asarray(weight, np.float32) for weight in weights]
+        if not all(np.isfinite(weight).all() for weight in weights):
+            raise UserError(
+                "The model's weights hold numbers that are not finite: its "
+                "training diverged. Export an earlier checkpoint."
+            )
+        self.options = options or SamplerOptions()
+        self.fingerprint = fingerprint(config, weights, vocabulary)
+        self._config = dataclasses.replace(config, dtype_policy="float32")
+        self._variables = [
+            tf.Variable(weight, trainable=False, name=f"weight_{index}")
+            for index, weight in enumerate(weights)
+        ]
+        self._text = make_codec(vocabulary.kind, vocabulary.characters)
+        self._token = TokenCodec(
+            self.fingerprint,
+            self._start_states(weights, vocabulary.start_id),
+            len(vocabulary),
+        )
+
+    def generate(
+        self,
+        prompt,
+        state_bytes,
+        length,
+        temperature,
+        top_k,
+        top_p,
+        seed,
+        stop,
+    ) -> dict[str, tf.Tensor]:
+        """Reads prompts and generates text: `signatures.GENERATE`."""
+        received = as_rows(
+            prompt,
+            state_bytes=state_bytes,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            stop=stop,
+        )
+        errors, prompt, carried = self._read_request(
+            "prompt", prompt, received["state_bytes"]
+        )
+        stop = self._text.encode(received["stop"], signatures.MAX_STOP)
+        errors = self._check_parameters(errors, received, stop)
+        good = errors == ""
+        heat = received["temperature"]
+        heat = tf.where(heat < _LOWEST_TEMPERATURE, 0.0, heat)
+        heat = tf.minimum(heat, _HIGHEST_TEMPERATURE)
+        prompt_length = tf.where(good, prompt.length, 0)
+        stop_length = tf.where(good, stop.length, 0)
+        replacement, carried = self._after_prompt(carried, prompt_length)
+        model = step_model(self._config, self._variables)
+        states = sampling.read_prompt(
+            model, carried.states, prompt.ids, prompt_length
+        )
+        generated = _generate(
+            model,
+            states,
+            length=tf.where(good, received["length"], 0),
+            temperature=tf.where(good, heat, 1.0),
+            top_k=tf.where(good, received["top_k"], 0),
+            top_p=tf.where(good, received["top_p"], 1.0),
+            seed=received["seed"],
+            draws=carried.draws,
+            history=carried.history,
+            stop=_right_aligned(stop.ids, stop_length, signatures.MAX_STOP),
+            stop_length=stop_length,
+        )
+        text, unfinished = self._text.decode(
+            generated.ids, carried.history, carried.unfinished
+        )
+        errors = _check_numbers(errors, generated.log_prob, generated.states)
+        finish = tf.where(
+            generated.stopped, signatures.FINISH_STOP, signatures.FINISH_LENGTH
+        )
+        token = self._token.encode(
+            Carried(
+                generated.draws,
+                generated.history,
+                unfinished,
+                generated.states,
+            )
+        )
+        good = errors == ""
+        return {
+            "text": tf.where(good, tf.strings.join([replacement, text]), ""),
+            "state_bytes": tf.where(good, token, received["state_bytes"]),
+            "log_prob": tf.where(good, generated.log_prob, 0.0),
+            "length": tf.where(good, generated.length, 0),
+            "unknown": tf.where(good, prompt.unknown, 0),
+            "finish": tf.where(good, finish, signatures.FINISH_ERROR),
+            "error": errors,
+        }
+
+    def score(self, text, state_bytes) -> dict[str, tf.Tensor]:
+        """Gives texts their probabilities: `signatures.SCORE`."""
+        received = as_rows(text, state_bytes=state_bytes)["state_bytes"]
+        errors, text, carried = self._read_request("text", text, received)
+        length = tf.where(errors == "", text.length, 0)
+        _, carried = self._after_prompt(carried, length)
+        # As wide as the longest good row, whatever was refused.
+        ids = text.ids[:, : tf.maximum(tf.reduce_max(length), 0)]
+        scored = scoring.score(
+            self._config, self._variables, carried.states, ids, length
+        )
+        errors = _check_numbers(errors, scored.total, scored.states)
+        good = errors == ""
+        count = tf.where(good, length - text.unknown, 0)
+        total = tf.where(good, scored.total, 0.0)
+        nats = tf.abs(total) / tf.cast(tf.maximum(count, 1), tf.float64)
+        token = self._token.encode(carried._replace(states=scored.states))
+        return {
+            "log_prob": tf.cast(total, tf.float32),
+            "length": count,
+            "bits_per_character": tf.cast(nats / math.log(2), tf.float32),
+            "character_log_probs": tf.where(
+                good[:, None], scored.log_probs, 0.0
+            ),
+            "state_bytes": tf.where(good, token, received),
+            "unknown": tf.where(good, text.unknown, 0),
+            "error": errors,
+        }
+
+    def serving_default(self, prompt) -> dict[str, tf.Tensor]:
+        """Generates as the export says: `signatures.SERVING_DEFAULT`."""
+        rows = tf.shape(prompt)[0]
+        parameters = {
+            entry.name: tf.fill([rows], tf.constant(entry.default, entry.dtype))
+            for entry in signatures.GENERATE.inputs[1:]
+        }
+        parameters |= {
+            "length": tf.fill([rows], self.options.default_length),
+            "temperature": tf.fill([rows], self.options.default_temperature),
+            "seed": tf.fill(
+                [rows], tf.constant(self.options.default_seed, tf.int64)
+            ),
+        }
+        return {"text": self.generate(prompt, **parameters)["text"]}
+
+    def _start_states(self, weights, start_id):
+        """Returns the states [U] after the start character alone."""
+        zeros = [tf.zeros([1, size]) for size in state_sizes(self._config)]
+        model = step_model(self._config, weights)
+        states = model.read(tf.constant([start_id]), zeros)
+        return [state[0].numpy() for state in states]
+
+    def _read_request(self, name, text, state_bytes):
+        """Returns `(errors [N], Encoded text, Carried)`."""
+        errors = no_errors(tf.shape(text)[0])
+        limit = self.options.max_prompt
+        encoded = self._text.encode(text, limit)
+        errors = refuse(
+            errors,
+            encoded.length > limit,
+            f"{name} has more than {limit} characters: send it in pieces, "
+            "each with the state_bytes that the one before returned.",
+        )
+        carried, errors = self._token.decode(state_bytes, errors)
+        return errors, encoded, carried
+
+    def _check_parameters(self, errors, received, stop: Encoded):
+        limit = self.options.max_length
+        length = received["length"]
+        errors = refuse(
+            errors,
+            (length < 0) | (length > limit),
+            tf.strings.join(
+                [
+                    f"length must be 0 to {limit}, not ",
+                    tf.strings.as_string(length),
+                    ": send calls in a row, each with the state_bytes that "
+                    "the one before returned.",
+                ]
+            ),
+        )
+        temperature = received["temperature"]
+        errors = refuse(
+            errors,
+            ~((temperature >= 0) & (temperature < math.inf)),
+            _sentence("temperature must be 0 or more", temperature),
+        )
+        errors = refuse(
+            errors,
+            received["top_k"] < 0,
+            _sentence("top_k must be 0 (off) or more", received["top_k"]),
+        )
+        top_p = received["top_p"]
+        errors = refuse(
+            errors,
+            ~((top_p > 0) & (top_p <= 1)),
+            _sentence("top_p must be above 0 and at most 1 (off)", top_p),
+        )
+        return refuse(
+            errors,
+            stop.length > signatures.MAX_STOP,
+            f"stop has more than {signatures.MAX_STOP} characters.",
+        )
+
+    def _after_prompt(self, carried: Carried, prompt_length):
+        """Ends what was being generated where a prompt was read.
+
+        Returns:
+            `(text [N] of an unfinished sequence that stays so, Carried)`.
+        """
+        kept = prompt_length == 0
+        replacement = self._text.replacement(
+            carried.history, carried.unfinished
+        )
+        return tf.where(kept, "", replacement), carried._replace(
+            history=tf.where(kept[:, None], carried.history, 0),
+            unfinished=tf.where(kept, carried.unfinished, 0),
+        )
+
+
+def fingerprint(config: ModelConfig, weights, vocabulary: Vocabulary) -> str:
+    """Returns hexadecimal digits that name a model.
+
+    Args:
+        config: Of the model; what only training uses does not count.
+        weights: Flat list of float32 arrays.
+        vocabulary: The model's vocabulary.
+    """
+    digest = hashlib.sha256()
+    arithmetic = (config.cell, config.units, config.num_layers)
+    digest.update(repr((arithmetic, config.embedding_size)).encode())
+    digest.update(vocabulary.to_json().encode())
+    for weight in weights:
+        digest.update(repr(weight.shape).encode())
+        digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
+    return digest.hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def as_rows(first, **others) -> dict[str, tf.Tensor]:
+    """Gives each of `others`, of N rows or one, as many rows as `first`.
+
+    Other numbers of rows are the one mistake that fails a whole call.
+    """
+    rows = tf.shape(first)[0]
+    matched = {}
+    for name, values in others.items():
+        given = tf.shape(values)[0]
+        check = tf.debugging.Assert(
+            (given == rows) | (given == 1),
+            [f"{name} must have 1 row or as many as the text", given, rows],
+        )
+        with tf.control_dependencies([check]):
+            matched[name] = tf.broadcast_to(values, [rows])
+    return matched
+
+
+def _generate(model, states, **parameters) -> sampling.Generated:
+    """Calls `sampling.generate`, also where no row generates anything.
+
+    Its loop must run once, so a row that generates one character joins then.
+    It changes no other: those have nothing to compute.
+    """
+    rows = tf.shape(parameters["length"])[0]
+    idle = tf.reduce_max(parameters["length"]) <= 0  # holds of no rows too
+    extra = tf.cast(idle, tf.int32)
+
+    def extended(values, value=0):
+        paddings = tf.pad([[0, extra]], [[0, values.shape.rank - 1], [0, 0]])
+        return tf.pad(values, paddings, constant_values=value)
+
+    length = extended(parameters.pop("length"), 1)
+    generated = sampling.generate(
+        model,
+        [extended(state) for state in states],
+        length=length,
+        **{name: extended(values) for name, values in parameters.items()},
+    )
+    return tf.nest.map_structure(lambda values: values[:rows], generated)
+
+
+def _check_numbers(errors, total, states):
+    """Refuses rows whose results left the range of float32."""
+    finite = tf.reduce_all(tf.math.is_finite(tf.concat(states, 1)), axis=1)
+    return refuse(
+        errors,
+        ~(finite & tf.math.is_finite(total)),
+        "state_bytes holds numbers that the model cannot use: start again "
+        "with an empty one.",
+    )
+
+
+def _right_aligned(ids, lengths, width):
+    """Returns ids [N, P] of `lengths` [N] at the end of rows [N, width].
+
+    Unknown characters become -1, which nothing generated equals.
+    """
+    padded = tf.pad(ids, [[0, 0], [0, width]])[:, :width]
+    source = tf.range(width)[None] - (width - lengths)[:, None]
+    aligned = tf.gather(padded, tf.maximum(source, 0), batch_dims=1)
+    aligned = tf.where(aligned == 0, -1, aligned)
+    return tf.where(source >= 0, aligned, 0)
+
+
+def _sentence(expected, received):
+    text = tf.strings.as_string(received)
+    return tf.strings.join([expected, ", not ", text, "."])
