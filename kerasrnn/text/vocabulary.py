@@ -83,7 +83,9 @@ class Vocabulary:
     @functools.cached_property
     def code_points(self) -> np.ndarray:
         """Code points (byte values) of ids 1, 2, ..., int32 [V - 1]."""
-        return np.array([ord(c) for c in self.characters], np.int32)
+        code_points = np.array([ord(c) for c in self.characters], np.int32)
+        code_points.flags.writeable = False
+        return code_points
 
     @functools.cached_property
     def _id_of_code_point(self):
