@@ -6,7 +6,7 @@ are looked up in their modules when they are first used.
 
 import importlib
 
-from kerasrnn.extras import how_to_install
+from kerasrnn.extras import told
 from kerasrnn.version import __version__
 
 _EXPORTS = {
@@ -48,13 +48,8 @@ def __getattr__(name):
         module = f"kerasrnn.{name}"
     else:
         raise AttributeError(f"module 'kerasrnn' has no attribute {name!r}")
-    try:
+    with told(f"kerasrnn.{name}"):
         found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        sentence = how_to_install(error, f"kerasrnn.{name}")
-        if sentence is None:
-            raise
-        raise ModuleNotFoundError(sentence, name=error.name) from None
     return getattr(found, name) if name in _MODULES else found
 
 

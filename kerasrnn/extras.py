@@ -1,5 +1,8 @@
 """Which extra of the package brings what, for clear messages."""
 
+import contextlib
+from collections.abc import Iterator
+
 _EXTRAS = {
     "grpc_health": "test",
     "keras": "train",
@@ -28,3 +31,22 @@ def how_to_install(error: ModuleNotFoundError, what: str) -> str | None:
         f"{what} needs {_TITLES.get(package, package)}, which is not "
         f"installed here: run `pip install 'kerasrnn[{_EXTRAS[package]}]'`."
     )
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Makes imports inside the block say how `what` can be made to work.
+
+    Args:
+        what: See `how_to_install`.
+
+    Raises:
+        ModuleNotFoundError: As the import raised it, with that sentence.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        sentence = how_to_install(error, what)
+        if sentence is None:
+            raise
+        raise ModuleNotFoundError(sentence, name=error.name) from None

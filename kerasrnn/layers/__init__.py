@@ -1,11 +1,14 @@
 """Keras cells and layers with an own loop over time."""
 
-from kerasrnn.layers.gru import GRU
-from kerasrnn.layers.gru import GRUCell
-from kerasrnn.layers.lstm import LSTM
-from kerasrnn.layers.lstm import LSTMCell
-from kerasrnn.layers.simple_rnn import SimpleRNN
-from kerasrnn.layers.simple_rnn import SimpleRNNCell
+from kerasrnn.extras import told
+
+with told("kerasrnn.layers"):
+    from kerasrnn.layers.gru import GRU
+    from kerasrnn.layers.gru import GRUCell
+    from kerasrnn.layers.lstm import LSTM
+    from kerasrnn.layers.lstm import LSTMCell
+    from kerasrnn.layers.simple_rnn import SimpleRNN
+    from kerasrnn.layers.simple_rnn import SimpleRNNCell
 
 __all__ = [
     "GRU",
