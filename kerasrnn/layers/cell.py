@@ -116,18 +116,26 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         """Returns `inputs @ kernel + bias`, with the inputs' dropout.
 
         Args:
-            inputs: Tensor [..., features], of one step or of many.
+            inputs: Tensor [B, features], or [B, T, features], of which all
+                steps have the same dropout.
             training: Whether dropout applies.
 
         Returns:
-            Tensor [..., gates * units].
+            Tensor [B, gates * units] or [B, T, gates * units].
         """
         masks = None
         if training and 0.0 < self.dropout < 1.0:
-            masks = self.get_dropout_mask(inputs)
+            masks = self.input_masks(inputs)
         projected = gated_product(inputs, self.kernel, masks)
         bias = self.input_bias()
         return projected if bias is None else ops.add(projected, bias)
+
+    def input_masks(self, inputs):
+        """Returns what `inputs` are multiplied with, a list if one a gate."""
+        if len(inputs.shape) == 2:
+            return self.get_dropout_mask(inputs)
+        masks = self.get_dropout_mask(inputs[:, 0])
+        return keras.tree.map_structure(lambda mask: mask[:, None], masks)
 
     def step(self, projected, states, training=False):
         """Advances one step.

@@ -126,7 +126,7 @@ class RecurrentLayer(keras.layers.RNN):
         wide = "float64" if dtype == "float64" else "float32"
         states = [ops.cast(state, wide) for state in states]
         if training and 0.0 < cell.dropout < 1.0:
-            sequences = sequences * cell.get_dropout_mask(sequences)[:, None]
+            sequences = sequences * cell.input_masks(sequences)
         bias = cell.input_bias()
         scan, weights = self.fast_scan()
         weights = [cell.kernel, bias, *weights]
