@@ -1,0 +1,245 @@
+"""A small gRPC server for one machine, where TensorFlow Serving is not.
+
+It answers Predict, GetModelMetadata, GetModelStatus and grpc.health.v1 with
+the codes and messages of `tensorflow_model_server`, so that what works here
+works there; it has nothing that the real one lacks, and does not merge
+requests. For production take TensorFlow Serving.
+"""
+
+import os
+import signal
+import sys
+import threading
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+
+from kerasrnn.errors import UserError
+from kerasrnn_serving import rpc
+from kerasrnn_serving import wire
+from kerasrnn_serving.health import MAX_WATCHERS
+from kerasrnn_serving.health import Health
+from kerasrnn_serving.model_versions import ModelVersions
+from kerasrnn_serving.model_versions import not_found
+from kerasrnn_serving.rpc import StatusError
+from kerasrnn_serving.rpc import invalid
+
+_POLL_SECONDS = 1.0
+_DRAIN_SECONDS = 30.0
+
+
+class LocalServer:
+    """The services over one model; `start` listens, `stop` drains.
+
+    Args:
+        versions: The model's versions.
+        credentials: Of TLS; None listens without.
+    """
+
+    def __init__(
+        self,
+        versions: ModelVersions,
+        credentials: grpc.ServerCredentials | None = None,
+    ):
+        self._versions = versions
+        self._credentials = credentials
+        self._health = Health()
+        threads = 4 * (os.cpu_count() or 1) + MAX_WATCHERS
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(max(threads, 16)),
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                # A second server on the port would take half of the calls.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        handlers = {
+            wire.PREDICT: rpc.unary(self._predict, wire.PredictRequest),
+            wire.GET_MODEL_METADATA: rpc.unary(
+                self._metadata, wire.GetModelMetadataRequest
+            ),
+            wire.GET_MODEL_STATUS: rpc.unary(
+                self._status, wire.GetModelStatusRequest
+            ),
+            **self._health.handlers(),
+        }
+        self._server.add_generic_rpc_handlers([rpc.Handlers(handlers)])
+
+    def start(self, host: str, port: int) -> int:
+        """Listens and returns the port, which the system chooses for 0.
+
+        Raises:
+            UserError: The address is taken or cannot be listened on.
+        """
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if self._credentials is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                bound = self._server.add_secure_port(address, self._credentials)
+        except RuntimeError:
+            bound = 0
+        if not bound:
+            raise UserError(
+                f"Cannot listen on {address}: the port is taken or the "
+                "address is not this machine's. Give another --port (0 "
+                "chooses a free one) or --host."
+            )
+        self._server.start()
+        return bound
+
+    def stop(self, grace: float = _DRAIN_SECONDS) -> None:
+        """Takes no new calls, waits for those it has, then lets go.
+
+        Args:
+            grace: Seconds after which calls still running are cut off.
+        """
+        self._health.stop()
+        self._server.stop(grace).wait()
+        self._versions.stop()
+
+    def _predict(self, request, context):
+        with self._use(request) as (version, servable):
+            response = servable.predict(request, context.time_remaining())
+        response.model_spec.version.value = version
+        return response
+
+    def _use(self, request):
+        """Returns the context of the version that the request asks for."""
+        if not request.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        spec = request.model_spec
+        if not spec.name:
+            raise invalid("ModelSpec has no name specified.")
+        choice = spec.WhichOneof("choice")
+        if choice == "version_label":
+            raise invalid(
+                f"Unrecognized servable version label: {spec.version_label}"
+            )
+        version = spec.version.value if choice == "version" else None
+        if spec.name != self._versions.name:
+            raise not_found(spec.name, version)
+        return self._versions.use(version)
+
+    def _metadata(self, request, context):
+        if not request.metadata_field:
+            raise invalid(
+                "GetModelMetadataRequest must specify at least one "
+                "metadata_field"
+            )
+        for field in request.metadata_field:
+            if field != wire.SIGNATURE_DEF_FIELD:
+                raise invalid(f"Metadata field {field} is not supported")
+        response = wire.GetModelMetadataResponse()
+        definitions = wire.SignatureDefMap()
+        with self._use(request) as (version, servable):
+            for name, definition in servable.signatures.items():
+                definitions.signature_def[name].CopyFrom(definition)
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.version.value = version
+        metadata = response.metadata[wire.SIGNATURE_DEF_FIELD]
+        metadata.type_url = wire.SIGNATURE_DEF_MAP_URL
+        metadata.value = definitions.SerializeToString()
+        return response
+
+    def _status(self, request, context):
+        if not request.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        spec = request.model_spec
+        statuses = self._versions.statuses()
+        if spec.name != self._versions.name or not statuses:
+            raise StatusError(
+                grpc.StatusCode.NOT_FOUND,
+                f"Could not find any versions of model {spec.name}",
+            )
+        if spec.WhichOneof("choice") == "version":
+            wanted = spec.version.value
+            statuses = [entry for entry in statuses if entry.version == wanted]
+            if not statuses:
+                raise StatusError(
+                    grpc.StatusCode.NOT_FOUND,
+                    f"Could not find version {wanted} of model {spec.name}",
+                )
+        response = wire.GetModelStatusResponse()
+        for entry in statuses:
+            status = response.model_version_status.add(
+                version=entry.version, state=entry.state
+            )
+            status.status.error_code = entry.code
+            status.status.error_message = entry.message
+        return response
+
+
+def open_versions(name: str, directory: Path) -> ModelVersions:
+    """Returns the model's versions, the newest one loaded.
+
+    Raises:
+        UserError: There is no version, or the newest does not load, or
+            TensorFlow is not installed.
+    """
+    # TensorFlow takes seconds to import, and is an extra.
+    try:
+        from kerasrnn_serving.servable import Servable
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The local server needs {error.name}, which is not installed: "
+            "pip install 'kerasrnn[train]'."
+        ) from None
+    versions = ModelVersions(name, directory, Servable)
+    versions.poll()
+    if versions.version is None:
+        status = versions.statuses()[0]
+        raise UserError(
+            f"Version {status.version} in {directory} does not load: "
+            f"{status.message} Export the model again with kerasrnn-export."
+        )
+    return versions
+
+
+def serve(name: str, export_dir: Path, host: str, port: int) -> int:
+    """Serves until SIGTERM or SIGINT, then drains; returns the exit status.
+
+    A second signal ends it at once.
+
+    Raises:
+        UserError: There is nothing to serve, or nowhere to listen.
+    """
+    versions = open_versions(name, export_dir)
+    signals = _Signals()
+    server = LocalServer(versions)
+    bound = server.start(host, port)
+    versions.start_polling(_POLL_SECONDS)
+    print(
+        f"Serving version {versions.version} of {name} at {host}:{bound} "
+        "(local server, for one machine; Ctrl-C stops it).",
+        flush=True,
+    )
+    signals.wait()
+    print(
+        f"Draining for at most {_DRAIN_SECONDS:g} seconds.",
+        file=sys.stderr,
+        flush=True,
+    )
+    threading.Thread(target=_exit_on_next, args=[signals], daemon=True).start()
+    server.stop()
+    return 0
+
+
+class _Signals:
+    """Turns SIGTERM and SIGINT into something to wait for."""
+
+    def __init__(self):
+        # A handler may run anywhere; a pipe is all that it touches.
+        self._read, self._write = os.pipe()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: os.write(self._write, b"."))
+
+    def wait(self):
+        os.read(self._read, 1)
+
+
+def _exit_on_next(signals):
+    signals.wait()
+    os._exit(1)

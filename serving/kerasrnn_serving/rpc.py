@@ -1,0 +1,77 @@
+"""What the services of the local server share: how calls end."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+
+import grpc
+
+# The server's own limit on an error's text.
+_MAX_MESSAGE = 1024
+
+
+class StatusError(Exception):
+    """A call that ends with a gRPC status.
+
+    Attributes:
+        code: The status.
+        message: What the client is told.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def invalid(message: str) -> StatusError:
+    """Returns a StatusError of code INVALID_ARGUMENT."""
+    return StatusError(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def unary(function: Callable, request_type) -> grpc.RpcMethodHandler:
+    """Returns the handler of `function(request, context) -> response`."""
+
+    def answer(request, context):
+        try:
+            return function(request, context)
+        except StatusError as error:
+            context.abort(error.code, _cut(error.message))
+
+    return grpc.unary_unary_rpc_method_handler(
+        answer, request_type.FromString, _serialize
+    )
+
+
+def stream(function: Callable, request_type) -> grpc.RpcMethodHandler:
+    """Returns the handler of a generator of responses."""
+
+    def answer(request, context):
+        try:
+            yield from function(request, context)
+        except StatusError as error:
+            context.abort(error.code, _cut(error.message))
+
+    return grpc.unary_stream_rpc_method_handler(
+        answer, request_type.FromString, _serialize
+    )
+
+
+class Handlers(grpc.GenericRpcHandler):
+    """Handlers by path, such as "/package.Service/Method"."""
+
+    def __init__(self, handlers: Mapping[str, grpc.RpcMethodHandler]):
+        self._handlers = dict(handlers)
+
+    def service(self, handler_call_details):
+        """Returns the handler of the path, None if there is none."""
+        return self._handlers.get(handler_call_details.method)
+
+
+def _serialize(response):
+    return response.SerializeToString()
+
+
+def _cut(message):
+    if len(message) <= _MAX_MESSAGE:
+        return message
+    return message[:_MAX_MESSAGE] + "...TRUNCATED"

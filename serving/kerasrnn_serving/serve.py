@@ -1,0 +1,244 @@
+"""kerasrnn-serve: serve an export, with whichever server is there.
+
+`--server=auto` takes TensorFlow Serving's `tensorflow_model_server` where it
+is on PATH, else the local server of this package, and says which.
+`--server=docker` runs the stock image (not run where this was written:
+there was no Docker). Arguments after `--` go to TensorFlow Serving as they
+are: `kerasrnn-serve --export_dir=export -- --enable_batching=true`.
+"""
+
+import os
+import shlex
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from kerasrnn import program
+from kerasrnn.errors import UserError
+from kerasrnn_serving.model_versions import find_versions
+
+BINARY = "tensorflow_model_server"
+# Newest first; a tag that is not there is answered by the next one.
+IMAGE = "tensorflow/serving:2.21.0"
+FALLBACK_TAGS = ("2.20.0", "2.19.1")
+SERVERS = ("auto", "binary", "docker", "local")
+
+
+def binary_command(
+    name: str, export_dir: Path, port: int, rest_port: int, extra: list[str]
+) -> list[str]:
+    """Returns the command of TensorFlow Serving's own binary."""
+    return [
+        BINARY,
+        f"--port={port}",
+        f"--rest_api_port={rest_port}",
+        f"--model_name={name}",
+        f"--model_base_path={export_dir.resolve()}",
+        "--enable_grpc_healthcheck_service=true",
+        *extra,
+    ]
+
+
+def docker_command(
+    name: str,
+    export_dir: Path,
+    host: str,
+    port: int,
+    rest_port: int,
+    image: str,
+    extra: list[str],
+) -> list[str]:
+    """Returns the command of the stock image.
+
+    It runs without root, capabilities or a writable disk, and the binary
+    itself is process 1's child: the image's script would swallow SIGTERM.
+    """
+    published = [f"--publish={host}:{port}:8500"]
+    if rest_port:
+        published.append(f"--publish={host}:{rest_port}:8501")
+    source = export_dir.resolve()
+    inside = Path("/models") / name
+    server = binary_command(name, inside, 8500, 8501 if rest_port else 0, extra)
+    return [
+        "docker",
+        "run",
+        "--rm",
+        "--init",
+        *published,
+        f"--mount=type=bind,source={source},target={inside},readonly",
+        f"--user={os.getuid()}:{os.getgid()}",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        f"--entrypoint={server[0]}",
+        image,
+        *server[1:],
+    ]
+
+
+def chosen_server(server: str) -> str:
+    """Returns "binary", "docker" or "local" for the flag's value.
+
+    Raises:
+        UserError: The program that is asked for is not on PATH.
+    """
+    if server == "auto":
+        return "binary" if shutil.which(BINARY) else "local"
+    program_name = {"binary": BINARY, "docker": "docker"}.get(server)
+    if program_name and not shutil.which(program_name):
+        raise UserError(
+            f"--server={server} needs {program_name}, which is not on PATH. "
+            "Install it, or take --server=local."
+        )
+    return server
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+
+    def define(function, *arguments, **options):
+        function(*arguments, flag_values=flag_values, **options)
+
+    define(
+        flags.DEFINE_string,
+        "export_dir",
+        None,
+        "Directory of the exported versions (kerasrnn-export's --export_dir).",
+    )
+    define(
+        flags.DEFINE_string, "model", "kerasrnn", "Name that clients ask for."
+    )
+    define(
+        flags.DEFINE_integer,
+        "port",
+        8500,
+        "Port of gRPC; 0 takes a free one and prints it.",
+        lower_bound=0,
+        upper_bound=65535,
+    )
+    define(
+        flags.DEFINE_integer,
+        "rest_port",
+        0,
+        "Port of REST, which the local server does not have; 0 is off.",
+        lower_bound=0,
+        upper_bound=65535,
+    )
+    define(
+        flags.DEFINE_string,
+        "host",
+        "127.0.0.1",
+        "Address to listen on; 0.0.0.0 is every network. There is no "
+        f"authentication. {BINARY} always listens on every network.",
+    )
+    define(
+        flags.DEFINE_enum,
+        "server",
+        "auto",
+        SERVERS,
+        f"binary is {BINARY} on PATH, docker its stock image, local this "
+        "package's own server, for one machine; auto is binary, else local.",
+    )
+    define(
+        flags.DEFINE_string,
+        "image",
+        IMAGE,
+        "Image of --server=docker; where the registry does not have it, try "
+        f"the tags {' or '.join(FALLBACK_TAGS)}.",
+    )
+
+
+def main(argv) -> int:
+    """Serves until it is stopped."""
+    values = flags.FLAGS
+    export_dir = _checked_export_dir(values.export_dir)
+    server = chosen_server(values.server)
+    if server == "local":
+        return _serve_locally(values, export_dir, argv[1:])
+    port = values.port or _free_port()
+    if server == "binary":
+        command = binary_command(
+            values.model, export_dir, port, values.rest_port, argv[1:]
+        )
+        _say(f"{BINARY} from PATH, on every network, port {port}")
+    else:
+        command = docker_command(
+            values.model,
+            export_dir,
+            values.host,
+            port,
+            values.rest_port,
+            values.image,
+            argv[1:],
+        )
+        _say(f"{values.image} in Docker at {values.host}:{port}")
+    print(shlex.join(command), file=sys.stderr, flush=True)
+    os.execvp(command[0], command)
+
+
+def _checked_export_dir(export_dir):
+    if not export_dir:
+        raise UserError(
+            "Give the directory of the exported versions with --export_dir."
+        )
+    directory = Path(export_dir)
+    try:
+        versions = find_versions(directory)
+    except OSError as error:
+        raise UserError(
+            f"Cannot read {directory}: {error.strerror}. Give "
+            "kerasrnn-export's --export_dir."
+        ) from None
+    if not versions:
+        raise UserError(
+            f"No version to serve in {directory}: expected directories named "
+            "by numbers, such as 1, each with a SavedModel. Make one with "
+            "kerasrnn-export."
+        )
+    return directory
+
+
+def _serve_locally(values, export_dir, extra):
+    if extra:
+        raise UserError(
+            f"The local server takes no further arguments, received {extra}; "
+            "they are for TensorFlow Serving."
+        )
+    if values.rest_port:
+        raise UserError(
+            "The local server has no REST; leave --rest_port out, or take "
+            "--server=binary or --server=docker."
+        )
+    if values.server == "auto":
+        _say(f"the local server, as {BINARY} is not on PATH")
+    else:
+        _say("the local server")
+    # The runtime's notes are of no use to who serves.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from kerasrnn_serving import local_server
+
+    return local_server.serve(
+        values.model, export_dir, values.host, values.port
+    )
+
+
+def _say(what):
+    print(f"Serving with {what}.", file=sys.stderr, flush=True)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+def run() -> None:
+    """Entry point."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()
