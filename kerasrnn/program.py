@@ -46,7 +46,7 @@ def run(
     Args:
         main: The program. It imports what is slow to import by itself, so
             that `--help` need not wait for it. It is called with the name
-            of the program alone: all arguments are flags.
+            of the program and what follows `--`: all else must be flags.
         define_flags: Called with the `flags.FlagValues` to define flags in.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -86,7 +86,7 @@ def parse_flags(
         own: The flags that may be suggested, by name.
 
     Returns:
-        The program's name, alone in a list.
+        The program's name and all arguments after `--`.
 
     Raises:
         UserError: An unknown flag, a value that is none, or an argument
@@ -94,10 +94,14 @@ def parse_flags(
     """
     hint = f"See `{program_name()} --help`."
     flag_values.set_gnu_getopt(True)
+    argv, passed_on = list(argv), []
+    if "--" in argv:
+        end = argv.index("--")
+        argv, passed_on = argv[:end], argv[end + 1 :]
     if "preset" in own:
         from kerasrnn.presets import expand_presets
 
-        argv = expand_presets(list(argv))
+        argv = expand_presets(argv)
     try:
         remaining = flag_values(argv)
     except flags.UnrecognizedFlagError as error:
@@ -117,7 +121,7 @@ def parse_flags(
             "flag, as in --name=value, and a pattern with * is put in quotes "
             f"to keep the shell from taking it apart. {hint}"
         )
-    return remaining
+    return remaining + passed_on
 
 
 def help_text(documentation: str, own: dict[str, flags.Flag]) -> str:

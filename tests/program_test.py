@@ -104,6 +104,10 @@ class ToyTest(parameterized.TestCase):
         self.assertEqual(result.stdout, "[] ['a', 'b'] 2\n")
         self.assertEqual((result.stderr, result.returncode), ("", 0))
 
+    def test_what_follows_two_dashes_is_passed_on(self):
+        result = self.run_toy("--workdir=x", "--", "--data=a", "b", "--")
+        self.assertEqual(result.stdout, "['--data=a', 'b', '--'] [] 2\n")
+
     def test_keeps_a_log_level_that_the_user_has_set(self):
         result = self.run_toy(
             "--workdir=x", environment={"TF_CPP_MIN_LOG_LEVEL": "0"}
