@@ -17,6 +17,8 @@ import tensorflow as tf
 
 # A stop string has at most this many characters plus one.
 HISTORY = 31
+# A lower temperature than this is as good as this: the weights are 0 and 1.
+_COLDEST = 1e-30
 
 
 class StepModel(NamedTuple):
@@ -119,96 +121,129 @@ def generate(
     """
     rows = tf.shape(length)[0]
     longest = tf.maximum(tf.reduce_max(length), 0)  # of no rows: the minimum
-    uniforms = tf.transpose(uniform_draws(seed, draws, longest))  # [L, N]
+    # At temperature 0 all weight is on the likeliest, and the first of those.
+    greedy = temperature <= 0
+    sharpness = 1 / tf.where(
+        greedy, _COLDEST, tf.maximum(temperature, _COLDEST)
+    )
+    uniforms = uniform_draws(seed, draws, longest)  # [N, L]
+    uniforms = tf.where(greedy[:, None], 0.0, uniforms)
     filtered = (top_k > 0) | (top_p < 1)
-    # A window position before the stop string matches anything.
-    position = tf.range(HISTORY + 1)
-    free = position[None] < HISTORY + 1 - stop_length[:, None]  # [N, H + 1]
+    simple = ~tf.reduce_any(filtered | (stop_length > 0)) & tf.reduce_all(
+        length == longest
+    )
 
-    def body(time, array, count, log_prob, window, stopped, states):
-        active = (time < length) & ~stopped
+    def draw(time, states, keep=None):
         logits = model.logits(states)  # [N, V]
-        ids = choose(
-            logits, uniforms[time], temperature, top_k, top_p, filtered
+        weights = sampling_weights(logits, sharpness)
+        weights = weights if keep is None else keep(weights)
+        ids = draw_ids(weights, uniforms[:, time])
+        return ids, -log_probability(logits, ids)
+
+    def simple_loop():
+        def body(time, array, nats, states):
+            ids, surprise = draw(time, states)
+            states = _shaped(model.read(ids, states), states)
+            return time + 1, array.write(time, ids), nats + surprise, states
+
+        _, array, nats, final = tf.while_loop(
+            lambda time, *_: time < longest,
+            body,
+            (0, _id_array(longest), tf.zeros([rows]), list(states)),
+            maximum_iterations=longest,
         )
-        log_prob += tf.where(active, log_probability(logits, ids), 0.0)
-        shifted = tf.concat([window[:, 1:], ids[:, None]], axis=1)
-        window = tf.where(active[:, None], shifted, window)
-        count += tf.cast(active, tf.int32)
-        matches = tf.reduce_all(free | (window == stop), axis=1)
-        stopped |= active & (stop_length > 0) & matches
-        array = array.write(time, tf.where(active, ids, 0))
-        states = _select(active, model.read(ids, states), states)
-        return time + 1, array, count, log_prob, window, stopped, states
+        stopped = tf.zeros([rows], tf.bool)
+        return [array.stack(), length, nats, stopped, *final]
 
-    def unfinished(time, array, count, log_prob, window, stopped, states):
-        return tf.reduce_any((time < length) & ~stopped)
+    def general_loop():
+        # A window position before the stop string matches anything.
+        position = tf.range(HISTORY + 1)[None]
+        free = position < HISTORY + 1 - stop_length[:, None]  # [N, H + 1]
 
-    # One column more than the history: the window that a stop string fills.
-    window = tf.pad(history, [[0, 0], [1, 0]])  # [N, H + 1]
-    zeros = tf.zeros([rows], tf.int32)
-    _, array, count, log_prob, window, stopped, states = tf.while_loop(
-        unfinished,
-        body,
-        (
-            0,
-            tf.TensorArray(tf.int32, size=longest, element_shape=[None]),
-            zeros,
-            tf.zeros([rows]),
-            window,
-            tf.zeros([rows], tf.bool),
-            list(states),
-        ),
-        maximum_iterations=longest,
+        def keep(weights):
+            kept = filtered_weights(weights, top_k, top_p)
+            return tf.where(filtered[:, None], kept, weights)
+
+        def body(time, array, count, nats, window, stopped, states):
+            active = (time < length) & ~stopped
+            ids, surprise = draw(time, states, keep)
+            nats += tf.where(active, surprise, 0.0)
+            shifted = tf.concat([window[:, 1:], ids[:, None]], axis=1)
+            (window,) = _select(active, [shifted], [window])
+            count += tf.cast(active, tf.int32)
+            matches = tf.reduce_all(free | (window == stop), axis=1)
+            stopped |= active & (stop_length > 0) & matches
+            array = array.write(time, tf.where(active, ids, 0))
+            states = _select(active, model.read(ids, states), states)
+            return time + 1, array, count, nats, window, stopped, states
+
+        def unfinished(time, array, count, nats, window, stopped, states):
+            return tf.reduce_any((time < length) & ~stopped)
+
+        _, array, count, nats, _, stopped, final = tf.while_loop(
+            unfinished,
+            body,
+            (
+                0,
+                _id_array(longest),
+                tf.zeros([rows], tf.int32),
+                tf.zeros([rows]),
+                tf.pad(history, [[0, 0], [1, 0]]),
+                tf.zeros([rows], tf.bool),
+                list(states),
+            ),
+            maximum_iterations=longest,
+        )
+        return [array.stack(), count, nats, stopped, *final]
+
+    ids, count, nats, stopped, *states = tf.cond(
+        simple, simple_loop, general_loop
     )
     # What was never written, after all rows stopped, reads as zeros.
-    ids = tf.reshape(array.stack(), [longest, rows])
+    ids = tf.transpose(tf.reshape(ids, [longest, rows]))  # [N, L]
+    recent = count[:, None] + tf.range(HISTORY)[None]  # [N, H]
     return Generated(
-        tf.transpose(ids),
+        ids,
         count,
-        log_prob,
+        0.0 - nats,
         states,
         draws + tf.cast(count, tf.int64),
-        window[:, 1:],
+        tf.gather(tf.concat([history, ids], axis=1), recent, batch_dims=1),
         stopped,
     )
 
 
-def choose(logits, uniforms, temperature, top_k, top_p, filtered):
-    """Chooses an id a row.
+def sampling_weights(logits, sharpness):
+    """Returns what each character weighs in a draw, not normalised.
 
     Args:
         logits: float32 [N, V].
+        sharpness: float32 [N], 1 / temperature.
+
+    Returns:
+        float32 [N, V], 1 for the likeliest.
+    """
+    shifted = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
+    return tf.exp(shifted * sharpness[:, None])
+
+
+def draw_ids(weights, uniforms):
+    """Draws an id a row: the first whose cumulative weight passes the mark.
+
+    The mark is `uniforms` times the total, and as a uniform number is at
+    most 1 - 2**-24, it is less than the total after rounding too. An id of
+    weight 0 is never drawn.
+
+    Args:
+        weights: float32 [N, V].
         uniforms: float32 [N] in [0, 1).
-        temperature: float32 [N]; 0 takes the likeliest.
-        top_k: int32 [N].
-        top_p: float32 [N].
-        filtered: bool [N], the rows for which `top_k` or `top_p` is on.
 
     Returns:
         int32 [N].
     """
-    likeliest = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    heat = tf.where(temperature > 0, temperature, 1.0)[:, None]
-    shifted = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
-    weights = tf.exp(shifted / heat)  # [N, V]
-    weights = tf.cond(
-        tf.reduce_any(filtered),
-        lambda: tf.where(
-            filtered[:, None], _filter(weights, top_k, top_p), weights
-        ),
-        lambda: weights,
-    )
     cumulative = tf.cumsum(weights, axis=-1)
-    threshold = uniforms[:, None] * cumulative[:, -1:]
-    # The first character whose cumulative weight exceeds the threshold; the
-    # comparison skips characters of weight 0.
-    drawn = tf.reduce_sum(tf.cast(cumulative <= threshold, tf.int32), axis=-1)
-    # Rounding can put the threshold at the total: the last character then.
-    last = tf.reduce_sum(
-        tf.cast(cumulative < cumulative[:, -1:], tf.int32), axis=-1
-    )
-    return tf.where(temperature > 0, tf.minimum(drawn, last), likeliest)
+    marks = uniforms[:, None] * cumulative[:, -1:]  # [N, 1]
+    return tf.raw_ops.UpperBound(sorted_inputs=cumulative, values=marks)[:, 0]
 
 
 def log_probability(logits, ids):
@@ -250,8 +285,14 @@ def uniform_draws(seed, first, count):
     return tf.cast(numbers // 256, tf.float32) * 2.0**-24
 
 
-def _filter(weights, top_k, top_p):
-    """Sets the weights of the characters that are not kept to 0."""
+def filtered_weights(weights, top_k, top_p):
+    """Sets the weights of the characters that are not kept to 0.
+
+    Args:
+        weights: float32 [N, V].
+        top_k: int32 [N], characters to keep; 0 keeps all.
+        top_p: float32 [N], share of the weight to keep; 1 keeps all.
+    """
     size = tf.shape(weights)[1]
     ordered = tf.sort(weights, axis=-1, direction="DESCENDING")  # [N, V]
     kept = tf.where((top_k > 0) & (top_k < size), top_k, size)
@@ -267,9 +308,22 @@ def _filter(weights, top_k, top_p):
     return tf.where(weights >= limit, weights, 0.0)
 
 
+def _id_array(size):
+    return tf.TensorArray(tf.int32, size=size, element_shape=[None])
+
+
 def _select(condition, new, old):
     """Takes a row of each state from `new` where `condition` [N] holds."""
-    return [
+    selected = [
         tf.where(condition[:, None], new_state, old_state)
+        for new_state, old_state in zip(new, old, strict=True)
+    ]
+    return _shaped(selected, old)
+
+
+def _shaped(new, old):
+    """Gives tensors the static shapes that a loop expects of them."""
+    return [
+        tf.ensure_shape(new_state, old_state.shape)
         for new_state, old_state in zip(new, old, strict=True)
     ]
