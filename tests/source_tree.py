@@ -47,6 +47,7 @@ STAGES = (
         "ground",
         (
             "kerasrnn.config",
+            "kerasrnn.config_flags",
             "kerasrnn.errors",
             "kerasrnn.extras",
             "kerasrnn.presets",
@@ -258,6 +259,8 @@ def expected_rules(
         folder = module.path.partition("/")[0]
         if folder in ("export", "serving"):
             rule["imports"] = [folder]
+        if data := _files_beside(module):
+            rule["data"] = data
         if module.name == "kerasrnn":
             rule["visibility"] = ["//visibility:public"]
         rule.pop("deps", None)
@@ -265,6 +268,18 @@ def expected_rules(
             rule["deps"] = labels
         rules[module.target] = rule
     return rules
+
+
+def _files_beside(module):
+    """Returns what a package holds besides its modules."""
+    path = ROOT / module.path
+    if path.name != "__init__.py":
+        return []
+    return sorted(
+        file.relative_to(ROOT).as_posix()
+        for file in path.parent.iterdir()
+        if file.is_file() and file.suffix not in (".py", ".pyc")
+    )
 
 
 def _rule_order(module):
