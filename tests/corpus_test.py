@@ -169,6 +169,16 @@ class ReadBlocksTest(TemporaryDirectoryTest):
         blocks = [block.tobytes() for block, _ in read_blocks(path, "bytes")]
         self.assertEqual(b"".join(blocks), content)
 
+    def test_a_file_that_ends_inside_of_a_character(self):
+        first = self.write("first", "abcあ".encode()[:-1])
+        second = self.write("second", "あ".encode()[-1:])
+        for size in (1, 2, 5, 99):
+            with self.assertRaisesRegex(UserError, "end of data .* offset 3 "):
+                list(read_blocks(first, "characters", size))
+        # The next file does not complete it.
+        with self.assertRaisesRegex(UserError, "first is not UTF-8"):
+            self.build(first, second)
+
 
 class BuildTest(TemporaryDirectoryTest):
     def test_ids_of_several_files(self):
@@ -313,6 +323,9 @@ class ReuseTest(TemporaryDirectoryTest):
         vocabulary = Vocabulary.from_text("tex")
         self.assert_remade(self.path, vocabulary=vocabulary)
         self.assert_reused(self.path, vocabulary=vocabulary)
+        other = Vocabulary.from_text("other")
+        corpus = self.assert_remade(self.path, vocabulary=other)
+        self.assertEqual(corpus.vocabulary, other)
         self.assert_remade(self.path)
 
     def test_damage_is_seen_and_mended(self):
@@ -498,6 +511,13 @@ class SplitTest(parameterized.TestCase):
         for name, size in zip(SPLIT_NAMES, sizes, strict=True):
             ranges = split_ranges(1_115_394, config, name, multiple)
             self.assertEqual(sum(b - a for a, b in ranges), size)
+
+    def test_fractions_are_decimals(self):
+        # As a binary number, 0.3 is less than three tenths.
+        config = DataConfig(validation_fraction=0.3, test_fraction=0.3)
+        self.assertEqual(split_ranges(10, config, "train"), [(0, 4)])
+        self.assertEqual(split_ranges(10, config, "validation"), [(4, 7)])
+        self.assertEqual(split_ranges(10, config, "test"), [(7, 10)])
 
     def test_mistakes(self):
         config = DataConfig(split="interleaved", split_streams=50)

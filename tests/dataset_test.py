@@ -122,6 +122,7 @@ class TextDatasetTest(absltest.TestCase):
     def test_ranges_of_unequal_length_are_joined(self):
         dataset = TextDataset(np.arange(99), [(0, 4), (10, 30)], 2, 4)
         self.assertEqual(dataset.steps_per_epoch, 3)
+        self.assertEqual(dataset.batch(0).inputs[:, 0].tolist(), [0, 18])
 
     def test_the_end_of_the_text_has_no_target(self):
         ids = np.arange(9)
