@@ -1,0 +1,217 @@
+"""Trains a character-level recurrent network on text.
+
+Without any flag the text is the source code of Python's standard library on
+this machine, and the model is in ./workdir. Run the same command again to go
+on where it stopped; Ctrl-C saves and ends. The loss is in nats a character.
+
+    kerasrnn-train --data=input.txt --workdir=my_model
+    kerasrnn-train --preset=charrnn --data='books/*.txt'
+"""
+
+import dataclasses
+
+from absl import flags
+
+from kerasrnn import program
+from kerasrnn.config import Config
+from kerasrnn.config import DataConfig
+from kerasrnn.config import ModelConfig
+from kerasrnn.config import TrainingConfig
+from kerasrnn.config_flags import define_config_flags
+from kerasrnn.config_flags import given_fields
+from kerasrnn.errors import UserError
+from kerasrnn.quiet import quiet_start
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_string(
+        "workdir",
+        "workdir",
+        "Directory for checkpoints, logs and samples; made if it is not "
+        "there. A training that it holds is gone on with, and flags that are "
+        "not given then keep their values.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "preset",
+        None,
+        "Takes a set of flags that ships with kerasrnn: charrnn or torchrnn. "
+        "Any other flag on the command line wins over it.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "max_steps",
+        0,
+        "Steps to make in all; 0 makes all epochs' steps. The learning "
+        "rate's schedule ends there.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "minutes",
+        0.0,
+        "Minutes to train in all, those of earlier runs in the workdir "
+        "included; 0 is no limit. The learning rate's schedule ends there.",
+        lower_bound=0.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "strategy",
+        "auto",
+        ("auto", "one_device", "mirrored", "tpu"),
+        "The devices to train on: auto takes what the machine has.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "tpu",
+        "",
+        "Name or address of a TPU; local is this machine's.",
+        flag_values=flag_values,
+    )
+    define_config_flags(flag_values)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the program."""
+    del argv
+    # Before any import that starts threads: they inherit what is blocked.
+    from kerasrnn.training.interruption import Interrupted
+    from kerasrnn.training.interruption import Interruption
+
+    interruption = Interruption()
+    interruption.listen()
+    try:
+        return _train(flags.FLAGS, interruption)
+    except Interrupted as interrupted:
+        print("Saved. Run the same command again to go on.")
+        return 128 + interrupted.signal
+
+
+def _train(flag_values, interruption):
+    from kerasrnn.training.workdir import locked
+
+    if flag_values.preset is not None:
+        raise UserError("--preset works on the command line only.")
+    with locked(flag_values.workdir) as workdir:
+        saved = workdir.latest()
+        given = {
+            cls: given_fields(flag_values, cls)
+            for cls in (DataConfig, ModelConfig, TrainingConfig)
+        }
+        if saved is None:
+            data = DataConfig(**given[DataConfig])
+            training = TrainingConfig(**given[TrainingConfig])
+        else:
+            data = dataclasses.replace(saved.config.data, **given[DataConfig])
+            training = dataclasses.replace(
+                saved.config.training, **given[TrainingConfig]
+            )
+        return _train_in(
+            workdir, saved, data, given[ModelConfig], training, interruption
+        )
+
+
+def _train_in(workdir, saved, data, model_fields, training, interruption):
+    from kerasrnn.text.corpus import build_corpus
+    from kerasrnn.training.plan import Limits
+    from kerasrnn.training.progress import Display
+    from kerasrnn.training.workdir import check_resumable
+
+    vocabulary = None
+    if saved is not None:
+        model = dataclasses.replace(saved.config.model, **model_fields)
+        config = Config(model=model, data=data, training=training)
+        check_resumable(saved.config, config, workdir.path)
+        vocabulary = saved.vocabulary
+    limits = _limits(flags.FLAGS, saved, Limits)
+    with Display() as display:
+        corpus = build_corpus(
+            data,
+            workdir.corpus,
+            vocabulary,
+            lambda done, total, what: display.activity(
+                f"{what} the text", done / max(total, 1)
+            ),
+        )
+        if saved is None:
+            model = ModelConfig(
+                vocabulary_size=len(corpus.vocabulary), **model_fields
+            )
+            config = Config(model=model, data=data, training=training)
+            workdir.write_configuration(config, corpus.vocabulary)
+        elif _is_finished(saved, config, limits):
+            display.note(
+                f"{workdir.path} is trained already: "
+                f"{saved.info['finished']}, {_summary(saved.step, saved.info)}."
+                " A larger --epochs, --max_steps or --minutes goes on."
+            )
+            return 0
+        return _run(config, workdir, corpus, limits, display, interruption)
+
+
+def _run(config, workdir, corpus, limits, display, interruption):
+    display.note("Starting TensorFlow ...")
+    with quiet_start():
+        from kerasrnn.training.distribution import make_strategy
+        from kerasrnn.training.loop import train_and_evaluate
+
+        strategy = make_strategy(flags.FLAGS.strategy, flags.FLAGS.tpu)
+    display.note(_description(config, corpus, strategy))
+    result = train_and_evaluate(
+        config, workdir, corpus, strategy, limits, display, interruption
+    )
+    position = {"best_loss": result.best_loss, "best_step": result.best_step}
+    display.note(
+        f"Finished: {result.reason}, {_summary(result.step, position)}.\n"
+        f"The model is in {workdir.path}. Try\n"
+        f"    kerasrnn-sample --workdir={workdir.path}"
+    )
+    return 0
+
+
+def _limits(flag_values, saved, limits_class):
+    """The limits; those not given are as they were."""
+    fields = dict(saved.info.get("limits", {})) if saved is not None else {}
+    for name in ("max_steps", "minutes"):
+        if flag_values[name].present or name not in fields:
+            fields[name] = flag_values[name].value
+    return limits_class(**fields)
+
+
+def _is_finished(saved, config, limits):
+    return (
+        bool(saved.info.get("finished"))
+        and config == saved.config
+        and dataclasses.asdict(limits) == saved.info.get("limits")
+    )
+
+
+def _summary(step, info):
+    text = f"{step:,} steps"
+    if info.get("best_loss") is not None:
+        text += (
+            f", best validation loss {info['best_loss']:.4f} nats a "
+            f"character at step {info['best_step']:,}"
+        )
+    return text
+
+
+def _description(config, corpus, strategy):
+    model, training = config.model, config.training
+    replicas = strategy.num_replicas_in_sync
+    return (
+        f"{model.num_layers}x{model.units} {model.cell} on {len(corpus):,} "
+        f"characters of {len(corpus.vocabulary) - 1} kinds, "
+        f"{training.batch_size} streams of {training.sequence_length} a step, "
+        f"on {replicas} device{'s' if replicas > 1 else ''}"
+    )
+
+
+def run() -> None:
+    """Entry point of `kerasrnn-train`."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()

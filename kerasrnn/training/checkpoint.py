@@ -1,0 +1,278 @@
+"""Checkpoints: directories that are whole, verified, and all there is to know.
+
+`<directory>/<step>/` holds
+
+    manifest.json    step, and size and SHA-256 of every other file
+    config.json      the `Config`
+    vocabulary.json  the `Vocabulary`
+    info.json        losses, counters and the like
+    weights.npz      the weights to evaluate, sample and export, by name
+    training.npz     what training needs beyond them to go on bit for bit
+
+A directory with a number for a name is complete: it was written under
+another name, synced and renamed. What is damaged later is found by the
+manifest. Loading executes nothing and trusts no name, size or type in it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+from absl import logging
+
+from kerasrnn.config import Config
+from kerasrnn.errors import UserError
+from kerasrnn.text.vocabulary import Vocabulary
+from kerasrnn.training import files
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+_FILES = {
+    "config.json": 2**20,
+    "vocabulary.json": 2**27,
+    "info.json": 2**24,
+    "weights.npz": None,
+    "training.npz": None,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A training at one step.
+
+    Attributes:
+        step: Steps made.
+        config: The configuration.
+        vocabulary: The vocabulary.
+        weights: The weights to use, by name.
+        training: Arrays that training goes on from; may be empty.
+        info: What else is known, of JSON's types.
+    """
+
+    step: int
+    config: Config
+    vocabulary: Vocabulary
+    weights: dict[str, np.ndarray]
+    training: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    info: dict = dataclasses.field(default_factory=dict)
+
+
+def save(directory, checkpoint: Checkpoint) -> pathlib.Path:
+    """Writes `<directory>/<step>/` and returns its path.
+
+    Raises:
+        UserError: It could not be written; what was there before is intact.
+    """
+    target = pathlib.Path(directory) / str(checkpoint.step)
+    texts = {
+        "config.json": checkpoint.config.to_json(),
+        "vocabulary.json": checkpoint.vocabulary.to_json(),
+        "info.json": json.dumps(checkpoint.info, indent=2) + "\n",
+    }
+    try:
+        with files.new_directory(target) as temporary:
+            for name, text in texts.items():
+                _write(temporary / name, text.encode())
+            files.write_arrays(temporary / "weights.npz", checkpoint.weights)
+            files.write_arrays(temporary / "training.npz", checkpoint.training)
+            manifest = {
+                "format": FORMAT,
+                "step": checkpoint.step,
+                "files": {name: _entry(temporary / name) for name in _FILES},
+            }
+            _write(
+                temporary / _MANIFEST,
+                (json.dumps(manifest, indent=2) + "\n").encode(),
+            )
+    except OSError as error:
+        raise UserError(
+            f"Could not write the checkpoint {target}: {error.strerror}. "
+            "Earlier checkpoints are intact; make room or give permission, "
+            "and run the same command again."
+        ) from None
+    return target
+
+
+def steps(directory) -> list[int]:
+    """Returns the steps of the checkpoints in a directory, sorted."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    return sorted(
+        int(name)
+        for name in names
+        if name.isascii() and name.isdecimal() and name == str(int(name))
+    )
+
+
+def latest(directory) -> pathlib.Path | None:
+    """Returns the newest checkpoint that is intact, or None.
+
+    Damaged ones are left where they are, with a warning.
+    """
+    for step in reversed(steps(directory)):
+        path = pathlib.Path(directory) / str(step)
+        try:
+            load(path)
+        except UserError as error:
+            logging.warning("Passing over a damaged checkpoint: %s", error)
+        else:
+            return path
+    return None
+
+
+def load(path) -> Checkpoint:
+    """Returns a checkpoint, every byte of it checked against its manifest.
+
+    Raises:
+        UserError: Something is missing, damaged or not what it should be.
+    """
+    path = pathlib.Path(path)
+    manifest = _read_manifest(path)
+    contents = {}
+    for name, limit in _FILES.items():
+        _verify(path / name, manifest["files"][name], limit)
+        if name.endswith(".npz"):
+            contents[name] = files.read_arrays(path / name)
+    info = files.read_json(path / "info.json", _FILES["info.json"])
+    if not isinstance(info, dict):
+        raise UserError(f"{path / 'info.json'} is not an object.")
+    return Checkpoint(
+        step=manifest["step"],
+        config=Config.from_json(
+            files.read_text(path / "config.json", _FILES["config.json"])
+        ),
+        vocabulary=Vocabulary.from_json(
+            files.read_text(path / "vocabulary.json", _FILES["vocabulary.json"])
+        ),
+        weights=contents["weights.npz"],
+        training=contents["training.npz"],
+        info=info,
+    )
+
+
+def load_model(workdir, which: str = "best"):
+    """Returns the model that a working directory holds.
+
+    Args:
+        workdir: What `kerasrnn-train` wrote to.
+        which: "best" by validation, or "latest". Before the first
+            validation there is no best one, and the latest is taken.
+
+    Returns:
+        `(CharRNN, Vocabulary, Config, info)`; `info["step"]` is the step.
+
+    Raises:
+        UserError: There is no such checkpoint, or it is damaged.
+    """
+    # TensorFlow takes seconds to import, and saving does not need it.
+    from kerasrnn.training.weights import make_model
+    from kerasrnn.training.weights import set_weights
+
+    checkpoint = load(find(workdir, which))
+    model = make_model(checkpoint.config.model)
+    set_weights(model, checkpoint.weights)
+    info = {"step": checkpoint.step, **checkpoint.info}
+    return model, checkpoint.vocabulary, checkpoint.config, info
+
+
+def find(workdir, which: str = "best") -> pathlib.Path:
+    """Returns the path of a working directory's best or latest checkpoint.
+
+    Raises:
+        UserError: There is none.
+    """
+    if which not in ("best", "latest"):
+        raise UserError(f"checkpoint must be best or latest, not {which!r}.")
+    workdir = pathlib.Path(workdir)
+    if not workdir.is_dir():
+        raise UserError(
+            f"There is no directory {workdir}; train a model first "
+            f"(kerasrnn-train --workdir={workdir}), or give another --workdir."
+        )
+    path = None
+    if which == "best":
+        path = latest(workdir / "best")
+    path = path or latest(workdir / "checkpoints")
+    if path is None:
+        raise UserError(
+            f"{workdir} has no intact checkpoint; train a model first "
+            f"(kerasrnn-train --workdir={workdir}), or give another --workdir."
+        )
+    return path
+
+
+def keep_newest(directory, count: int) -> None:
+    """Removes all but the newest `count` checkpoints."""
+    for step in steps(directory)[:-count]:
+        remove(directory, step)
+
+
+def keep_only(directory, step: int) -> None:
+    """Removes all checkpoints but that of one step."""
+    for other in steps(directory):
+        if other != step:
+            remove(directory, other)
+
+
+def remove(directory, step: int) -> None:
+    """Removes a checkpoint; one that is half removed has no number."""
+    path = pathlib.Path(directory) / str(step)
+    removed = path.with_name(f".tmp-{step}-removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    path.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def _write(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _entry(path):
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(path):
+    manifest = files.read_json(path / _MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UserError(
+            f"{path / _MANIFEST} is not of checkpoint format {FORMAT}; it is "
+            "damaged, or of another version of kerasrnn."
+        )
+    listed = manifest.get("files")
+    if not isinstance(listed, dict) or set(listed) != set(_FILES):
+        raise UserError(
+            f"{path / _MANIFEST} must list exactly {sorted(_FILES)}."
+        )
+    if str(manifest.get("step")) != path.name:
+        raise UserError(
+            f"{path} says that it is step {manifest.get('step')!r}."
+        )
+    return manifest
+
+
+def _verify(path, entry, limit):
+    try:
+        if not path.is_file() or path.is_symlink():
+            raise UserError(f"{path} is missing or not a plain file.")
+        size = path.stat().st_size
+        if limit is not None and size > limit:
+            raise UserError(f"{path} is larger than {limit} bytes.")
+        expected = {"bytes": size, "sha256": _sha256(path)}
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    if entry != expected:
+        raise UserError(f"{path} is damaged: its SHA-256 does not match.")

@@ -1,0 +1,138 @@
+"""Files that are whole or not there: written aside, synced and renamed."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import zipfile
+
+import numpy as np
+
+from kerasrnn.errors import UserError
+
+_TEMPORARY = ".tmp-"
+
+
+def write_file(path, data: bytes) -> None:
+    """Writes a file aside, syncs it and renames it into place."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}-{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def sync_directory(path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def new_directory(target: pathlib.Path):
+    """Yields a temporary directory that becomes `target` at the end.
+
+    Files that the caller writes in it must be synced by the caller. Where
+    `target` exists, it is replaced. After an exception nothing has changed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{_TEMPORARY}{target.name}-{os.getpid()}")
+    replaced = target.with_name(f"{_TEMPORARY}{target.name}-replaced")
+    try:
+        temporary.mkdir()
+        yield temporary
+        sync_directory(temporary)
+        if target.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            target.rename(replaced)
+        temporary.rename(target)
+        sync_directory(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def sweep(directory) -> None:
+    """Removes what a killed process left half written."""
+    for path in pathlib.Path(directory).glob(f"{_TEMPORARY}*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def read_json(path, limit: int = 2**20):
+    """Returns the contents of a JSON file of at most `limit` bytes.
+
+    Raises:
+        UserError: It is larger, missing or not JSON.
+    """
+    try:
+        return json.loads(read_text(path, limit))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} is not JSON: {error}.") from None
+
+
+def read_text(path, limit: int = 2**20) -> str:
+    """Returns the contents of a UTF-8 file of at most `limit` bytes.
+
+    Raises:
+        UserError: It is larger, missing or not UTF-8.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from None
+    if len(data) > limit:
+        raise UserError(f"{path} is larger than {limit} bytes.")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: {error}.") from None
+
+
+def write_arrays(path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays by name to an .npz file, uncompressed, and syncs it."""
+    with open(path, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_arrays(path) -> dict[str, np.ndarray]:
+    """Returns the arrays of an .npz file; nothing in it is executed.
+
+    Raises:
+        UserError: It is not such a file, holds objects instead of numbers,
+            or claims to hold more than it does.
+    """
+    try:
+        size = os.path.getsize(path)
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        # Uncompressed, so that no small file can fill the memory.
+        if any(m.compress_type != zipfile.ZIP_STORED for m in members) or (
+            sum(m.file_size for m in members) > size
+        ):
+            raise UserError(f"{path} holds compressed arrays: refused.")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except UserError:
+        raise
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as e:
+        raise UserError(f"{path} is not a file of arrays: {e}.") from None

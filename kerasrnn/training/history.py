@@ -1,0 +1,108 @@
+"""What a training leaves to read: history.jsonl and TensorBoard's scalars."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from kerasrnn.training import files
+
+
+class History:
+    """`history.jsonl`: one JSON object a line, in the order of the steps.
+
+    Args:
+        path: The file; a directory above it must exist.
+    """
+
+    def __init__(self, path):
+        self._path = pathlib.Path(path)
+
+    def truncate(self, step: int) -> None:
+        """Drops the lines of later steps, and one that was cut off."""
+        lines = [
+            json.dumps(record) + "\n"
+            for record in read_history(self._path)
+            if record["step"] <= step
+        ]
+        files.write_file(self._path, "".join(lines).encode())
+
+    def append(self, records: list[dict]) -> None:
+        """Adds lines."""
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+
+    def sync(self) -> None:
+        """Makes the lines so far durable."""
+        with open(self._path, "ab") as file:
+            os.fsync(file.fileno())
+
+
+def read_history(path) -> list[dict]:
+    """Returns the records of a `history.jsonl`; none if it is not there.
+
+    A last line that was cut off is left out.
+    """
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    records = []
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(record, dict) or not isinstance(
+            record.get("step"), int
+        ):
+            break
+        records.append(record)
+    return records
+
+
+def short(value) -> float:
+    """Returns the float with the fewest digits that is the same float32."""
+    return float(str(np.float32(value)))
+
+
+class Scalars:
+    """Scalars for TensorBoard; nothing where TensorBoard is not installed.
+
+    Args:
+        directory: Where its event files go.
+        step: Step at which this process starts: TensorBoard forgets what an
+            earlier process wrote beyond it.
+    """
+
+    def __init__(self, directory, step: int):
+        try:
+            from tensorboard.compat.proto import event_pb2
+            from tensorboard.summary.writer import event_file_writer
+        except ImportError:
+            self._writer = None
+            return
+        self._event = event_pb2.Event
+        self._writer = event_file_writer.EventFileWriter(str(directory))
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._writer.add_event(self._event(step=step, session_log=start))
+
+    def add(self, step: int, wall_time: float, values: dict) -> None:
+        """Adds values by name."""
+        if self._writer is None:
+            return
+        event = self._event(step=step, wall_time=wall_time)
+        for name, value in values.items():
+            event.summary.value.add(tag=name, simple_value=value)
+        self._writer.add_event(event)
+
+    def flush(self) -> None:
+        """Writes what was added to the file."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,388 @@
+"""The training loop: steps, and what is seen to between them.
+
+Truncated backpropagation through time over B contiguous streams of text:
+the recurrent states are carried from batch to batch. Batch, dropout and
+learning rate of a step are functions of its number, so a checkpoint at any
+step is enough to go on as if nothing had happened, bit for bit.
+"""
+
+import dataclasses
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn.config import Config
+from kerasrnn.errors import UserError
+from kerasrnn.generator import TextGenerator
+from kerasrnn.model import state_sizes
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.dataset import TextDataset
+from kerasrnn.training import checkpoint
+from kerasrnn.training import files
+from kerasrnn.training.distribution import collect
+from kerasrnn.training.distribution import distribute
+from kerasrnn.training.distribution import make_strategy
+from kerasrnn.training.evaluation import Evaluator
+from kerasrnn.training.evaluation import number_of_streams
+from kerasrnn.training.interruption import Interrupted
+from kerasrnn.training.interruption import Interruption
+from kerasrnn.training.pace import Pace
+from kerasrnn.training.plan import Limits
+from kerasrnn.training.plan import Plan
+from kerasrnn.training.position import Position
+from kerasrnn.training.progress import Display
+from kerasrnn.training.progress import Status
+from kerasrnn.training.records import Recorder
+from kerasrnn.training.steps import Trainer
+from kerasrnn.training.weights import initial_weights
+from kerasrnn.training.workdir import Workdir
+from kerasrnn.training.workdir import check_resumable
+
+# However rarely checkpoints are due by steps, no more than this is lost.
+_SECONDS_BETWEEN_CHECKPOINTS = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes:
+        step: Steps made.
+        best_step: Step with the lowest validation loss; 0 is none.
+        best_loss: That loss, nats a character; None is none.
+        reason: Why it ended.
+    """
+
+    step: int
+    best_step: int
+    best_loss: float | None
+    reason: str
+
+
+def train_and_evaluate(
+    config: Config,
+    workdir: Workdir,
+    corpus: Corpus,
+    strategy: tf.distribute.Strategy | None = None,
+    limits: Limits | None = None,
+    display: Display | None = None,
+    interruption: Interruption | None = None,
+) -> Result:
+    """Trains, from the newest checkpoint in the working directory on.
+
+    Args:
+        config: What to train, and how.
+        workdir: Where to; held by `kerasrnn.training.workdir.locked`.
+        corpus: The encoded text.
+        strategy: The devices; by default those of "auto".
+        limits: When to stop before the epochs are over.
+        display: Where to show progress.
+        interruption: Asked between calls whether to end.
+
+    Raises:
+        UserError: The settings do not fit the text or the checkpoint, a
+            file cannot be written, or the loss is no longer a number.
+        Interrupted: A signal came; the current step is saved.
+    """
+    training = _Training(
+        config,
+        workdir,
+        corpus,
+        strategy or make_strategy(),
+        limits or Limits(),
+        display or Display(),
+        interruption or Interruption(),
+    )
+    try:
+        return training.run()
+    except Interrupted:
+        training.save()
+        raise
+    finally:
+        training.close()
+
+
+class _Training:
+    def __init__(
+        self, config, workdir, corpus, strategy, limits, display, interruption
+    ):
+        self.config = config
+        self.workdir = workdir
+        self.corpus = corpus
+        self.strategy = strategy
+        self.display = display
+        self.interruption = interruption
+        training = config.training
+        self.dataset = TextDataset(
+            corpus.ids,
+            corpus.split_ranges("train", training.sequence_length),
+            training.batch_size,
+            training.sequence_length,
+        )
+        self.held_out = corpus.split_ranges(
+            "validation", training.sequence_length
+        )
+        self.plan = Plan(
+            training,
+            self.dataset.steps_per_epoch,
+            limits,
+            validates=sum(stop - start for start, stop in self.held_out) > 1,
+        )
+        layout, weights = initial_weights(config.model, training.seed)
+        self.layout = layout
+        self.trainer = Trainer(config, strategy, layout, weights)
+        self.evaluator = Evaluator(
+            config.model, layout, training.sequence_length
+        )
+        self.generator = TextGenerator(config.model, corpus.vocabulary)
+        self.states = self._zero_states()
+        self.position = Position()
+        self.pace = Pace()
+        self.saved_step = 0
+        self._resume()
+        self.recorder = Recorder(workdir, self.plan, self.position)
+        self.started = time.monotonic() - self.position.elapsed
+        self.saved_time = time.monotonic()
+
+    def run(self) -> Result:
+        reason = self._is_over()
+        while True:
+            self._attend(ending=bool(reason))
+            # Early stopping is decided by the validation just made.
+            reason = reason or self._is_over()
+            if reason and self.saved_step == self.position.step:
+                break
+            self.interruption.check()
+            if not reason:
+                self._advance()
+                reason = self._is_over()
+        self.recorder.finish()
+        position = self.position
+        return Result(
+            position.step, position.best_step, position.best_loss, reason
+        )
+
+    def close(self) -> None:
+        self.recorder.close()
+
+    def save(self) -> None:
+        """Saves the current step, unless that is done already."""
+        position = self.position
+        if self.saved_step == position.step:
+            return
+        position.elapsed = time.monotonic() - self.started
+        self.recorder.sync()
+        arrays = self.trainer.snapshot()
+        # What is evaluated is kept by name, all else as it is.
+        weights = arrays.pop(_evaluated_name(self.config))
+        for index, state in enumerate(collect(self.strategy, self.states, 0)):
+            arrays[f"state_{index}"] = state
+        self._write(self.workdir.checkpoints, weights, arrays)
+        checkpoint.keep_newest(
+            self.workdir.checkpoints, self.config.training.keep
+        )
+        self.saved_step = position.step
+        self.saved_time = time.monotonic()
+        self.interruption.set_unsaved(False)
+
+    def _write(self, directory, weights, arrays):
+        info = {
+            **self.position.to_dict(),
+            "split": self.config.data.split,
+            "corpus_sha256": self.corpus.sha256,
+            "steps_per_epoch": self.plan.steps_per_epoch,
+            "limits": dataclasses.asdict(self.plan.limits),
+            "finished": self._is_over(),
+        }
+        checkpoint.save(
+            directory,
+            checkpoint.Checkpoint(
+                step=self.position.step,
+                config=self.config,
+                vocabulary=self.corpus.vocabulary,
+                weights=self.layout.unpack(weights),
+                training=arrays,
+                info=info,
+            ),
+        )
+
+    def _resume(self):
+        saved = self.workdir.latest()
+        if saved is None:
+            return
+        check_resumable(saved.config, self.config, self.workdir.path)
+        if saved.info.get("corpus_sha256") != self.corpus.sha256:
+            raise UserError(
+                f"The text is not the one that {self.workdir.path} was trained "
+                "on. Put it back as it was, or give another --workdir."
+            )
+        arrays = dict(saved.training)
+        arrays[_evaluated_name(saved.config)] = self.layout.pack(saved.weights)
+        states = self._zero_states_arrays()
+        names = [f"state_{index}" for index in range(len(states))]
+        if any(
+            arrays.get(name, np.zeros(0)).shape != state.shape
+            for name, state in zip(names, states, strict=True)
+        ):
+            raise UserError(
+                f"The checkpoint of step {saved.step} in {self.workdir.path} "
+                "has no recurrent states that fit."
+            )
+        self.states = distribute(
+            self.strategy, [arrays.pop(name) for name in names], 0
+        )
+        self.trainer.restore(arrays)
+        self.position = Position.from_dict(saved.info)
+        self.saved_step = saved.step
+        self.display.note(f"Going on from step {saved.step:,}.")
+
+    def _zero_states_arrays(self):
+        batch_size = self.config.training.batch_size
+        return [
+            np.zeros([batch_size, size], np.float32)
+            for size in state_sizes(self.config.model)
+        ]
+
+    def _zero_states(self):
+        return distribute(self.strategy, self._zero_states_arrays(), 0)
+
+    def _elapsed(self):
+        return time.monotonic() - self.started
+
+    def _is_over(self):
+        return self.plan.is_over(
+            self.position.step, self._elapsed(), self.position.stale
+        )
+
+    def _attend(self, ending):
+        """Does all that is due after the current step."""
+        position, plan = self.position, self.plan
+        step = position.step
+        if plan.validation_is_due(step, ending) and position.validated != step:
+            self._validate()
+        if plan.sample_is_due(step, ending) and position.sampled != step:
+            self._sample()
+        overdue = time.monotonic() - self.saved_time
+        if (
+            plan.checkpoint_is_due(step, ending)
+            or overdue > _SECONDS_BETWEEN_CHECKPOINTS
+        ):
+            self.save()
+
+    def _advance(self):
+        """Runs as many steps as one call should."""
+        position, plan = self.position, self.plan
+        step = position.step
+        count = min(self.pace.count, plan.steps_to_event(step))
+        horizon = plan.horizon(
+            step, self._elapsed(), self.pace.seconds_per_step
+        )
+        count = min(count, horizon - step)
+        rates = plan.rates(step, count, horizon)
+        batch = self.dataset.batches(step, count)
+        inputs, targets = distribute(
+            self.strategy, [batch.inputs, batch.targets], 1
+        )
+        # In this process's first call nothing is done yet that could be lost.
+        self.interruption.set_unsaved(self.pace.has_started)
+        started = time.monotonic()
+        self.states, records = self.trainer.run(
+            inputs, targets, self.states, step, rates
+        )
+        seconds = time.monotonic() - started
+        self.pace.update(count, seconds)
+        self._check_finite(records)
+        self.interruption.set_unsaved(True)
+        position.step += count
+        per_second = batch.inputs.size / seconds
+        self.recorder.steps(step, records, rates, per_second)
+        self._show(horizon, per_second)
+
+    def _check_finite(self, records):
+        finite = np.isfinite(records.nats) & np.isfinite(records.gradient_norm)
+        if finite.all():
+            return
+        step = self.position.step + int(np.argmin(finite)) + 1
+        raise UserError(
+            f"The loss or its gradient is not a finite number at step {step}. "
+            + (
+                f"The checkpoint of step {self.saved_step} is intact: "
+                if self.saved_step
+                else "Nothing is saved yet: "
+            )
+            + "run again with a lower --learning_rate or --clip_norm."
+        )
+
+    def _show(self, horizon, per_second):
+        position = self.position
+        if self.pace.seconds_per_step is None:
+            return  # the first call's speed says nothing
+        left = (horizon - position.step) * self.pace.seconds_per_step
+        self.display.status(
+            Status(
+                step=position.step,
+                total_steps=horizon,
+                epoch=position.step / self.plan.steps_per_epoch,
+                loss=self.recorder.recent_loss,
+                characters_per_second=per_second,
+                seconds_left=left,
+            )
+        )
+
+    def _validate(self):
+        position = self.position
+        training = self.config.training
+        weights = self.trainer.evaluation_weights
+        result = self.evaluator(
+            weights,
+            self.corpus.ids,
+            self.held_out,
+            number_of_streams(
+                self.held_out, training.batch_size, training.sequence_length
+            ),
+            between_calls=self._evaluated,
+        )
+        position.validated = position.step
+        is_best = position.best_loss is None or result.loss < position.best_loss
+        position.validation_loss = result.loss
+        if is_best:
+            position.best_loss = result.loss
+            position.best_step = position.step
+            position.stale = 0
+        else:
+            position.stale += 1
+        self.recorder.validation(self.config.data.split, result)
+        if is_best:
+            self._write(self.workdir.best, weights.numpy(), {})
+            checkpoint.keep_only(self.workdir.best, position.step)
+        self.display.validation(
+            position.step, self.config.data.split, result, is_best
+        )
+
+    def _evaluated(self, share):
+        self.display.activity("validation", share)
+        self.interruption.check()
+
+    def _sample(self):
+        step = self.position.step
+        weights = self.layout.split(self.trainer.evaluation_weights)
+        text = ""
+        for chunk in self.generator.stream(
+            weights,
+            length=self.config.training.sample_length,
+            seed=self.config.training.seed,
+        ):
+            self.interruption.check()
+            text += chunk.text
+        self.workdir.samples.mkdir(exist_ok=True)
+        files.write_file(
+            self.workdir.samples / f"{step}.txt",
+            text.encode(errors="replace"),
+        )
+        self.position.sampled = step
+        self.display.sample(step, text)
+
+
+def _evaluated_name(config):
+    return "average" if config.training.averaging else "weights"

@@ -1,0 +1,41 @@
+"""How many steps one call runs, so that nobody waits long for the next."""
+
+# Signals, checkpoints and the display wait for the end of a call.
+_TARGET_SECONDS = 1.0
+_MOST_STEPS = 500
+
+
+class Pace:
+    """Finds the number of steps that take about a second.
+
+    Attributes:
+        count: Steps to run in the next call.
+        seconds_per_step: Smoothed time of a step; None before the second
+            call, as the first one's time is mostly tracing and compiling.
+    """
+
+    def __init__(self):
+        self.count = 1
+        self.seconds_per_step: float | None = None
+        self._calls = 0
+
+    def update(self, count: int, seconds: float) -> None:
+        """Takes notice of a call of `count` steps."""
+        self._calls += 1
+        if self._calls == 1:
+            return
+        measured = max(seconds, 1e-6) / count
+        if self.seconds_per_step is None:
+            self.seconds_per_step = measured
+        # Slower counts at once, faster by and by: no call may last long.
+        elif measured > self.seconds_per_step:
+            self.seconds_per_step = measured
+        else:
+            self.seconds_per_step += 0.3 * (measured - self.seconds_per_step)
+        affordable = int(_TARGET_SECONDS / self.seconds_per_step)
+        self.count = max(1, min(affordable, 4 * self.count, _MOST_STEPS))
+
+    @property
+    def has_started(self) -> bool:
+        """Whether there was a call yet."""
+        return self._calls > 0

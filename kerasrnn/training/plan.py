@@ -1,0 +1,129 @@
+"""What is due at which step: pure functions of the configuration."""
+
+import dataclasses
+
+from kerasrnn.config import TrainingConfig
+from kerasrnn.errors import UserError
+from kerasrnn.training.schedules import learning_rate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When to stop before the epochs are over.
+
+    Attributes:
+        max_steps: Steps in all; 0 is no limit.
+        minutes: Minutes of training in all, earlier runs in the same
+            working directory included; 0 is no limit. The learning rate's
+            schedule is fitted to it, so such a training cannot be repeated
+            bit for bit.
+    """
+
+    max_steps: int = 0
+    minutes: float = 0.0
+
+    def __post_init__(self):
+        if self.max_steps < 0 or not self.minutes >= 0:
+            raise UserError("max_steps and minutes must be at least 0.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The steps of a training and the events between them.
+
+    Attributes:
+        config: The training's configuration.
+        steps_per_epoch: Steps in one pass over the text.
+        limits: When to stop earlier.
+        validates: Whether there is text to validate on.
+    """
+
+    config: TrainingConfig
+    steps_per_epoch: int
+    limits: Limits
+    validates: bool
+
+    @property
+    def total_steps(self) -> int:
+        """Steps in all, as far as no clock decides."""
+        total = self.config.epochs * self.steps_per_epoch
+        return min(total, self.limits.max_steps or total)
+
+    @property
+    def evaluate_every(self) -> int:
+        """Steps between validations."""
+        return self.config.evaluate_every or self.steps_per_epoch
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints."""
+        return self.config.checkpoint_every or self.evaluate_every
+
+    @property
+    def sample_every(self) -> int:
+        """Steps between samples."""
+        return self.config.sample_every or self.evaluate_every
+
+    def validation_is_due(self, step: int, ending: bool) -> bool:
+        """Whether to validate after `step` steps."""
+        return self.validates and _is_due(step, self.evaluate_every, ending)
+
+    def sample_is_due(self, step: int, ending: bool) -> bool:
+        """Whether to generate a sample after `step` steps."""
+        return self.config.sample_length > 0 and _is_due(
+            step, self.sample_every, ending
+        )
+
+    def checkpoint_is_due(self, step: int, ending: bool) -> bool:
+        """Whether to save a checkpoint after `step` steps."""
+        return _is_due(step, self.checkpoint_every, ending)
+
+    def steps_to_event(self, step: int) -> int:
+        """Returns how many steps may follow `step` before anything is due."""
+        periods = (
+            self.evaluate_every,
+            self.checkpoint_every,
+            self.sample_every,
+        )
+        events = [self.total_steps, *(step + p - step % p for p in periods)]
+        return min(events) - step
+
+    def is_over(self, step: int, elapsed: float, stale: int) -> str:
+        """Returns why no step follows, or "".
+
+        Args:
+            step: Steps made.
+            elapsed: Seconds of training so far.
+            stale: Validations since the best one.
+        """
+        if step >= self.config.epochs * self.steps_per_epoch:
+            return f"all {self.config.epochs} epochs are done"
+        if step >= self.total_steps:
+            return f"--max_steps={self.limits.max_steps} is reached"
+        minutes = self.limits.minutes
+        if minutes and step and elapsed >= 60 * minutes:
+            return f"--minutes={minutes:g} are over"
+        if self.config.patience and stale >= self.config.patience:
+            return f"{stale} validations were no better than the best"
+        return ""
+
+    def horizon(
+        self, step: int, elapsed: float, seconds_per_step: float | None
+    ) -> int:
+        """Returns the number of steps that there will probably be."""
+        if not self.limits.minutes or seconds_per_step is None:
+            return self.total_steps
+        seconds = max(60 * self.limits.minutes - elapsed, 0)
+        steps = step + int(seconds / seconds_per_step)
+        return max(min(self.total_steps, steps), step + 1)
+
+    def rates(self, step: int, count: int, horizon: int) -> list[float]:
+        """Returns the learning rates of `count` steps from `step` on."""
+        return [
+            learning_rate(self.config, s, self.steps_per_epoch, horizon)
+            for s in range(step, step + count)
+        ]
+
+
+def _is_due(step, period, ending):
+    return step > 0 and (ending or step % period == 0)

@@ -1,0 +1,62 @@
+"""Where a training stands, apart from its arrays."""
+
+import dataclasses
+import math
+
+from kerasrnn.errors import UserError
+
+
+@dataclasses.dataclass
+class Position:
+    """What changes from step to step, kept in every checkpoint.
+
+    Attributes:
+        step: Steps made.
+        elapsed: Seconds of training, over all runs.
+        validated: Step of the newest validation.
+        validation_loss: Its loss, nats a character.
+        best_step: Step of the best validation.
+        best_loss: Its loss.
+        stale: Validations since then.
+        sampled: Step of the newest sample.
+        pending: `[nats, characters, gradient norm, learning rate]` of each
+            step that is not yet in a line of the history.
+    """
+
+    step: int = 0
+    elapsed: float = 0.0
+    validated: int = 0
+    validation_loss: float | None = None
+    best_step: int = 0
+    best_loss: float | None = None
+    stale: int = 0
+    sampled: int = 0
+    pending: list = dataclasses.field(default_factory=list)
+
+    def to_dict(self) -> dict:
+        """Returns it in JSON's types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Position":
+        """Returns what `to_dict` returned; other keys are left out.
+
+        Raises:
+            UserError: A value is missing or of another type.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        try:
+            position = cls(**{name: values[name] for name in names})
+            numbers = [position.step, position.elapsed, position.stale]
+            numbers += [position.validated, position.best_step]
+            numbers += [position.sampled, position.best_loss or 0.0]
+            for record in position.pending:
+                nats, characters, norm, rate = record
+                numbers += [nats, characters, norm, rate]
+            if not all(math.isfinite(number) for number in numbers):
+                raise ValueError("a number is not finite")
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The checkpoint does not say where it stands: {error!r}."
+            ) from None
+        return position

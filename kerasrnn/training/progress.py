@@ -1,0 +1,138 @@
+"""What a training shows: a live line in a terminal, plain lines elsewhere."""
+
+import dataclasses
+import time
+
+import rich.console
+import rich.progress
+import rich.text
+
+from kerasrnn.training.units import Evaluation
+from kerasrnn.training.units import bits
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """Where a training stands.
+
+    Attributes:
+        step: Steps made.
+        total_steps: Steps to make, as far as is known.
+        epoch: Passes over the training text, with a fraction.
+        loss: Of the newest steps, nats a character.
+        characters_per_second: Read in training.
+        seconds_left: Until the last step.
+    """
+
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    characters_per_second: float
+    seconds_left: float
+
+
+class Display:
+    """Shows a training; to be used in a `with` statement.
+
+    Args:
+        console: Where to; standard output by default.
+    """
+
+    def __init__(self, console: rich.console.Console | None = None):
+        self.console = console or rich.console.Console(highlight=False)
+        self._progress = None
+        self._task = None
+        self._last_line = 0.0
+
+    def __enter__(self):
+        if self.console.is_terminal:
+            self._progress = rich.progress.Progress(
+                rich.progress.TextColumn("{task.description}"),
+                rich.progress.BarColumn(bar_width=None),
+                rich.progress.TextColumn("{task.fields[numbers]}"),
+                console=self.console,
+                transient=True,
+            )
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_):
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = self._task = None
+
+    def note(self, text: str) -> None:
+        """Says something that stays on the screen."""
+        self.console.print(rich.text.Text(text), soft_wrap=True)
+
+    def activity(self, name: str, share: float) -> None:
+        """Shows what is done between the steps, `share` of it finished."""
+        if self._progress is not None:
+            self._show(name, share, 1.0, f"{share:4.0%}")
+        elif self._is_time():
+            self.note(f"{name}: {share:.0%}")
+
+    def status(self, status: Status) -> None:
+        """Shows where the training stands, if it is time to."""
+        if self._progress is not None:
+            self._show(
+                f"step {status.step:,}/{status.total_steps:,}",
+                status.step,
+                status.total_steps,
+                _numbers(status),
+            )
+        elif self._is_time():
+            self.note(
+                f"step {status.step:,} of {status.total_steps:,}, "
+                f"epoch {status.epoch:.2f}: {_numbers(status)}"
+            )
+
+    def validation(self, step: int, split: str, result: Evaluation, best: bool):
+        """Shows a validation's result."""
+        self.note(
+            f"step {step:,}: validation loss {result.loss:.4f} nats "
+            f"({result.bits:.3f} bits) a character, {split} split"
+            + (", the best so far" if best else "")
+        )
+
+    def sample(self, step: int, text: str) -> None:
+        """Shows a generated text."""
+        self.note(f"--- sample after step {step:,} ---\n{text}\n---")
+
+    def _show(self, description, completed, total, numbers):
+        if self._task is None:
+            self._task = self._progress.add_task("", numbers="")
+        self._progress.update(
+            self._task,
+            description=description,
+            completed=completed,
+            total=total,
+            numbers=numbers,
+        )
+
+    def _is_time(self):
+        now = time.monotonic()
+        if now - self._last_line < _SECONDS_BETWEEN_LINES:
+            return False
+        self._last_line = now
+        return True
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as people read them."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _numbers(status):
+    return (
+        f"loss {status.loss:.4f} nats ({bits(status.loss):.3f} bits) a "
+        f"character, {status.characters_per_second:,.0f} characters/s, "
+        f"{duration(status.seconds_left)} left"
+    )

@@ -1,0 +1,118 @@
+"""Every step's loss, in lines of the history and in TensorBoard."""
+
+import time
+
+from kerasrnn.training.history import History
+from kerasrnn.training.history import Scalars
+from kerasrnn.training.history import short
+from kerasrnn.training.plan import Plan
+from kerasrnn.training.position import Position
+from kerasrnn.training.steps import StepRecords
+from kerasrnn.training.units import Evaluation
+from kerasrnn.training.units import bits
+from kerasrnn.training.workdir import Workdir
+
+# Which steps share a line must not depend on speed or interruptions.
+_STEPS_A_LINE = 10
+
+
+class Recorder:
+    """Writes `history.jsonl` and the scalars of one training.
+
+    A line stands for the steps since the one before. It ends at every tenth
+    step, and at a validation, whose result it has.
+
+    Args:
+        workdir: Where to.
+        plan: Says when validations are due.
+        position: Where the training stands; its `pending` is kept here.
+    """
+
+    def __init__(self, workdir: Workdir, plan: Plan, position: Position):
+        self._plan = plan
+        self._position = position
+        self._per_second = 0.0
+        self._history = History(workdir.history)
+        self._history.truncate(position.step)
+        self._scalars = Scalars(workdir.logs, position.step)
+        self.recent_loss = position.validation_loss or 0.0
+
+    def steps(
+        self,
+        first_step: int,
+        records: StepRecords,
+        rates: list[float],
+        characters_per_second: float,
+    ) -> None:
+        """Takes the records of steps that one call ran."""
+        self._per_second = characters_per_second
+        lines = []
+        for index, values in enumerate(zip(*records, strict=True)):
+            self._position.pending.append(
+                [*(short(value) for value in values), rates[index]]
+            )
+            step = first_step + index + 1
+            if step % _STEPS_A_LINE == 0 and not self._waits(step):
+                lines.append(self._line(step))
+        nats, characters = records.nats.sum(), records.characters.sum()
+        self.recent_loss = float(nats / max(characters, 1))
+        self._write(lines)
+
+    def validation(self, split: str, result: Evaluation) -> None:
+        """Takes the result of a validation after the current step."""
+        line = self._line(self._position.step)
+        line["validation_loss"] = result.loss
+        line["validation_bits"] = result.bits
+        line["validation_characters"] = result.characters
+        line["split"] = split
+        self._write([line])
+        self._scalars.flush()
+
+    def sync(self) -> None:
+        """Makes all lines durable."""
+        self._history.sync()
+        self._scalars.flush()
+
+    def finish(self) -> None:
+        """Writes the last steps, where no validation follows them."""
+        if self._position.pending:
+            self._write([self._line(self._position.step)])
+        self.sync()
+
+    def close(self) -> None:
+        """Ends TensorBoard's file."""
+        self._scalars.close()
+
+    def _waits(self, step):
+        """Whether a validation follows, whose result the line will have."""
+        return self._plan.validation_is_due(
+            step, step >= self._plan.total_steps
+        )
+
+    def _line(self, step):
+        pending = self._position.pending
+        line = {"step": step, "epoch": step / self._plan.steps_per_epoch}
+        if pending:
+            nats, characters, norms, rates = zip(*pending, strict=True)
+            loss = sum(nats) / max(sum(characters), 1)
+            line["loss"] = short(loss)
+            line["bits"] = short(bits(loss))
+            line["learning_rate"] = short(rates[-1])
+            line["gradient_norm"] = short(sum(norms) / len(norms))
+            line["characters_per_second"] = round(self._per_second, 1)
+            line["losses"] = [
+                short(n / max(c, 1))
+                for n, c in zip(nats, characters, strict=True)
+            ]
+            pending.clear()
+        return line
+
+    def _write(self, lines):
+        self._history.append(lines)
+        for line in lines:
+            values = {
+                name: value
+                for name, value in line.items()
+                if isinstance(value, float) and name != "epoch"
+            }
+            self._scalars.add(line["step"], time.time(), values)

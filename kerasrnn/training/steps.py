@@ -1,0 +1,223 @@
+"""Training steps: many in one call, on one device or on many replicas.
+
+Shapes: N steps a call, B streams, T sequence length, P weights.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn.config import Config
+from kerasrnn.model import state_sizes
+from kerasrnn.training import optimizer as optimization
+from kerasrnn.training.distribution import streams_per_replica
+from kerasrnn.training.gradients import make_loss_gradient
+from kerasrnn.training.weights import Layout
+
+
+class StepRecords(NamedTuple):
+    """What N steps report, arrays [N].
+
+    Attributes:
+        nats: Loss summed over the scored characters of the global batch.
+        characters: Number of scored characters.
+        gradient_norm: Global norm before it is clipped.
+    """
+
+    nats: np.ndarray
+    characters: np.ndarray
+    gradient_norm: np.ndarray
+
+
+class Trainer:
+    """The weights, the optimizer's slots and the averaged weights.
+
+    The recurrent states are not in here: they go into `run` and come out.
+
+    Args:
+        config: The whole configuration.
+        strategy: Where the replicas are.
+        layout: Where each weight stands in the flat vector.
+        weights: First weights, float32 [P].
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        strategy: tf.distribute.Strategy,
+        layout: Layout,
+        weights: np.ndarray,
+    ):
+        self.config = config
+        self.strategy = strategy
+        self.layout = layout
+        training = config.training
+        with strategy.scope():
+            self._weights = keras.Variable(weights, name="weights")
+            self._average = None
+            if training.averaging:
+                self._average = keras.Variable(
+                    weights, name="average", trainable=False
+                )
+            self._optimizer = optimization.make_optimizer(training)
+            self._optimizer.build([self._weights])
+        self._streams = streams_per_replica(strategy, training.batch_size)
+        self._decayed = None
+        if training.optimizer == "adamw" and training.weight_decay:
+            self._decayed = layout.kernels()
+        self._loss_gradient = make_loss_gradient(
+            config.model, layout, training.jit_compile
+        )
+        self._run = tf.function(
+            self._run_steps,
+            input_signature=self._signature(),
+            reduce_retracing=True,
+            autograph=False,
+        )
+
+    def run(self, inputs, targets, states, first_step: int, rates):
+        """Runs N steps.
+
+        Args:
+            inputs: int32 [N, B, T], cut for the replicas by `distribute`.
+            targets: int32 [N, B, T], likewise.
+            states: List of tensors [B, units], likewise.
+            first_step: Number of the first of these steps.
+            rates: float32 [N], their learning rates.
+
+        Returns:
+            `(states, StepRecords)`.
+        """
+        states, records = self._run(
+            inputs,
+            targets,
+            list(states),
+            tf.constant(first_step, tf.int64),
+            tf.convert_to_tensor(rates, tf.float32),
+        )
+        return states, StepRecords(*(record.numpy() for record in records))
+
+    @property
+    def evaluation_weights(self) -> tf.Tensor:
+        """The weights that are evaluated, sampled and exported, [P]."""
+        variable = self._weights if self._average is None else self._average
+        return tf.convert_to_tensor(variable.value)
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Returns all variables by name, arrays [P]."""
+        return {
+            name: variable.value.numpy()
+            for name, variable in self._variables().items()
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Takes back what `snapshot` returned.
+
+        Averages that were not kept start from the weights.
+        """
+        for name, variable in self._variables().items():
+            fallback = arrays["weights"] if name == "average" else None
+            variable.assign(arrays.get(name, fallback))
+
+    def _variables(self):
+        variables = {"weights": self._weights}
+        if self._average is not None:
+            variables["average"] = self._average
+        for variable in self._optimizer.variables:
+            if tuple(variable.shape) == (self.layout.size,):
+                slot = variable.name.removeprefix("weights_")
+                variables[f"optimizer_{slot}"] = variable
+        return variables
+
+    def _signature(self):
+        # Per-replica values have no public specification: TensorFlow finds
+        # out by itself, at its second call, that N varies.
+        if self.strategy.num_replicas_in_sync > 1:
+            return None
+        training = self.config.training
+        batch = [None, training.batch_size, training.sequence_length]
+        return [
+            tf.TensorSpec(batch, tf.int32),
+            tf.TensorSpec(batch, tf.int32),
+            [
+                tf.TensorSpec([training.batch_size, size])
+                for size in state_sizes(self.config.model)
+            ],
+            tf.TensorSpec([], tf.int64),
+            tf.TensorSpec([None]),
+        ]
+
+    def _run_steps(self, inputs, targets, states, first_step, rates):
+        count = tf.shape(rates)[0]
+
+        def body(index, states, records):
+            step = first_step + tf.cast(index, tf.int64)
+            states, *values = self.strategy.run(
+                self._replica_step,
+                args=(inputs, targets, states, index, step, rates[index]),
+            )
+            records = [
+                array.write(index, self._first_replica(value))
+                for array, value in zip(records, values, strict=True)
+            ]
+            return index + 1, states, records
+
+        records = [tf.TensorArray(tf.float32, size=count) for _ in range(3)]
+        _, states, records = tf.while_loop(
+            lambda index, *_: index < count,
+            body,
+            (0, states, records),
+            parallel_iterations=1,
+        )
+        return states, [array.stack() for array in records]
+
+    def _first_replica(self, value):
+        return self.strategy.experimental_local_results(value)[0]
+
+    def _replica_step(self, inputs, targets, states, index, step, rate):
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
+        seed = tf.constant(self.config.training.seed, tf.int64)
+        key = tf.stack([seed, step, replica * self._streams])
+        nats, characters, gradient, states = self._loss_gradient(
+            tf.convert_to_tensor(self._weights.value),
+            inputs[index],
+            targets[index],
+            states,
+            key,
+        )
+        if context.num_replicas_in_sync > 1:
+            gradient, nats, characters = context.all_reduce(
+                tf.distribute.ReduceOp.SUM, [gradient, nats, characters]
+            )
+        training = self.config.training
+        batch = training.batch_size * training.sequence_length
+        gradient, norm = optimization.clip(gradient / batch, training)
+        context.merge_call(self._merged_update, args=(gradient, step, rate))
+        return states, nats, characters, norm
+
+    def _merged_update(self, strategy, gradient, step, rate):
+        arguments = [gradient, _same(step), _same(rate)]
+        if self._average is not None:
+            arguments.append(self._average.value)
+        strategy.extended.update(
+            self._weights.value, self._update, args=arguments, group=False
+        )
+
+    def _update(self, weights, gradient, step, rate, average=None):
+        training = self.config.training
+        if self._decayed is not None:
+            weights.assign(
+                optimization.decay(weights, self._decayed, training, rate)
+            )
+        self._optimizer.update_step(gradient, weights, rate)
+        if average is not None:
+            momentum = optimization.averaging_momentum(training, step)
+            average.assign_sub((average - weights) * (1 - momentum))
+
+
+def _same(value):
+    """One replica's value of what is equal on all replicas."""
+    return value.values[0] if hasattr(value, "values") else value

@@ -1,0 +1,45 @@
+"""Nats, bits and perplexity (no TensorFlow)."""
+
+import dataclasses
+import math
+
+
+def bits(nats: float) -> float:
+    """Returns nats in bits."""
+    return nats / math.log(2)
+
+
+def perplexity(nats_per_character: float) -> float:
+    """Returns e to the loss: among how many characters it hesitates."""
+    try:
+        return math.exp(nats_per_character)
+    except OverflowError:
+        return math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The loss of a text.
+
+    Attributes:
+        nats: Sum of -log p(character) over the scored characters.
+        characters: Number of scored characters.
+    """
+
+    nats: float
+    characters: int
+
+    @property
+    def loss(self) -> float:
+        """Nats a character."""
+        return self.nats / self.characters
+
+    @property
+    def bits(self) -> float:
+        """Bits a character."""
+        return bits(self.loss)
+
+    @property
+    def perplexity(self) -> float:
+        """E to the loss."""
+        return perplexity(self.loss)

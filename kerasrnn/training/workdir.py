@@ -1,0 +1,185 @@
+"""The working directory: who may write to it, and whether flags fit it."""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import socket
+
+from kerasrnn.config import Config
+from kerasrnn.errors import UserError
+from kerasrnn.training import checkpoint
+from kerasrnn.training import files
+
+# What may change from one start to the next. All else decides what the
+# weights, the states and the order of the text mean.
+_MAY_CHANGE = frozenset(
+    {
+        "averaging",
+        "beta_1",
+        "beta_2",
+        "checkpoint_every",
+        "clip_norm",
+        "clip_value",
+        "decay_after",
+        "decay_rate",
+        "epochs",
+        "epsilon",
+        "evaluate_every",
+        "jit_compile",
+        "keep",
+        "learning_rate",
+        "patience",
+        "sample_every",
+        "sample_length",
+        "schedule",
+        "warmup_steps",
+        "weight_decay",
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """Paths in a working directory.
+
+    Attributes:
+        path: The directory itself.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """The newest checkpoints, one directory a step."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> pathlib.Path:
+        """The checkpoint with the lowest validation loss."""
+        return self.path / "best"
+
+    @property
+    def corpus(self) -> pathlib.Path:
+        """The encoded text."""
+        return self.path / "corpus"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """One JSON object an interval of steps."""
+        return self.path / "history.jsonl"
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """TensorBoard's files."""
+        return self.path / "logs"
+
+    @property
+    def samples(self) -> pathlib.Path:
+        """Texts generated while training."""
+        return self.path / "samples"
+
+    def latest(self) -> checkpoint.Checkpoint | None:
+        """Returns the newest intact checkpoint, or None at the very start.
+
+        Raises:
+            UserError: There are checkpoints, but none is intact.
+        """
+        path = checkpoint.latest(self.checkpoints)
+        if path is not None:
+            return checkpoint.load(path)
+        if checkpoint.steps(self.checkpoints):
+            raise UserError(
+                f"None of the checkpoints in {self.checkpoints} is intact. "
+                "Put a good copy there, or give another --workdir."
+            )
+        return None
+
+    def write_configuration(self, config: Config, vocabulary) -> None:
+        """Writes config.json and vocabulary.json."""
+        files.write_file(self.path / "config.json", config.to_json().encode())
+        files.write_file(
+            self.path / "vocabulary.json", vocabulary.to_json().encode()
+        )
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Makes a working directory and holds it for this process.
+
+    The lock belongs to the open file: however the process ends, the next
+    one can take it.
+
+    Yields:
+        A `Workdir`.
+
+    Raises:
+        UserError: The directory cannot be made or written to, or another
+            process trains in it.
+    """
+    path = pathlib.Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"Cannot use the working directory {path}: {error.strerror}. "
+            "Give another --workdir."
+        ) from None
+    try:
+        _lock(path, descriptor)
+        workdir = Workdir(path)
+        for directory in (path, workdir.checkpoints, workdir.best):
+            files.sweep(directory)
+        yield workdir
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path, descriptor):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        raise UserError(
+            f"Another training ({owner or 'unknown process'}) is at work in "
+            f"{path}. Wait for it, end it, or give another --workdir."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    owner = f"process {os.getpid()} on {socket.gethostname()}\n"
+    os.pwrite(descriptor, owner.encode(), 0)
+
+
+def check_resumable(saved: Config, wanted: Config, path) -> None:
+    """Checks that a training can go on with a configuration.
+
+    Raises:
+        UserError: It differs in what must stay; the message says where.
+    """
+    differences = [
+        f"--{name} is {_shown(there)} there and {_shown(here)} here"
+        for name, there, here in _differences(saved, wanted)
+        if name not in _MAY_CHANGE
+    ]
+    if differences:
+        raise UserError(
+            f"The model in {path} was made with other settings: "
+            f"{'; '.join(differences)}. Leave these flags as they were, or "
+            "give another --workdir."
+        )
+
+
+def _differences(saved, wanted):
+    for section in dataclasses.fields(Config):
+        there = dataclasses.asdict(getattr(saved, section.name))
+        here = dataclasses.asdict(getattr(wanted, section.name))
+        for name, value in there.items():
+            if value != here[name]:
+                yield name, value, here[name]
+
+
+def _shown(value):
+    if isinstance(value, tuple):
+        return ",".join(value) or "the standard library"
+    return str(value)
