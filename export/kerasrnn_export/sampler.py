@@ -26,63 +26,17 @@ from kerasrnn.model import step_model
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn_export import scoring
 from kerasrnn_export import signatures
+from kerasrnn_export.options import SamplerOptions
+from kerasrnn_export.parameters import as_rows
+from kerasrnn_export.parameters import check_parameters
+from kerasrnn_export.parameters import right_aligned
+from kerasrnn_export.parameters import usable_temperature
 from kerasrnn_export.row_errors import no_errors
 from kerasrnn_export.row_errors import refuse
 from kerasrnn_export.state_token import FINGERPRINT_LENGTH
 from kerasrnn_export.state_token import Carried
 from kerasrnn_export.state_token import TokenCodec
-from kerasrnn_export.text_ops import Encoded
 from kerasrnn_export.text_ops import make_codec
-
-# Beyond these, temperatures choose what 0 and infinity would; within, no
-# quotient leaves the range of float32 nor lets id 0 be drawn.
-_LOWEST_TEMPERATURE = 1e-30
-_HIGHEST_TEMPERATURE = 1e6
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SamplerOptions:
-    """What an export fixes.
-
-    Attributes:
-        max_length: Characters that one call generates at most.
-        max_prompt: Characters that one call reads at most.
-        default_length: Characters that `serving_default` generates.
-        default_temperature: Temperature of `serving_default`.
-        default_seed: Seed of `serving_default`.
-    """
-
-    max_length: int = signatures.MAX_LENGTH
-    max_prompt: int = signatures.MAX_PROMPT
-    default_length: int = 200
-    default_temperature: float = 1.0
-    default_seed: int = 0
-
-    def __post_init__(self):
-        for name, least in (
-            ("max_length", signatures.MAX_LENGTH),
-            ("max_prompt", signatures.MAX_PROMPT),
-        ):
-            # Clients count on these; 2^24 keeps every sum of lengths exact.
-            if not least <= getattr(self, name) <= 2**24:
-                raise UserError(
-                    f"{name} must be {least} to {2**24}, not "
-                    f"{getattr(self, name)}: an export may only raise it."
-                )
-        if not 0 <= self.default_length <= self.max_length:
-            raise UserError(
-                f"default_length must be 0 to {self.max_length}, not "
-                f"{self.default_length}."
-            )
-        if not 0 <= self.default_temperature < math.inf:
-            raise UserError(
-                "default_temperature must be 0 or more, not "
-                f"{self.default_temperature}."
-            )
-        if not -(2**63) <= self.default_seed < 2**63:
-            raise UserError(
-                f"default_seed must fit 64 bits, not {self.default_seed}."
-            )
 
 
 class Sampler(tf.Module):
@@ -152,11 +106,11 @@ class Sampler(tf.Module):
             "prompt", prompt, received["state_bytes"]
         )
         stop = self._text.encode(received["stop"], signatures.MAX_STOP)
-        errors = self._check_parameters(errors, received, stop)
+        errors = check_parameters(
+            errors, received, stop.length, self.options.max_length
+        )
         good = errors == ""
-        heat = received["temperature"]
-        heat = tf.where(heat < _LOWEST_TEMPERATURE, 0.0, heat)
-        heat = tf.minimum(heat, _HIGHEST_TEMPERATURE)
+        temperature = usable_temperature(received["temperature"])
         prompt_length = tf.where(good, prompt.length, 0)
         stop_length = tf.where(good, stop.length, 0)
         replacement, carried = self._after_prompt(carried, prompt_length)
@@ -168,13 +122,13 @@ class Sampler(tf.Module):
             model,
             states,
             length=tf.where(good, received["length"], 0),
-            temperature=tf.where(good, heat, 1.0),
+            temperature=tf.where(good, temperature, 1.0),
             top_k=tf.where(good, received["top_k"], 0),
             top_p=tf.where(good, received["top_p"], 1.0),
             seed=received["seed"],
             draws=carried.draws,
             history=carried.history,
-            stop=_right_aligned(stop.ids, stop_length, signatures.MAX_STOP),
+            stop=right_aligned(stop.ids, stop_length, signatures.MAX_STOP),
             stop_length=stop_length,
         )
         text, unfinished = self._text.decode(
@@ -269,44 +223,6 @@ class Sampler(tf.Module):
         carried, errors = self._token.decode(state_bytes, errors)
         return errors, encoded, carried
 
-    def _check_parameters(self, errors, received, stop: Encoded):
-        limit = self.options.max_length
-        length = received["length"]
-        errors = refuse(
-            errors,
-            (length < 0) | (length > limit),
-            tf.strings.join(
-                [
-                    f"length must be 0 to {limit}, not ",
-                    tf.strings.as_string(length),
-                    ": send calls in a row, each with the state_bytes that "
-                    "the one before returned.",
-                ]
-            ),
-        )
-        temperature = received["temperature"]
-        errors = refuse(
-            errors,
-            ~((temperature >= 0) & (temperature < math.inf)),
-            _sentence("temperature must be 0 or more", temperature),
-        )
-        errors = refuse(
-            errors,
-            received["top_k"] < 0,
-            _sentence("top_k must be 0 (off) or more", received["top_k"]),
-        )
-        top_p = received["top_p"]
-        errors = refuse(
-            errors,
-            ~((top_p > 0) & (top_p <= 1)),
-            _sentence("top_p must be above 0 and at most 1 (off)", top_p),
-        )
-        return refuse(
-            errors,
-            stop.length > signatures.MAX_STOP,
-            f"stop has more than {signatures.MAX_STOP} characters.",
-        )
-
     def _after_prompt(self, carried: Carried, prompt_length):
         """Ends what was being generated where a prompt was read.
 
@@ -339,24 +255,6 @@ def fingerprint(config: ModelConfig, weights, vocabulary: Vocabulary) -> str:
         digest.update(repr(weight.shape).encode())
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def as_rows(first, **others) -> dict[str, tf.Tensor]:
-    """Gives each of `others`, of N rows or one, as many rows as `first`.
-
-    Other numbers of rows are the one mistake that fails a whole call.
-    """
-    rows = tf.shape(first)[0]
-    matched = {}
-    for name, values in others.items():
-        given = tf.shape(values)[0]
-        check = tf.debugging.Assert(
-            (given == rows) | (given == 1),
-            [f"{name} must have 1 row or as many as the text", given, rows],
-        )
-        with tf.control_dependencies([check]):
-            matched[name] = tf.broadcast_to(values, [rows])
-    return matched
 
 
 def _generate(model, states, **parameters) -> sampling.Generated:
@@ -392,20 +290,3 @@ def _check_numbers(errors, total, states):
         "state_bytes holds numbers that the model cannot use: start again "
         "with an empty one.",
     )
-
-
-def _right_aligned(ids, lengths, width):
-    """Returns ids [N, P] of `lengths` [N] at the end of rows [N, width].
-
-    Unknown characters become -1, which nothing generated equals.
-    """
-    padded = tf.pad(ids, [[0, 0], [0, width]])[:, :width]
-    source = tf.range(width)[None] - (width - lengths)[:, None]
-    aligned = tf.gather(padded, tf.maximum(source, 0), batch_dims=1)
-    aligned = tf.where(aligned == 0, -1, aligned)
-    return tf.where(source >= 0, aligned, 0)
-
-
-def _sentence(expected, received):
-    text = tf.strings.as_string(received)
-    return tf.strings.join([expected, ", not ", text, "."])

@@ -132,7 +132,8 @@ class ByteCodec:
         )
         length = tf.strings.length(text)
         held = unfinished_length(text)
-        return valid(tf.strings.substr(text, 0, length - held)), held
+        finished = tf.strings.substr(text, tf.zeros_like(held), length - held)
+        return valid(finished), held
 
     def replacement(self, history, unfinished):
         """Returns the text [N] of what can no longer be finished."""
@@ -214,9 +215,7 @@ def _encoded(ids, length, limit):
 
 
 def _join(strings, ids):
-    return tf.strings.reduce_join(
-        tf.gather(tf.constant(strings), ids), axis=-1
-    )
+    return tf.strings.reduce_join(tf.gather(tf.constant(strings), ids), axis=-1)
 
 
 def _largest(values):

@@ -1,0 +1,121 @@
+"""A sampler as a SavedModel on disk, with its signatures' defaults.
+
+Nothing in the file names a device or asks for XLA, whatever machine writes
+it: `kerasrnn_export.verify` checks what this module makes.
+"""
+
+import inspect
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from kerasrnn_export import signatures
+from kerasrnn_export.sampler import Sampler
+
+# What an export offers.
+EXPORTED = (
+    signatures.GENERATE,
+    signatures.SCORE,
+    signatures.SERVING_DEFAULT,
+)
+
+GRAPH_FILE = "saved_model.pb"
+# Of the file as TensorFlow wrote it; a loader that finds none takes none.
+_FINGERPRINT_FILE = "fingerprint.pb"
+# How to differentiate a node, by names that hold in this process alone.
+_GRADIENT_ATTRIBUTE = "_gradient_op_type"
+
+
+def write(sampler: Sampler, directory) -> None:
+    """Writes the SavedModel of a sampler.
+
+    Args:
+        sampler: What to write.
+        directory: Made where it does not exist.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    functions = {
+        signature.name: signature_function(
+            getattr(sampler, signature.name), signature
+        )
+        for signature in EXPORTED
+    }
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    try:
+        tf.saved_model.save(
+            sampler, str(directory), signatures=functions, options=options
+        )
+    except tf.errors.OpError as error:
+        raise _os_error(error) from error
+    directory = Path(directory)
+    saved_model = read_graph(directory)
+    for node in nodes(saved_model):
+        node.device = ""
+        node.attr.pop(_GRADIENT_ATTRIBUTE, None)
+    path = directory / GRAPH_FILE
+    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+    (directory / _FINGERPRINT_FILE).unlink(missing_ok=True)
+
+
+def signature_function(function, signature: signatures.Signature):
+    """Returns a `tf.function` of `function` whose inputs have defaults.
+
+    TensorFlow takes the defaults of a SavedModel's signature from those of
+    a Python function, where they are tensors.
+
+    Args:
+        function: Called with tensors by the names of the inputs.
+        signature: Names, dtypes and defaults.
+    """
+
+    def named(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    named.__name__ = signature.name
+    named.__signature__ = inspect.Signature(
+        [
+            inspect.Parameter(
+                entry.name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=inspect.Parameter.empty
+                if entry.default is None
+                else tf.constant([entry.default], entry.dtype),
+            )
+            for entry in signature.inputs
+        ]
+    )
+    specs = [
+        tf.TensorSpec([None], entry.dtype, entry.name)
+        for entry in signature.inputs
+    ]
+    return tf.function(named, input_signature=specs, autograph=False)
+
+
+def read_graph(directory) -> saved_model_pb2.SavedModel:
+    """Returns the graph's file of a SavedModel."""
+    saved_model = saved_model_pb2.SavedModel()
+    saved_model.ParseFromString((Path(directory) / GRAPH_FILE).read_bytes())
+    return saved_model
+
+
+def nodes(saved_model: saved_model_pb2.SavedModel):
+    """Yields every node, of the graphs and of their functions."""
+    for meta_graph in saved_model.meta_graphs:
+        yield from meta_graph.graph_def.node
+        for function in meta_graph.graph_def.library.function:
+            yield from function.node_def
+
+
+def _os_error(error):
+    """TensorFlow's file system errors carry errno's text, not its number."""
+    import errno
+    import os
+
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES)
+    for number in (*numbers, errno.EROFS, errno.EPERM):
+        if os.strerror(number) in error.message:
+            return OSError(number, os.strerror(number), error.message)
+    return error

@@ -1,0 +1,112 @@
+"""From a working directory, or a model, to a published version."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from kerasrnn.config import Config
+from kerasrnn.errors import UserError
+from kerasrnn.model import CharRNN
+from kerasrnn.text.vocabulary import Vocabulary
+from kerasrnn.training.checkpoint import load_model
+from kerasrnn_export import archive
+from kerasrnn_export import manifest
+from kerasrnn_export import verify
+from kerasrnn_export import warmup
+from kerasrnn_export.options import SamplerOptions
+from kerasrnn_export.publish import preparation
+from kerasrnn_export.publish import publish
+from kerasrnn_export.sampler import Sampler
+
+
+def export_workdir(
+    workdir,
+    export_dir,
+    which: str = "best",
+    options: SamplerOptions | None = None,
+) -> Path:
+    """Publishes the model that a working directory holds.
+
+    Args:
+        workdir: What `kerasrnn-train` wrote to.
+        export_dir: What the server watches.
+        which: The checkpoint, "best" or "latest".
+        options: Limits and defaults.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: There is no such checkpoint, `export_dir` cannot be
+            written to, or the export does not say what the model says.
+    """
+    _hide_accelerators()
+    model, vocabulary, config, info = load_model(workdir, which)
+    return export_model(
+        model,
+        vocabulary,
+        config,
+        export_dir,
+        checkpoint={"checkpoint": which, **info},
+        options=options,
+    )
+
+
+def export_model(
+    model: CharRNN,
+    vocabulary: Vocabulary,
+    config: Config,
+    export_dir,
+    *,
+    checkpoint: dict | None = None,
+    options: SamplerOptions | None = None,
+) -> Path:
+    """Publishes a model.
+
+    Args:
+        model: With its weights.
+        vocabulary: Its vocabulary.
+        config: That it was trained with.
+        export_dir: What the server watches.
+        checkpoint: What is known of the weights, for the manifest.
+        options: Limits and defaults.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: `export_dir` cannot be written to, or the export does not
+            say what the model says.
+    """
+    if model.config.vocabulary_size != len(vocabulary):
+        raise UserError(
+            f"The model has {model.config.vocabulary_size} ids, but the "
+            f"vocabulary {len(vocabulary)}: they do not belong together."
+        )
+    options = options or SamplerOptions()
+    weights = [variable.numpy() for variable in model.weights]
+    sampler = Sampler(model.config, weights, vocabulary, options)
+    with preparation(export_dir) as directory:
+        archive.write(sampler, directory)
+        warmup.write(directory, vocabulary.characters)
+        verify.check_graph(directory)
+        verify.check_outputs(directory, model, vocabulary)
+        manifest.write(
+            directory,
+            config=config,
+            vocabulary=vocabulary,
+            options=options,
+            fingerprint=sampler.fingerprint,
+            checkpoint=checkpoint or {},
+            tensorflow_version=tf.__version__,
+        )
+        return publish(directory, export_dir)
+
+
+def _hide_accelerators():
+    """Traces and verifies on the CPU, whatever the machine has."""
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:
+        # TensorFlow runs already; the graph names no device all the same.
+        pass

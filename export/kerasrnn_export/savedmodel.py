@@ -1,0 +1,122 @@
+"""Publishes a trained model as the next version of a SavedModel to serve.
+
+    kerasrnn-export --workdir=run --export_dir=models/shakespeare
+    kerasrnn-export --describe=models/shakespeare
+
+The version appears under its number once it is complete: its graph is
+checked, and loaded as a server loads it, and compared with the model.
+"""
+
+from absl import flags
+
+from kerasrnn import program
+from kerasrnn.errors import UserError
+from kerasrnn_export import manifest
+from kerasrnn_export.options import SamplerOptions
+
+_DEFAULTS = SamplerOptions()
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "Directory that kerasrnn-train wrote to.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "export_dir",
+        None,
+        "Directory that the server watches; the version appears there under "
+        "the next number.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "checkpoint",
+        "best",
+        ["best", "latest"],
+        "Which weights: of the best validation, or the newest.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "max_length",
+        _DEFAULTS.max_length,
+        "Characters that one call generates at most; may only be raised.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "max_prompt",
+        _DEFAULTS.max_prompt,
+        "Characters that one call reads at most; may only be raised.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "default_length",
+        _DEFAULTS.default_length,
+        "Characters that the signature serving_default generates.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "default_temperature",
+        _DEFAULTS.default_temperature,
+        "Temperature of the signature serving_default.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "default_seed",
+        _DEFAULTS.default_seed,
+        "Seed of the signature serving_default.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "describe",
+        None,
+        "Export nothing; print what a version, or the newest one in an "
+        "export directory, is made of, and check its files.",
+        flag_values=flag_values,
+    )
+
+
+def main(argv) -> int:
+    """Exports, or describes."""
+    del argv
+    values = flags.FLAGS
+    if values.describe is not None:
+        text, intact = manifest.describe(values.describe)
+        print(text)
+        return 0 if intact else 1
+    for name, meaning in (
+        ("workdir", "the directory that kerasrnn-train wrote to"),
+        ("export_dir", "the directory that the server watches"),
+    ):
+        if not getattr(values, name):
+            raise UserError(f"Give --{name}, {meaning}.")
+    options = SamplerOptions(
+        max_length=values.max_length,
+        max_prompt=values.max_prompt,
+        default_length=values.default_length,
+        default_temperature=values.default_temperature,
+        default_seed=values.default_seed,
+    )
+    # Finds missing checkpoints before TensorFlow is imported.
+    from kerasrnn.training import checkpoint
+
+    path = checkpoint.find(values.workdir, values.checkpoint)
+    print(f"Exporting {path}", flush=True)
+    from kerasrnn_export.exporter import export_workdir
+
+    version = export_workdir(
+        values.workdir, values.export_dir, values.checkpoint, options
+    )
+    print(f"Published {version}, verified against the model.")
+    return 0
+
+
+def run() -> None:
+    """Entry point of `kerasrnn-export`."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()
