@@ -211,7 +211,7 @@ def lstm_scan(projected, recurrent_kernel, states, mask=None, reset=None):
                 None if hold is None else _complement(hold)[:, :, None],
             )  # [T, B, 3, U]
             h_to_c = _times(o * (1 - tf.square(squashed)), _complement(hold))
-            forget = f if hold is None else tf.where(hold > 0, 1.0, f)
+            forget = f if hold is None else tf.where(hold > 0, tf.ones_like(f), f)
 
             def backward(slices, states):
                 d_h = slices["d_outputs"] + states[0]
@@ -311,7 +311,7 @@ def gru_scan(
             through_g = _times((1 - z) * (1 - tf.square(g)), active)
             through_r = through_g * inner * r * (1 - r)
             through_a = tf.stack([through_z, through_r, through_g * r], axis=2)
-            carry = z if hold is None else tf.where(hold > 0, 1.0, z)
+            carry = z if hold is None else tf.where(hold > 0, tf.ones_like(z), z)
 
             def backward(slices, states):
                 d_h = slices["d_outputs"] + states[0]
