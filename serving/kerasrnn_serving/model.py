@@ -1,0 +1,193 @@
+"""One model on a server: its signatures, called on arrays.
+
+Requests are checked against the model's own metadata before they are sent,
+since a wrong one fails all requests that the server has merged with it.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from kerasrnn_export import signatures
+
+from kerasrnn.errors import UserError
+from kerasrnn_serving import serving_error
+from kerasrnn_serving import wire
+from kerasrnn_serving.transport import Transport
+
+_NUMPY_TYPES = {"string": "object"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """Outputs of a call, with the version that computed them.
+
+    Attributes:
+        outputs: Arrays by name; strings are bytes objects.
+        version: The model's version.
+    """
+
+    outputs: Mapping[str, np.ndarray]
+    version: int
+
+
+class Model:
+    """Calls signatures of one model.
+
+    Args:
+        transport: To its server.
+        name: Its name there.
+        version: The version to ask for; None is the newest.
+    """
+
+    def __init__(self, transport: Transport, name: str, version: int | None):
+        self._transport = transport
+        self._name = name
+        self._version = version
+        self._signatures = None
+        self._signatures_version = None
+
+    def call(
+        self,
+        signature: signatures.Signature,
+        inputs: Mapping[str, list],
+        version: int | None = None,
+    ) -> Answer:
+        """Runs a signature on N rows.
+
+        Args:
+            signature: Which.
+            inputs: A list of N values for each of its inputs.
+            version: The version to ask for; None is the client's.
+
+        Raises:
+            ServingError: The call failed, a row was refused, or the model
+                is not one of ours.
+        """
+        rows = len(inputs[signature.inputs[0].name])
+        extra = self._extra_inputs(signature, version)
+        request = wire.PredictRequest()
+        self._fill_spec(request.model_spec, version)
+        request.model_spec.signature_name = signature.name
+        for entry in signature.inputs:
+            tensor = wire.to_tensor(inputs[entry.name], entry.dtype)
+            request.inputs[entry.name].CopyFrom(tensor)
+        for name, (value, dtype) in extra.items():
+            tensor = wire.to_tensor(np.repeat(value, rows), dtype)
+            request.inputs[name].CopyFrom(tensor)
+        response = self._transport.call(
+            wire.PREDICT, request, wire.PredictResponse
+        )
+        answer = self._answer(signature, response, rows)
+        if answer.version != self._signatures_version:
+            self._signatures = None
+        return answer
+
+    def statuses(self) -> list[tuple[int, str, str]]:
+        """Returns (version, state's name, error) of each known version."""
+        request = wire.GetModelStatusRequest()
+        self._fill_spec(request.model_spec, None)
+        response = self._transport.call(
+            wire.GET_MODEL_STATUS, request, wire.GetModelStatusResponse
+        )
+        return [
+            (
+                entry.version,
+                wire.STATE_NAMES.get(entry.state, str(entry.state)),
+                entry.status.error_message,
+            )
+            for entry in response.model_version_status
+        ]
+
+    def _fill_spec(self, spec, version):
+        spec.name = self._name
+        version = self._version if version is None else version
+        if version is not None:
+            spec.version.value = version
+
+    def _extra_inputs(self, signature, version):
+        """Checks the model's signature; returns its inputs unknown to us.
+
+        A model exported later may have inputs that this client does not
+        know; they are sent with the defaults that the model gives them.
+        """
+        if self._signatures is None:
+            self._fetch_signatures(version)
+        if signature.name not in self._signatures:
+            raise self._foreign(f"it has no signature {signature.name!r}")
+        theirs = self._signatures[signature.name]
+        _check_tensors(self, signature.inputs, theirs.inputs, "input")
+        _check_tensors(self, signature.outputs, theirs.outputs, "output")
+        extra = {}
+        for name in set(theirs.inputs) - {e.name for e in signature.inputs}:
+            if name not in theirs.defaults:
+                raise self._foreign(f"its input {name!r} is unknown here")
+            default = wire.to_array(theirs.defaults[name]).ravel()
+            dtype = "string" if default.dtype.hasobject else default.dtype.name
+            extra[name] = default[:1], dtype
+        return extra
+
+    def _fetch_signatures(self, version):
+        request = wire.GetModelMetadataRequest()
+        request.metadata_field.append(wire.SIGNATURE_DEF_FIELD)
+        self._fill_spec(request.model_spec, version)
+        response = self._transport.call(
+            wire.GET_MODEL_METADATA, request, wire.GetModelMetadataResponse
+        )
+        metadata = response.metadata[wire.SIGNATURE_DEF_FIELD].value
+        try:
+            definitions = wire.SignatureDefMap.FromString(metadata)
+        except wire.DecodeError:
+            raise serving_error.of_answer(
+                self._transport.target, "its metadata is damaged"
+            ) from None
+        self._signatures = definitions.signature_def
+        self._signatures_version = response.model_spec.version.value
+
+    def _foreign(self, why):
+        return serving_error.ServingError(
+            f"Model {self._name!r} at {self._transport.target} cannot be used "
+            f"by this client: {why}.",
+            code="FAILED_PRECONDITION",
+            said=why,
+            advice="Export it with this release's kerasrnn-export, or install "
+            "the release that exported it.",
+        )
+
+    def _answer(self, signature, response, rows):
+        outputs = {}
+        for entry in signature.outputs:
+            if entry.name not in response.outputs:
+                raise self._unusable(f"output {entry.name!r} is missing")
+            try:
+                array = wire.to_array(response.outputs[entry.name])
+            except UserError as error:
+                raise self._unusable(f"{entry.name!r}: {error}") from None
+            expected = np.dtype(_NUMPY_TYPES.get(entry.dtype, entry.dtype))
+            if array.ndim != entry.rank or array.dtype != expected:
+                raise self._unusable(
+                    f"output {entry.name!r} is {array.dtype} of shape "
+                    f"{array.shape}, expected {entry.dtype} of rank "
+                    f"{entry.rank}"
+                )
+            if len(array) != rows:
+                raise self._unusable(
+                    f"output {entry.name!r} has {len(array)} rows, expected "
+                    f"{rows}"
+                )
+            outputs[entry.name] = array
+        return Answer(outputs, response.model_spec.version.value)
+
+    def _unusable(self, why):
+        return serving_error.of_answer(self._transport.target, why)
+
+
+def _check_tensors(model, ours, theirs, kind):
+    for entry in ours:
+        if entry.name not in theirs:
+            raise model._foreign(f"it has no {kind} {entry.name!r}")
+        dtype = wire.numpy_dtype(theirs[entry.name].dtype)
+        if dtype != np.dtype(_NUMPY_TYPES.get(entry.dtype, entry.dtype)):
+            raise model._foreign(
+                f"its {kind} {entry.name!r} is {dtype}, expected {entry.dtype}"
+            )

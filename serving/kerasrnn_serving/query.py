@@ -1,0 +1,243 @@
+"""kerasrnn-query: text from a served model, as it is generated.
+
+    kerasrnn-query --prompt="ROMEO:" --length=1000
+    kerasrnn-query --score=chapter.txt
+
+The flags that say what to generate are those of `kerasrnn-sample`.
+"""
+
+import json
+import sys
+
+from absl import flags
+
+from kerasrnn import program
+from kerasrnn import sampling_flags
+from kerasrnn.errors import UserError
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    sampling_flags.define_sampling_flags(flag_values)
+
+    def define(function, *arguments, **options):
+        function(*arguments, flag_values=flag_values, **options)
+
+    define(
+        flags.DEFINE_string,
+        "server",
+        "localhost:8500",
+        "Address of the server's gRPC port.",
+    )
+    define(flags.DEFINE_string, "model", "kerasrnn", "The model's name there.")
+    define(
+        flags.DEFINE_integer,
+        "model_version",
+        None,
+        "Version to ask for; the newest if not given.",
+        lower_bound=0,
+    )
+    define(
+        flags.DEFINE_string,
+        "score",
+        None,
+        "Generate nothing; print how likely this file's text is, in bits and "
+        "nats a character. - is standard input.",
+    )
+    define(
+        flags.DEFINE_float,
+        "timeout",
+        60.0,
+        "Seconds that the server may take for each chunk.",
+    )
+    define(
+        flags.DEFINE_bool,
+        "tls",
+        False,
+        "Encrypt the connection; any of the following does so too.",
+    )
+    define(
+        flags.DEFINE_string,
+        "tls_ca",
+        None,
+        "PEM file of the certificates that sign the server's.",
+    )
+    define(
+        flags.DEFINE_string,
+        "tls_certificate",
+        None,
+        "PEM file of this client's certificate, for mutual TLS.",
+    )
+    define(flags.DEFINE_string, "tls_key", None, "PEM file of its private key.")
+    define(
+        flags.DEFINE_string,
+        "tls_server_name",
+        None,
+        "Name in the server's certificate, if it is not the address.",
+    )
+    define(
+        flags.DEFINE_string,
+        "token_file",
+        None,
+        "File that holds a bearer token to send with each call; needs TLS.",
+    )
+
+
+def main(argv) -> int:
+    """Generates or scores; text goes to standard output, notes to error."""
+    if argv[1:]:
+        raise UserError(
+            f"Unexpected argument {argv[1]!r}; a prompt is given with "
+            "--prompt=..."
+        )
+    values = flags.FLAGS
+    try:
+        if values.score is not None:
+            with _client(values) as client:
+                return _score(client, values)
+        options = sampling_flags.sampling_options(values)
+        with _client(values) as client:
+            return _generate(client, options)
+    except BrokenPipeError:
+        # Whoever reads has seen enough. What is left in the buffer would
+        # raise again as the interpreter exits.
+        sys.stdout = None
+        return 0
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+
+
+def _client(values):
+    # grpc takes a tenth of a second to import, which --help need not wait for.
+    from kerasrnn_serving.client import Client
+    from kerasrnn_serving.client import Tls
+
+    names = ("tls_ca", "tls_certificate", "tls_key", "tls_server_name")
+    files = {name: getattr(values, name) for name in names}
+    tls = None
+    if values.tls or any(files.values()):
+        tls = Tls(**{n.removeprefix("tls_"): v for n, v in files.items()})
+    token = None
+    if values.token_file is not None:
+        token = sampling_flags.read_file(values.token_file, "--token_file")
+        token = token.decode().strip()
+    return Client(
+        values.server,
+        values.model,
+        version=values.model_version,
+        timeout=values.timeout,
+        tls=tls,
+        token=token,
+    )
+
+
+def _generate(client, options):
+    seeds = options.seeds()
+    if options.seed is None:
+        print(f"seed: {seeds[0]}", file=sys.stderr, flush=True)
+    for index, seed in enumerate(seeds):
+        chunks = client.stream(
+            options.prompt,
+            length=options.length,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            seed=seed,
+            stop=options.stop,
+        )
+        if options.json:
+            _print_record(options, list(chunks))
+            continue
+        if len(seeds) > 1:
+            _write(f"--- sample {index + 1} of {len(seeds)}, seed {seed}\n")
+        unknown = _print_text(options, chunks)
+        if unknown and not index:
+            _warn_unknown(unknown)
+    return 0
+
+
+def _print_text(options, chunks):
+    unknown, last = 0, b""
+    for count, chunk in enumerate(chunks):
+        # The prompt comes with the first chunk: none is shown that the
+        # server refuses.
+        shown = b""
+        if options.echo and not count:
+            shown = options.prompt
+        shown += chunk.text.encode()
+        _write(shown)
+        last = shown or last
+        unknown += chunk.unknown
+    if not last.endswith(b"\n"):
+        _write("\n")
+    return unknown
+
+
+def _print_record(options, chunks):
+    record = sampling_flags.SampleRecord(
+        prompt=options.prompt.decode("utf-8", "replace"),
+        text="".join(chunk.text for chunk in chunks),
+        length=sum(chunk.length for chunk in chunks),
+        log_prob=sum(chunk.log_prob for chunk in chunks),
+        unknown=sum(chunk.unknown for chunk in chunks),
+        finish=chunks[-1].finish,
+        seed=chunks[-1].seed,
+    )
+    _write(record.to_json() + "\n")
+
+
+def _score(client, values):
+    if values.score == "-":
+        text = sys.stdin.buffer.read()
+    else:
+        text = sampling_flags.read_file(values.score, "--score")
+    (score,) = client.score([text])
+    if not score.length:
+        raise UserError(
+            f"Nothing to score in {values.score}: it holds no character of "
+            f"the model's vocabulary ({score.unknown} unknown ones)."
+        )
+    if values.json:
+        record = {
+            "bits_per_character": score.bits_per_character,
+            "nats_per_character": score.nats_per_character,
+            "log_prob": score.log_prob,
+            "length": score.length,
+            "unknown": score.unknown,
+            "version": score.version,
+        }
+        _write(json.dumps(record) + "\n")
+        return 0
+    _write(
+        f"bits per character: {score.bits_per_character:.6f}\n"
+        f"nats per character: {score.nats_per_character:.6f}\n"
+        f"characters scored: {score.length}\n"
+    )
+    if score.unknown:
+        _warn_unknown(score.unknown)
+    return 0
+
+
+def _warn_unknown(count):
+    print(
+        f"warning: {count} characters of the text given are not in the "
+        "model's vocabulary; they were read as unknown.",
+        file=sys.stderr,
+    )
+
+
+def _write(text):
+    if isinstance(text, str):
+        text = text.encode()
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+def run() -> None:
+    """Entry point."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()

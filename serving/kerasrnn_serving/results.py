@@ -1,0 +1,85 @@
+"""What the client returns."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generation:
+    """A generated text, or a chunk of one.
+
+    Attributes:
+        text: What was generated, without the prompt.
+        length: Characters generated; bytes where the vocabulary has bytes.
+        log_prob: Sum of log p(character) at temperature 1, nats.
+        unknown: Characters of the prompt outside the vocabulary.
+        finish: "length" or "stop"; "" of a chunk that others follow.
+        state_bytes: The token to go on from.
+        seed: The seed that gives this text again.
+        version: The model's version.
+    """
+
+    text: str
+    length: int
+    log_prob: float
+    unknown: int
+    finish: str
+    state_bytes: bytes = dataclasses.field(repr=False)
+    seed: int
+    version: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Score:
+    """How likely a text is.
+
+    Attributes:
+        log_prob: Sum of log p(character) over the characters scored, nats.
+        length: Characters scored: all but the unknown ones.
+        unknown: Characters outside the vocabulary.
+        character_log_probs: float32 [length + unknown], log p of each
+            character read, nats; 0 for unknown ones.
+        state_bytes: The token to go on from.
+        version: The model's version.
+    """
+
+    log_prob: float
+    length: int
+    unknown: int
+    character_log_probs: np.ndarray = dataclasses.field(repr=False)
+    state_bytes: bytes = dataclasses.field(repr=False)
+    version: int
+
+    @property
+    def nats_per_character(self) -> float:
+        """Mean loss of the characters scored; 0 if there are none."""
+        return -self.log_prob / self.length if self.length else 0.0
+
+    @property
+    def bits_per_character(self) -> float:
+        """The same in bits."""
+        return self.nats_per_character / math.log(2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Inspection:
+    r"""What the network does while it reads a text of T characters.
+
+    Attributes:
+        characters: The T characters read; a byte from 0x80 on is \xNN.
+        activations: float32 [T, layers * units], h after each character.
+        top_characters: For each character the likeliest next ones, the
+            likeliest first.
+        top_log_probs: float32 [T, 5], their log probabilities, nats.
+        state_bytes: The token to go on from.
+        version: The model's version.
+    """
+
+    characters: tuple[str, ...]
+    activations: np.ndarray = dataclasses.field(repr=False)
+    top_characters: tuple[tuple[str, ...], ...] = dataclasses.field(repr=False)
+    top_log_probs: np.ndarray = dataclasses.field(repr=False)
+    state_bytes: bytes = dataclasses.field(repr=False)
+    version: int
