@@ -20,7 +20,6 @@ from kerasrnn.config import TrainingConfig
 from kerasrnn.config_flags import define_config_flags
 from kerasrnn.config_flags import given_fields
 from kerasrnn.errors import UserError
-from kerasrnn.quiet import quiet_start
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -152,11 +151,10 @@ def _train_in(workdir, saved, data, model_fields, training, interruption):
 
 def _run(config, workdir, corpus, limits, display, interruption):
     display.note("Starting TensorFlow ...")
-    with quiet_start():
-        from kerasrnn.training.distribution import make_strategy
-        from kerasrnn.training.loop import train_and_evaluate
+    from kerasrnn.training.distribution import make_strategy
+    from kerasrnn.training.loop import train_and_evaluate
 
-        strategy = make_strategy(flags.FLAGS.strategy, flags.FLAGS.tpu)
+    strategy = make_strategy(flags.FLAGS.strategy, flags.FLAGS.tpu)
     display.note(_description(config, corpus, strategy))
     result = train_and_evaluate(
         config, workdir, corpus, strategy, limits, display, interruption

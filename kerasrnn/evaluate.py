@@ -1,0 +1,171 @@
+"""Measures how well a trained model predicts text.
+
+Prints the cross-entropy in nats and in bits a character, over how many
+characters, and the perplexity. Losses on different splits are not comparable,
+so the split is named with the figure.
+
+    kerasrnn-evaluate --workdir=my_model
+    kerasrnn-evaluate --workdir=my_model --file=other.txt
+"""
+
+import json
+import pathlib
+
+from absl import flags
+
+from kerasrnn import program
+from kerasrnn.errors import UserError
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_string(
+        "workdir",
+        "workdir",
+        "Directory that kerasrnn-train wrote.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "checkpoint",
+        "best",
+        ("best", "latest"),
+        "Which weights: those with the best validation loss, or the newest.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "split",
+        "validation",
+        ("train", "validation", "test"),
+        "Which part of the text that the model was trained on.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "file",
+        None,
+        "Measures this file instead, as one text.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "start_state",
+        "zero",
+        ("zero", "start_character"),
+        "What each stream starts from: the zero state, where its first "
+        "character is read and not scored, or the state after the start "
+        "character, where all are scored, as a served model does it.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "streams",
+        0,
+        "Pieces that the text is cut into, to be read side by side, each "
+        "from the start state. 0 takes as many as in training, and 1 for a "
+        "file; a served model takes 1.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
+        "json",
+        False,
+        "Print one JSON object instead.",
+        flag_values=flag_values,
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Runs the program."""
+    del argv
+    from kerasrnn.training import checkpoint
+
+    values = flags.FLAGS
+    path = checkpoint.find(values.workdir, values.checkpoint)
+    saved = checkpoint.load(path)
+    ids, ranges, name = _text(values, saved)
+    from kerasrnn.training.evaluation import number_of_streams
+
+    training = saved.config.training
+    streams = values.streams or (
+        1
+        if values.file
+        else number_of_streams(
+            ranges, training.batch_size, training.sequence_length
+        )
+    )
+    result = _evaluate(values, saved, ids, ranges, streams)
+    if values.json:
+        print(json.dumps(_record(values, saved, name, streams, result)))
+        return 0
+    print(
+        f"{name}: {result.loss:.6f} nats ({result.bits:.6f} bits) a character "
+        f"over {result.characters:,} characters, perplexity "
+        f"{result.perplexity:.4f}\n"
+        f"{path.parent.name} checkpoint, step {saved.step:,}; "
+        f"{streams:,} stream{'s' if streams > 1 else ''} from the "
+        f"{values.start_state.replace('_', ' ')} state"
+    )
+    return 0
+
+
+def _text(values, saved):
+    """Returns ids, ranges and a name for the text to measure."""
+    from kerasrnn.text.corpus import Corpus
+    from kerasrnn.text.corpus import encode_file
+    from kerasrnn.training.workdir import Workdir
+
+    if values.file is not None:
+        ids = encode_file(values.file, saved.vocabulary)
+        return ids, [(0, len(ids))], values.file
+    corpus = Corpus(Workdir(pathlib.Path(values.workdir)).corpus)
+    if corpus.sha256 != saved.info.get("corpus_sha256"):
+        raise UserError(
+            f"The text in {values.workdir} is not the one that the model was "
+            "trained on; run kerasrnn-train with that text, or give --file."
+        )
+    ranges = corpus.split_ranges(
+        values.split, saved.config.training.sequence_length
+    )
+    if not ranges:
+        raise UserError(
+            f"The {values.split} split is empty: the model was trained with "
+            f"--{values.split}_fraction=0. Give another --split, or --file."
+        )
+    return corpus.ids, ranges, f"{values.split} split ({corpus.config.split})"
+
+
+def _evaluate(values, saved, ids, ranges, streams):
+    from kerasrnn.training.evaluation import Evaluator
+    from kerasrnn.training.weights import layout
+    from kerasrnn.training.weights import make_model
+
+    weights = layout(make_model(saved.config.model))
+    evaluator = Evaluator(
+        saved.config.model, weights, saved.config.training.sequence_length
+    )
+    start_id = None
+    if values.start_state == "start_character":
+        start_id = saved.vocabulary.start_id
+    return evaluator(
+        weights.pack(saved.weights), ids, ranges, streams, start_id
+    )
+
+
+def _record(values, saved, name, streams, result):
+    return {
+        "text": name,
+        "loss": result.loss,
+        "bits": result.bits,
+        "perplexity": result.perplexity,
+        "nats": result.nats,
+        "characters": result.characters,
+        "streams": streams,
+        "start_state": values.start_state,
+        "step": saved.step,
+    }
+
+
+def run() -> None:
+    """Entry point of `kerasrnn-evaluate`."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()
