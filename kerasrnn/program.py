@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from absl import app
 from absl import flags
 
+from kerasrnn import tensorflow_noise
 from kerasrnn.errors import UserError
 from kerasrnn.extras import how_to_install
 
@@ -49,7 +50,7 @@ def run(
             of the program and what follows `--`: all else must be flags.
         define_flags: Called with the `flags.FlagValues` to define flags in.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    tensorflow_noise.install()
     inherited = set(flags.FLAGS)
     define_flags(flags.FLAGS)
     own = own_flags(flags.FLAGS, inherited)

@@ -101,12 +101,12 @@ class ToyTest(parameterized.TestCase):
 
     def test_runs(self):
         result = self.run_toy("--workdir=x", "--data=a", "--data", "b")
-        self.assertEqual(result.stdout, "[] ['a', 'b'] 2\n")
+        self.assertEqual(result.stdout, "[] ['a', 'b'] 3\n")
         self.assertEqual((result.stderr, result.returncode), ("", 0))
 
     def test_what_follows_two_dashes_is_passed_on(self):
         result = self.run_toy("--workdir=x", "--", "--data=a", "b", "--")
-        self.assertEqual(result.stdout, "['--data=a', 'b', '--'] [] 2\n")
+        self.assertEqual(result.stdout, "['--data=a', 'b', '--'] [] 3\n")
 
     def test_keeps_a_log_level_that_the_user_has_set(self):
         result = self.run_toy(
@@ -216,7 +216,38 @@ class ToyTest(parameterized.TestCase):
         result = self.run_toy(
             "--workdir=x", f"--flagfile={flagfile.full_path}", "--data=c"
         )
-        self.assertEqual(result.stdout, "[] ['a', 'b', 'c'] 2\n")
+        self.assertEqual(result.stdout, "[] ['a', 'b', 'c'] 3\n")
+
+
+class NoiseTest(absltest.TestCase):
+    def test_only_noise_is_filtered(self):
+        script = textwrap.dedent("""\
+            import os
+            from kerasrnn.tensorflow_noise import filtered_stderr
+            os.write(2, b"I0000 00:00:17.0 1 a.cc:1] before\\n")
+            with filtered_stderr():
+                os.write(2, b"WARNING: All log messages before "
+                            b"absl::InitializeLog() is called are ...\\n")
+                os.write(2, b"I0000 00:00:17.0 1 a.cc:1] oneDNN\\n")
+                os.write(2, b"something that matters\\n")
+                os.write(2, b"E0000 00:00:17.0 1 a.cc:1] an error\\n")
+                os.write(2, b"F0000 00:00:17.0 1 a.cc:1] no AVX\\n")
+                os.abort()
+            """)
+        result = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": _path()},
+        )
+        self.assertEqual(result.returncode, -6)
+        self.assertEqual(
+            result.stderr,
+            "I0000 00:00:17.0 1 a.cc:1] before\n"
+            "something that matters\n"
+            "E0000 00:00:17.0 1 a.cc:1] an error\n"
+            "F0000 00:00:17.0 1 a.cc:1] no AVX\n",
+        )
 
 
 class ParseTest(absltest.TestCase):

@@ -52,6 +52,8 @@ STAGES = (
             "kerasrnn.extras",
             "kerasrnn.presets",
             "kerasrnn.program",
+            "kerasrnn.quiet",
+            "kerasrnn.tensorflow_noise",
             "kerasrnn.sampling_flags",
             "kerasrnn.version",
         ),

@@ -1,0 +1,90 @@
+"""Keeps TensorFlow's start from drowning what a program has to say.
+
+While it is imported and looks for devices, TensorFlow writes notes to
+standard error that `TF_CPP_MIN_LOG_LEVEL` does not govern ("All log messages
+before absl::InitializeLog() is called are written to STDERR"). They go
+through a filter in a process of its own, so that nothing else that is said
+in this time is lost, not even if TensorFlow aborts.
+"""
+
+import contextlib
+import importlib.abc
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+# Notes, warnings, and that there is no driver where there is no GPU.
+_FILTER = r"""
+import re, sys
+noise = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\)"
+    rb"|[IW]\d{4} \d\d:\d\d:|E\d{4} .* failed call to cuInit: .*\(303\)"
+)
+for line in sys.stdin.buffer:
+    if not noise.match(line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+"""
+
+
+def install() -> None:
+    """Arranges that the first import of TensorFlow is quiet.
+
+    Does nothing if the user has set `TF_CPP_MIN_LOG_LEVEL`: then what
+    TensorFlow says is wanted.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        # What matters comes as an exception, too; what is logged as an error
+        # may be as harmless as oneDNN falling back to Eigen.
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow as others do, and wraps its first execution."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec("tensorflow")
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                with filtered_stderr():
+                    execute(module)
+                    # Looking for devices is the other half of the noise.
+                    module.config.list_physical_devices()
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+@contextlib.contextmanager
+def filtered_stderr() -> Iterator[None]:
+    """Sends standard error through the filter for the time of the block."""
+    try:
+        original = os.dup(2)
+    except OSError:  # There is no standard error.
+        yield
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-E", "-S", "-c", _FILTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        # A Ctrl-C is for the program: the filter ends when the block does.
+        start_new_session=True,
+    )
+    try:
+        os.dup2(process.stdin.fileno(), 2)
+        process.stdin.close()
+        yield
+    finally:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(original, 2)
+        os.close(original)
+        process.wait()
