@@ -191,9 +191,10 @@ def _count_unknown(text):
 
 def _cut(text, stop):
     def row(entry):
-        pieces = tf.strings.split(entry[0], entry[1])
+        # An empty text would have no pieces.
+        pieces = tf.strings.split(entry[0] + ".", entry[1])
         stopped = (entry[1] != "") & (tf.size(pieces) > 1)
-        cut = tf.strings.join([pieces[0], entry[1]])
+        cut = pieces[0] + entry[1]
         return tf.where(stopped, cut, entry[0]), stopped
 
     # An empty separator would be white space, of which there is none.

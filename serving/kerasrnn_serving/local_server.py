@@ -176,21 +176,16 @@ def open_versions(name: str, directory: Path) -> ModelVersions:
     """Returns the model's versions, the newest one loaded.
 
     Raises:
-        UserError: There is no version, or the newest does not load, or
-            TensorFlow is not installed.
+        UserError: There is no version, or the newest does not load.
+        ModuleNotFoundError: TensorFlow is not installed.
     """
-    # TensorFlow takes seconds to import, and is an extra.
-    try:
-        from kerasrnn_serving.servable import Servable
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"The local server needs {error.name}, which is not installed: "
-            "pip install 'kerasrnn[train]'."
-        ) from None
+    # TensorFlow takes seconds to import.
+    from kerasrnn_serving.servable import Servable
+
     versions = ModelVersions(name, directory, Servable)
     versions.poll()
     if versions.version is None:
-        status = versions.statuses()[0]
+        status, *_ = versions.statuses()
         raise UserError(
             f"Version {status.version} in {directory} does not load: "
             f"{status.message} Export the model again with kerasrnn-export."

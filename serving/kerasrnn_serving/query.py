@@ -91,21 +91,12 @@ def main(argv) -> int:
             "--prompt=..."
         )
     values = flags.FLAGS
-    try:
-        if values.score is not None:
-            with _client(values) as client:
-                return _score(client, values)
-        options = sampling_flags.sampling_options(values)
+    if values.score is not None:
         with _client(values) as client:
-            return _generate(client, options)
-    except BrokenPipeError:
-        # Whoever reads has seen enough. What is left in the buffer would
-        # raise again as the interpreter exits.
-        sys.stdout = None
-        return 0
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return 130
+            return _score(client, values)
+    options = sampling_flags.sampling_options(values)
+    with _client(values) as client:
+        return _generate(client, options)
 
 
 def _client(values):
@@ -134,8 +125,6 @@ def _client(values):
 
 def _generate(client, options):
     seeds = options.seeds()
-    if options.seed is None:
-        print(f"seed: {seeds[0]}", file=sys.stderr, flush=True)
     for index, seed in enumerate(seeds):
         chunks = client.stream(
             options.prompt,
@@ -146,6 +135,8 @@ def _generate(client, options):
             seed=seed,
             stop=options.stop,
         )
+        if options.seed is None and not index:
+            chunks = _after_first(chunks, f"seed: {seeds[0]}")
         if options.json:
             _print_record(options, list(chunks))
             continue
@@ -155,6 +146,14 @@ def _generate(client, options):
         if unknown and not index:
             _warn_unknown(unknown)
     return 0
+
+
+def _after_first(chunks, note):
+    """Prints the note once there is something that it is a note of."""
+    for count, chunk in enumerate(chunks):
+        if not count:
+            print(note, file=sys.stderr, flush=True)
+        yield chunk
 
 
 def _print_text(options, chunks):

@@ -216,8 +216,6 @@ def _serve_locally(values, export_dir, extra):
         _say(f"the local server, as {BINARY} is not on PATH")
     else:
         _say("the local server")
-    # The runtime's notes are of no use to who serves.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from kerasrnn_serving import local_server
 
     return local_server.serve(
