@@ -96,7 +96,7 @@ class ToyTest(parameterized.TestCase):
             capture_output=True,
             text=True,
             cwd=os.path.dirname(self.path),
-            env={**os.environ, "PYTHONPATH": _path(), **(environment or {})},
+            env=_environment() | (environment or {}),
         )
 
     def test_runs(self):
@@ -171,7 +171,7 @@ class ToyTest(parameterized.TestCase):
             [sys.executable, self.path, "--workdir=x", "--fault=lines"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": _path()},
+            env=_environment(),
         ) as process:
             self.assertEqual(process.stdout.readline(), b"line 0\n")
             process.stdout.close()
@@ -238,7 +238,7 @@ class NoiseTest(absltest.TestCase):
             [sys.executable, "-c", script],
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": _path()},
+            env=_environment(),
         )
         self.assertEqual(result.returncode, -6)
         self.assertEqual(
@@ -281,7 +281,7 @@ class ProgramsTest(parameterized.TestCase):
             [sys.executable, "-c", script],
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": _path()},
+            env=_environment(),
         )
         self.assertEqual((result.stderr, result.returncode), ("", 0))
         self.assertEndsWith(result.stdout, "\nIMPORTED\n")
@@ -298,7 +298,7 @@ class ProgramsTest(parameterized.TestCase):
             [sys.executable, "-m", module, "--no_such_flag=1"],
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": _path()},
+            env=_environment(),
         )
         self.assertEqual(result.returncode, 1)
         self.assertEqual(
@@ -308,10 +308,14 @@ class ProgramsTest(parameterized.TestCase):
         )
 
 
-def _path():
-    """Returns a PYTHONPATH on which a child finds what is tested here."""
+def _environment():
+    """Returns variables with which a child finds what is tested here."""
     ours = [str(ROOT / folder) for folder in (".", "export", "serving")]
-    return os.pathsep.join([*ours, *filter(None, sys.path)])
+    path = os.pathsep.join([*ours, *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path}
+    # The tests' own setting is not what a user has.
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return environment
 
 
 if __name__ == "__main__":
