@@ -6,6 +6,7 @@ works there; it has nothing that the real one lacks, and does not merge
 requests. For production take TensorFlow Serving.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -201,6 +202,8 @@ def serve(name: str, export_dir: Path, host: str, port: int) -> int:
     Raises:
         UserError: There is nothing to serve, or nowhere to listen.
     """
+    # TensorFlow's loader calls itself deprecated; the server goes by it.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     versions = open_versions(name, export_dir)
     signals = _Signals()
     server = LocalServer(versions)

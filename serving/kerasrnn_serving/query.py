@@ -124,8 +124,7 @@ def _client(values):
 
 
 def _generate(client, options):
-    seeds = options.seeds()
-    for index, seed in enumerate(seeds):
+    for index, seed in enumerate(options.seeds()):
         chunks = client.stream(
             options.prompt,
             length=options.length,
@@ -135,13 +134,10 @@ def _generate(client, options):
             seed=seed,
             stop=options.stop,
         )
-        if options.seed is None and not index:
-            chunks = _after_first(chunks, f"seed: {seeds[0]}")
+        chunks = _after_first(chunks, f"seed {seed}")
         if options.json:
             _print_record(options, list(chunks))
             continue
-        if len(seeds) > 1:
-            _write(f"--- sample {index + 1} of {len(seeds)}, seed {seed}\n")
         unknown = _print_text(options, chunks)
         if unknown and not index:
             _warn_unknown(unknown)
@@ -157,19 +153,14 @@ def _after_first(chunks, note):
 
 
 def _print_text(options, chunks):
-    unknown, last = 0, b""
+    unknown = 0
     for count, chunk in enumerate(chunks):
         # The prompt comes with the first chunk: none is shown that the
         # server refuses.
-        shown = b""
-        if options.echo and not count:
-            shown = options.prompt
-        shown += chunk.text.encode()
-        _write(shown)
-        last = shown or last
+        prompt = options.prompt if options.echo and not count else b""
+        _write(prompt + chunk.text.encode())
         unknown += chunk.unknown
-    if not last.endswith(b"\n"):
-        _write("\n")
+    _write("\n")
     return unknown
 
 
