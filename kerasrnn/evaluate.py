@@ -15,6 +15,7 @@ from absl import flags
 
 from kerasrnn import program
 from kerasrnn.errors import UserError
+from kerasrnn.extras import require_tensorflow
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -74,6 +75,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
+    require_tensorflow("kerasrnn-evaluate")
     from kerasrnn.training import checkpoint
 
     values = flags.FLAGS

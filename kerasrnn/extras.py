@@ -2,6 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
+
+from kerasrnn.errors import UserError
 
 _EXTRAS = {
     "grpc_health": "test",
@@ -31,6 +34,23 @@ def how_to_install(error: ModuleNotFoundError, what: str) -> str | None:
         f"{what} needs {_TITLES.get(package, package)}, which is not "
         f"installed here: run `pip install 'kerasrnn[{_EXTRAS[package]}]'`."
     )
+
+
+def require_tensorflow(what: str) -> None:
+    """Checks that TensorFlow and Keras are installed, without importing them.
+
+    So a program need not have worked for minutes before it finds out.
+
+    Args:
+        what: See `how_to_install`.
+
+    Raises:
+        UserError: One of them is missing.
+    """
+    for package in ("tensorflow", "keras"):
+        if find_spec(package) is None:
+            missing = ModuleNotFoundError(name=package)
+            raise UserError(how_to_install(missing, what))
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ in this time is lost, not even if TensorFlow aborts.
 """
 
 import contextlib
+import functools
 import importlib.abc
 import importlib.util
 import os
@@ -45,22 +46,29 @@ def install() -> None:
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds TensorFlow as others do, and wraps its first execution."""
 
+    def __init__(self):
+        self._looking = False
+
     def find_spec(self, fullname, path=None, target=None):
-        if fullname != "tensorflow":
+        if fullname != "tensorflow" or self._looking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("tensorflow")
+        self._looking = True
+        try:
+            spec = importlib.util.find_spec("tensorflow")
+        finally:
+            self._looking = False
         if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def exec_module(module):
-                with filtered_stderr():
-                    execute(module)
-                    # Looking for devices is the other half of the noise.
-                    module.config.list_physical_devices()
-
-            spec.loader.exec_module = exec_module
+            spec.loader.exec_module = functools.partial(
+                _execute, spec.loader.exec_module
+            )
         return spec
+
+
+def _execute(exec_module, module):
+    with filtered_stderr():
+        exec_module(module)
+        # Looking for devices is the other half of the noise.
+        module.config.list_physical_devices()
 
 
 @contextlib.contextmanager

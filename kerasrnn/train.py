@@ -20,6 +20,7 @@ from kerasrnn.config import TrainingConfig
 from kerasrnn.config_flags import define_config_flags
 from kerasrnn.config_flags import given_fields
 from kerasrnn.errors import UserError
+from kerasrnn.extras import require_tensorflow
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -74,6 +75,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
+    require_tensorflow("kerasrnn-train")
     # Before any import that starts threads: they inherit what is blocked.
     from kerasrnn.training.interruption import Interrupted
     from kerasrnn.training.interruption import Interruption

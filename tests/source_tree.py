@@ -52,7 +52,6 @@ STAGES = (
             "kerasrnn.extras",
             "kerasrnn.presets",
             "kerasrnn.program",
-            "kerasrnn.quiet",
             "kerasrnn.tensorflow_noise",
             "kerasrnn.sampling_flags",
             "kerasrnn.version",

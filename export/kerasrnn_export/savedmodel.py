@@ -11,6 +11,7 @@ from absl import flags
 
 from kerasrnn import program
 from kerasrnn.errors import UserError
+from kerasrnn.extras import require_tensorflow
 from kerasrnn_export import manifest
 from kerasrnn_export.options import SamplerOptions
 
@@ -99,6 +100,7 @@ def main(argv) -> int:
         default_temperature=values.default_temperature,
         default_seed=values.default_seed,
     )
+    require_tensorflow("kerasrnn-export")
     # Finds missing checkpoints before TensorFlow is imported.
     from kerasrnn.training import checkpoint
 
