@@ -9,6 +9,7 @@ with told("kerasrnn.layers"):
     from kerasrnn.layers.lstm import LSTMCell
     from kerasrnn.layers.simple_rnn import SimpleRNN
     from kerasrnn.layers.simple_rnn import SimpleRNNCell
+    from kerasrnn.layers.step_rnn import StepRNN
 
 __all__ = [
     "GRU",
@@ -17,4 +18,5 @@ __all__ = [
     "LSTMCell",
     "SimpleRNN",
     "SimpleRNNCell",
+    "StepRNN",
 ]
