@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's start from drowning what a program has to say.
+"""Keeps TensorFlow from drowning what a program has to say.
 
 While it is imported and looks for devices, TensorFlow writes notes to
 standard error that `TF_CPP_MIN_LOG_LEVEL` does not govern ("All log messages
@@ -11,6 +11,7 @@ import contextlib
 import functools
 import importlib.abc
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ for line in sys.stdin.buffer:
 
 
 def install() -> None:
-    """Arranges that the first import of TensorFlow is quiet.
+    """Arranges that TensorFlow is quiet while it starts, and at work.
 
     Does nothing if the user has set `TF_CPP_MIN_LOG_LEVEL`: then what
     TensorFlow says is wanted.
@@ -41,6 +42,8 @@ def install() -> None:
         # may be as harmless as oneDNN falling back to Eigen.
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         sys.meta_path.insert(0, _Finder())
+        # Its Python side: what it writes where, and its own deprecations.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
