@@ -130,26 +130,26 @@ def describe(directory) -> tuple[str, bool]:
 def _lines(directory, contents, damaged):
     vocabulary = contents["vocabulary"]
     characters = vocabulary["characters"]
+    yield f"{directory}"
     rows = {
-        "version": directory,
         "written": f"{contents['created']} by kerasrnn "
         f"{contents['kerasrnn']}, TensorFlow {contents['tensorflow']}",
         "fingerprint": contents["fingerprint"],
-        "vocabulary": f"{len(characters)} {vocabulary['kind']}",
-        "characters": _quoted(characters),
+        "vocabulary": f"{len(characters)} {vocabulary['kind']}: "
+        f"{_quoted(characters)}",
     }
     for name in ("checkpoint", "options"):
-        rows |= contents[name]
-    for section in contents["config"].values():
-        rows |= section
+        rows |= {f"{name}.{key}": v for key, v in contents[name].items()}
+    for name, section in contents["config"].items():
+        rows |= {f"{name}.{key}": value for key, value in section.items()}
     for name, value in rows.items():
-        shown = value if isinstance(value, str | Path) else json.dumps(value)
-        yield f"{name + ':':<22}{shown}"
+        shown = value if isinstance(value, str) else json.dumps(value)
+        yield f"  {name:<29} {shown}"
     count = len(contents["files"])
     if damaged:
         yield f"DAMAGED: {', '.join(damaged)}"
     else:
-        yield f"{'files:':<22}{count}, all as published (SHA-256)"
+        yield f"  {'files':<29} {count}, all as published (SHA-256)"
 
 
 def _quoted(characters):

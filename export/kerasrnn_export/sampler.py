@@ -38,6 +38,12 @@ from kerasrnn_export.state_token import Carried
 from kerasrnn_export.state_token import TokenCodec
 from kerasrnn_export.text_ops import make_codec
 
+# Weights and states within these bounds give finite logits. A logit that is
+# not finite would raise, and fail the other rows.
+_LARGEST_WEIGHT = 1e6
+_LARGEST_H = 1.001
+_LARGEST_C = 1e30
+
 
 class Sampler(tf.Module):
     """A trained model as functions of text.
@@ -49,7 +55,7 @@ class Sampler(tf.Module):
         options: Limits and defaults.
 
     Raises:
-        UserError: The weights hold numbers that are not finite.
+        UserError: The weights hold numbers that no training ends with.
     """
 
     def __init__(
@@ -61,10 +67,12 @@ class Sampler(tf.Module):
     ):
         super().__init__(name="sampler")
         weights = [np.asarray(weight, np.float32) for weight in weights]
-        if not all(np.isfinite(weight).all() for weight in weights):
+        # No comparison holds of what is not a number.
+        if not all((np.abs(w) < _LARGEST_WEIGHT).all() for w in weights):
             raise UserError(
-                "The model's weights hold numbers that are not finite: its "
-                "training diverged. Export an earlier checkpoint."
+                "The model's weights hold numbers that are not finite, or "
+                f"above {_LARGEST_WEIGHT:g}: its training diverged. Export "
+                "an earlier checkpoint."
             )
         self.options = options or SamplerOptions()
         self.fingerprint = fingerprint(config, weights, vocabulary)
@@ -77,6 +85,7 @@ class Sampler(tf.Module):
         self._token = TokenCodec(
             self.fingerprint,
             self._start_states(weights, vocabulary.start_id),
+            _state_bounds(config),
             len(vocabulary),
         )
 
@@ -134,7 +143,6 @@ class Sampler(tf.Module):
         text, unfinished = self._text.decode(
             generated.ids, carried.history, carried.unfinished
         )
-        errors = _check_numbers(errors, generated.log_prob, generated.states)
         finish = tf.where(
             generated.stopped, signatures.FINISH_STOP, signatures.FINISH_LENGTH
         )
@@ -146,12 +154,11 @@ class Sampler(tf.Module):
                 generated.states,
             )
         )
-        good = errors == ""
         return {
             "text": tf.where(good, tf.strings.join([replacement, text]), ""),
             "state_bytes": tf.where(good, token, received["state_bytes"]),
-            "log_prob": tf.where(good, generated.log_prob, 0.0),
-            "length": tf.where(good, generated.length, 0),
+            "log_prob": generated.log_prob,
+            "length": generated.length,
             "unknown": tf.where(good, prompt.unknown, 0),
             "finish": tf.where(good, finish, signatures.FINISH_ERROR),
             "error": errors,
@@ -161,26 +168,22 @@ class Sampler(tf.Module):
         """Gives texts their probabilities: `signatures.SCORE`."""
         received = as_rows(text, state_bytes=state_bytes)["state_bytes"]
         errors, text, carried = self._read_request("text", text, received)
-        length = tf.where(errors == "", text.length, 0)
+        good = errors == ""
+        length = tf.where(good, text.length, 0)
         _, carried = self._after_prompt(carried, length)
         # As wide as the longest good row, whatever was refused.
         ids = text.ids[:, : tf.maximum(tf.reduce_max(length), 0)]
         scored = scoring.score(
             self._config, self._variables, carried.states, ids, length
         )
-        errors = _check_numbers(errors, scored.total, scored.states)
-        good = errors == ""
         count = tf.where(good, length - text.unknown, 0)
-        total = tf.where(good, scored.total, 0.0)
-        nats = tf.abs(total) / tf.cast(tf.maximum(count, 1), tf.float64)
+        nats = tf.abs(scored.total) / tf.cast(tf.maximum(count, 1), tf.float64)
         token = self._token.encode(carried._replace(states=scored.states))
         return {
-            "log_prob": tf.cast(total, tf.float32),
+            "log_prob": tf.cast(scored.total, tf.float32),
             "length": count,
             "bits_per_character": tf.cast(nats / math.log(2), tf.float32),
-            "character_log_probs": tf.where(
-                good[:, None], scored.log_probs, 0.0
-            ),
+            "character_log_probs": scored.log_probs,
             "state_bytes": tf.where(good, token, received),
             "unknown": tf.where(good, text.unknown, 0),
             "error": errors,
@@ -281,12 +284,11 @@ def _generate(model, states, **parameters) -> sampling.Generated:
     return tf.nest.map_structure(lambda values: values[:rows], generated)
 
 
-def _check_numbers(errors, total, states):
-    """Refuses rows whose results left the range of float32."""
-    finite = tf.reduce_all(tf.math.is_finite(tf.concat(states, 1)), axis=1)
-    return refuse(
-        errors,
-        ~(finite & tf.math.is_finite(total)),
-        "state_bytes holds numbers that the model cannot use: start again "
-        "with an empty one.",
-    )
+def _state_bounds(config):
+    """Returns for each state the largest magnitude that reading gives it.
+
+    h is a tanh, times a gate or mixed with others. c gains at most 1 a
+    character, and each forget gate takes from it.
+    """
+    bounds = [_LARGEST_H, _LARGEST_C][: 2 if config.cell == "lstm" else 1]
+    return bounds * config.num_layers

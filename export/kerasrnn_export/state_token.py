@@ -20,6 +20,7 @@ a damaged or foreign one is an error of its row and of no other.
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from kerasrnn.sampling import HISTORY
@@ -56,10 +57,17 @@ class TokenCodec:
     Args:
         fingerprint: Of the model, `FINGERPRINT_LENGTH` characters.
         start_states: List of float32 arrays [U], what the empty token means.
+        bounds: For each state, the largest magnitude that it can have.
         vocabulary_size: V.
     """
 
-    def __init__(self, fingerprint: str, start_states, vocabulary_size: int):
+    def __init__(
+        self,
+        fingerprint: str,
+        start_states,
+        bounds: list[float],
+        vocabulary_size: int,
+    ):
         if len(fingerprint) != FINGERPRINT_LENGTH:
             raise ValueError(
                 f"Expected {FINGERPRINT_LENGTH} characters as fingerprint, "
@@ -68,6 +76,7 @@ class TokenCodec:
         self._fingerprint = fingerprint
         self._start_states = list(start_states)
         self._sizes = [len(state) for state in self._start_states]
+        self._bounds = np.repeat(np.float32(bounds), self._sizes)  # [S]
         self._vocabulary_size = vocabulary_size
         self._num_words = _FIXED_WORDS + sum(self._sizes)
 
@@ -107,9 +116,13 @@ class TokenCodec:
         )  # [N, W]
         history_end = 2 + HISTORY
         states = tf.bitcast(words[:, _FIXED_WORDS:], tf.float32)  # [N, S]
-        finite = tf.reduce_all(tf.math.is_finite(states), axis=1)
+        # No comparison holds of what is not a number.
+        possible = tf.reduce_all(tf.abs(states) <= self._bounds, axis=1)
         errors = refuse(
-            errors, ~finite, "state_bytes holds numbers that are not finite."
+            errors,
+            ~possible,
+            "state_bytes holds numbers that are not finite, or that no state "
+            "has: start again with an empty one.",
         )
         start |= errors != ""
         words = tf.where(start[:, None], 0, words)
