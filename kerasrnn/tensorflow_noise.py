@@ -44,6 +44,12 @@ def install() -> None:
         sys.meta_path.insert(0, _Finder())
         # Its Python side: what it writes where, and its own deprecations.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        logging.getLogger("absl").addFilter(_is_not_a_note_of_tensorflow)
+
+
+def _is_not_a_note_of_tensorflow(record):
+    folder = f"{os.sep}site-packages{os.sep}tensorflow{os.sep}"
+    return record.levelno > logging.INFO or folder not in record.pathname
 
 
 class _Finder(importlib.abc.MetaPathFinder):
