@@ -76,9 +76,13 @@ def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
     require_tensorflow("kerasrnn-evaluate")
+    return execute(flags.FLAGS)
+
+
+def execute(values: flags.FlagValues) -> int:
+    """Does what the flags say and returns the exit status."""
     from kerasrnn.training import checkpoint
 
-    values = flags.FLAGS
     path = checkpoint.find(values.workdir, values.checkpoint)
     saved = checkpoint.load(path)
     ids, ranges, name = _text(values, saved)

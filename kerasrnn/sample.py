@@ -37,12 +37,17 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
-    options = sampling_options(flags.FLAGS)
+    return execute(flags.FLAGS)
+
+
+def execute(values: flags.FlagValues) -> int:
+    """Does what the flags say and returns the exit status."""
+    options = sampling_options(values)
     from kerasrnn.generator import TextGenerator
     from kerasrnn.training.checkpoint import load_model
 
     model, vocabulary, config, _ = load_model(
-        flags.FLAGS.workdir, flags.FLAGS.checkpoint
+        values.workdir, values.checkpoint
     )
     generator = TextGenerator(config.model, vocabulary)
     weights = [variable.value for variable in model.weights]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -121,18 +122,41 @@ def read_arrays(path) -> dict[str, np.ndarray]:
         UserError: It is not such a file, holds objects instead of numbers,
             or claims to hold more than it does.
     """
+    arrays = {}
     try:
-        size = os.path.getsize(path)
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-        # Uncompressed, so that no small file can fill the memory.
-        if any(m.compress_type != zipfile.ZIP_STORED for m in members) or (
-            sum(m.file_size for m in members) > size
-        ):
-            raise UserError(f"{path} holds compressed arrays: refused.")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except UserError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as e:
-        raise UserError(f"{path} is not a file of arrays: {e}.") from None
+            for member in archive.infolist():
+                # Uncompressed, so that no small file can fill the memory.
+                if member.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(f"{member.filename} is compressed")
+                name = member.filename.removesuffix(".npy")
+                with archive.open(member) as file:
+                    arrays[name] = _read_array(file, member.file_size)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        SyntaxError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ) as error:
+        raise UserError(f"{path} is not a file of arrays: {error}.") from None
+    return arrays
+
+
+def _read_array(file, size):
+    """Reads one .npy file of `size` bytes.
+
+    `np.load` would take the memory that the header asks for before it looks
+    whether there is so much to read.
+    """
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"version {version} of the .npy format")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.kind not in "biuf" or fortran:
+        raise ValueError(f"an array of {dtype}, not of plain numbers")
+    data = file.read(size)
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise ValueError("an array that is not as large as it says")
+    return np.frombuffer(data, dtype).reshape(shape)
