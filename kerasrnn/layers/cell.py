@@ -209,7 +209,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
             "recurrent_dropout": self.recurrent_dropout,
             "seed": self.seed,
         }
-        if self.implementation != 2 and not self.recurrent_dropout:
+        if self.num_gates > 1:
             config["implementation"] = self.implementation
         return {**super().get_config(), **config}
 
