@@ -64,6 +64,15 @@ class Model:
             ServingError: The call failed, a row was refused, or the model
                 is not one of ours.
         """
+        try:
+            return self._call(signature, inputs, version)
+        except serving_error.ServingError as error:
+            # A version that the user did not ask for was there before.
+            if error.code != "NOT_FOUND" or version in (None, self._version):
+                raise
+            raise serving_error.version_gone(version, error) from None
+
+    def _call(self, signature, inputs, version):
         rows = len(inputs[signature.inputs[0].name])
         extra = self._extra_inputs(signature, version)
         request = wire.PredictRequest()

@@ -75,6 +75,17 @@ def from_rpc(
     return ServingError(message, code=code.name, said=said, advice=advice)
 
 
+def version_gone(version: int, error: ServingError) -> ServingError:
+    """Returns the exception for a text whose version was let go meanwhile."""
+    return ServingError(
+        f"The server let go of version {version} while the text was in work.",
+        code=error.code,
+        said=error.said,
+        advice="Start again with the newest version, or give it the text so "
+        "far as a prompt.",
+    )
+
+
 def of_row(row: int, said: str) -> ServingError:
     """Returns the exception for a row that the model refused."""
     return ServingError(
