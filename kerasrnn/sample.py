@@ -43,10 +43,13 @@ def main(argv: list[str]) -> int:
 def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
     options = sampling_options(values)
-    from kerasrnn.generator import TextGenerator
-    from kerasrnn.training.checkpoint import load_model
+    from kerasrnn.training import checkpoint
 
-    model, vocabulary, config, _ = load_model(
+    # Says that there is no model before TensorFlow is imported.
+    checkpoint.find(values.workdir, values.checkpoint)
+    from kerasrnn.generator import TextGenerator
+
+    model, vocabulary, config, _ = checkpoint.load_model(
         values.workdir, values.checkpoint
     )
     generator = TextGenerator(config.model, vocabulary)
