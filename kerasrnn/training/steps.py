@@ -154,6 +154,9 @@ class Trainer:
 
         def body(index, states, records):
             step = first_step + tf.cast(index, tf.int64)
+            # Adam's bias correction counts steps.
+            iterations = self._optimizer.iterations.value
+            iterations.assign(tf.cast(step, iterations.dtype))
             states, *values = self.strategy.run(
                 self._replica_step,
                 args=(inputs, targets, states, index, step, rates[index]),
