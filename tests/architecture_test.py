@@ -200,7 +200,7 @@ class HabitsTest(absltest.TestCase):
             for module in MODULES.values()
             if module.is_test
             and not re.search(
-                r'\nif __name__ == "__main__":\n    .*main\(\)\n$',
+                r'\nif __name__ == "__main__":\n(    .*\n)*    .*main\(\)\n$',
                 (ROOT / module.path).read_text(),
             )
         ]
