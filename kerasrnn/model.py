@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
+from kerasrnn.errors import UserError
 from kerasrnn.initialization import embedding_initializer
 from kerasrnn.initialization import layer_initializers
 from kerasrnn.initialization import output_initializers
@@ -128,6 +129,12 @@ class CharRNN(keras.Model):
         self.build()
 
     def call(self, tokens, states=None, training=False, dropout_key=None):
+        if training and self.config.dropout and dropout_key is None:
+            raise UserError(
+                "Training with dropout draws by a dropout_key, an int tensor "
+                "(seed, step, first stream), and none was passed: pass one, "
+                "or configure the model with dropout=0."
+            )
         if states is None:
             states = self.initial_states(tf.shape(tokens)[0])
         return sequence_logits(
