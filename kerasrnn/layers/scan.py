@@ -8,9 +8,8 @@ standard activations, with a gradient of their own:
 
 * the inputs are projected (`x @ kernel + bias`) for all steps at once,
   before the loop;
-* the backward loop holds only what is truly sequential, the product with
-  the transposed recurrent kernel; local derivatives are computed for all
-  steps at once, before it;
+* the only product of the backward loop is that with the recurrent kernel,
+  which is transposed once, before it;
 * the gradient of the recurrent kernel is one product over T * B rows, after
   the loop.
 
@@ -124,21 +123,18 @@ def simple_rnn_scan(projected, recurrent_kernel, states, mask=None, reset=None):
         (outputs,), final = _named_loop(forward, sequences, [h], 1)
 
         def gradient(d_outputs, d_final):
-            derivative = 1 - tf.square(outputs)
-            derivative = _times(derivative, _complement(hold))
+            transposed = tf.transpose(recurrent_kernel)
 
             def backward(slices, states):
                 d_h = slices["d_outputs"] + states[0]
-                d_z = d_h * slices["derivative"]
-                d_previous = _propagate(d_z, recurrent_kernel, d_h.dtype)
-                d_previous = _add_held(d_previous, d_h, slices)
+                d_z = d_h * (1 - tf.square(slices["outputs"]))
+                d_z = _where_active(slices, d_z)
+                d_previous = _product(d_z, transposed, d_h.dtype)
+                d_previous = _add_held(slices, d_previous, d_h)
                 return [d_z], [_times(d_previous, slices.get("keep"))]
 
             sequences = _present(
-                d_outputs=d_outputs,
-                derivative=derivative,
-                hold=hold,
-                keep=keep,
+                d_outputs=d_outputs, outputs=outputs, hold=hold, keep=keep
             )
             (d_z,), (d_h,) = _named_loop(
                 backward, sequences, [d_final], 1, reverse=True
@@ -197,40 +193,39 @@ def lstm_scan(projected, recurrent_kernel, states, mask=None, reset=None):
         )
 
         def gradient(d_outputs, d_final_h, d_final_c):
-            previous_c = _times(_shifted(c, carries), keep)
-            through_o = _times(squashed * o * (1 - o), _complement(hold))
-            through_c = _times(
-                tf.stack(
-                    [
-                        g * i * (1 - i),
-                        previous_c * f * (1 - f),
-                        i * (1 - tf.square(g)),
-                    ],
-                    axis=2,
-                ),
-                None if hold is None else _complement(hold)[:, :, None],
-            )  # [T, B, 3, U]
-            h_to_c = _times(o * (1 - tf.square(squashed)), _complement(hold))
-            forget = f if hold is None else tf.where(hold > 0, tf.ones_like(f), f)
+            transposed = tf.transpose(recurrent_kernel)
 
             def backward(slices, states):
+                i, f, g, o = (slices[gate] for gate in "ifgo")
+                squashed = slices["squashed"]
                 d_h = slices["d_outputs"] + states[0]
-                d_c = states[1] + d_h * slices["h_to_c"]
-                d_ifg = d_c[:, None] * slices["through_c"]  # [B, 3, U]
-                d_o = d_h * slices["through_o"]
-                d_z = tf.concat([_flat(d_ifg), d_o], axis=-1)  # [B, 4U]
-                d_previous = _propagate(d_z, recurrent_kernel, d_h.dtype)
-                d_previous = _add_held(d_previous, d_h, slices)
-                d_c = d_c * slices["forget"]
+                d_c = states[1] + _where_active(
+                    slices, d_h * o * (1 - tf.square(squashed))
+                )
+                d_z = tf.concat(
+                    [
+                        d_c * g * i * (1 - i),
+                        d_c * slices["previous_c"] * f * (1 - f),
+                        d_c * i * (1 - tf.square(g)),
+                        d_h * squashed * o * (1 - o),
+                    ],
+                    axis=-1,
+                )  # [B, 4U]
+                d_z = _where_active(slices, d_z)
+                d_previous = _product(d_z, transposed, d_h.dtype)
+                d_previous = _add_held(slices, d_previous, d_h)
+                d_c = _hold(slices, d_c * f, d_c)
                 factor = slices.get("keep")
                 return [d_z], [_times(d_previous, factor), _times(d_c, factor)]
 
             sequences = _present(
                 d_outputs=d_outputs,
-                through_c=through_c,
-                through_o=through_o,
-                h_to_c=h_to_c,
-                forget=forget,
+                previous_c=_times(_shifted(c, carries), keep),
+                i=i,
+                f=f,
+                g=g,
+                o=o,
+                squashed=squashed,
                 hold=hold,
                 keep=keep,
             )
@@ -305,34 +300,37 @@ def gru_scan(
         )
 
         def gradient(d_outputs, d_final):
+            transposed = tf.transpose(recurrent_kernel)
             previous = _times(_shifted(h, outputs), keep)
-            active = _complement(hold)
-            through_z = _times((previous - g) * z * (1 - z), active)
-            through_g = _times((1 - z) * (1 - tf.square(g)), active)
-            through_r = through_g * inner * r * (1 - r)
-            through_a = tf.stack([through_z, through_r, through_g * r], axis=2)
-            carry = z if hold is None else tf.where(hold > 0, tf.ones_like(z), z)
 
             def backward(slices, states):
+                z, r, g = (slices[gate] for gate in "zrg")
                 d_h = slices["d_outputs"] + states[0]
-                d_a = _flat(d_h[:, None] * slices["through_a"])  # [B, 3U]
-                d_previous = d_h * slices["carry"]
-                d_previous += _propagate(d_a, recurrent_kernel, d_h.dtype)
-                return [d_a, d_h], [_times(d_previous, slices.get("keep"))]
+                d_g = d_h * (1 - z) * (1 - tf.square(g))
+                d_z = d_h * (slices["previous"] - g) * z * (1 - z)
+                d_r = d_g * slices["inner"] * r * (1 - r)
+                d_a = tf.concat([d_z, d_r, d_g * r], axis=-1)  # [B, 3U]
+                d_a, d_g = (_where_active(slices, d) for d in (d_a, d_g))
+                d_previous = _hold(slices, d_h * z, d_h)
+                d_previous += _product(d_a, transposed, d_h.dtype)
+                d_previous = _times(d_previous, slices.get("keep"))
+                return [d_a, d_g], [d_previous]
 
             sequences = _present(
                 d_outputs=d_outputs,
-                through_a=through_a,
-                carry=carry,
+                previous=previous,
+                z=z,
+                r=r,
+                g=g,
+                inner=inner,
+                hold=hold,
                 keep=keep,
             )
-            (d_a, d_h), (d_initial,) = _named_loop(
+            (d_a, d_g), (d_initial,) = _named_loop(
                 backward, sequences, [d_final], 2, reverse=True
             )
             units = h.shape[-1]
-            d_projected = tf.concat(
-                [d_a[:, :, : 2 * units], d_h * through_g], axis=-1
-            )
+            d_projected = tf.concat([d_a[:, :, : 2 * units], d_g], axis=-1)
             return _once(
                 tf.cast(d_projected, projected.dtype),
                 _kernel_gradient(previous, d_a, recurrent_kernel.dtype),
@@ -370,10 +368,6 @@ def _mask_factors(mask, reset, dtype):
     return hold, keep
 
 
-def _complement(factor):
-    return None if factor is None else 1 - factor
-
-
 def _times(value, factor):
     return value if factor is None else value * factor
 
@@ -385,21 +379,27 @@ def _hold(slices, new, old):
     return tf.where(slices["hold"] > 0, old, new)
 
 
-def _add_held(d_previous, d_h, slices):
+def _where_active(slices, value):
+    """Zero in rows that are held."""
+    if "hold" not in slices:
+        return value
+    return value * (1 - slices["hold"])
+
+
+def _add_held(slices, d_previous, d_h):
     if "hold" not in slices:
         return d_previous
     return d_previous + d_h * slices["hold"]
 
 
 def _accumulate(summand, h, kernel):
-    """`summand + h @ kernel` in the states' dtype, product in the kernel's."""
-    product = tf.matmul(tf.cast(h, kernel.dtype), kernel)
-    return tf.cast(summand, h.dtype) + tf.cast(product, h.dtype)
+    """`summand + h @ kernel`, in the states' dtype."""
+    return tf.cast(summand, h.dtype) + _product(h, kernel, h.dtype)
 
 
-def _propagate(d_z, kernel, dtype):
-    product = tf.matmul(tf.cast(d_z, kernel.dtype), kernel, transpose_b=True)
-    return tf.cast(product, dtype)
+def _product(value, kernel, dtype):
+    """`value @ kernel` multiplied in the kernel's dtype, as `dtype`."""
+    return tf.cast(tf.matmul(tf.cast(value, kernel.dtype), kernel), dtype)
 
 
 def _kernel_gradient(previous, d_z, dtype):
@@ -416,11 +416,6 @@ def _kernel_gradient(previous, d_z, dtype):
 def _shifted(initial, values):
     """What each step started from: `initial`, then all but the last value."""
     return tf.concat([initial[None], values[:-1]], axis=0)
-
-
-def _flat(value):
-    """[B, G, U] to [B, G * U]."""
-    return tf.reshape(value, [-1, value.shape[1] * value.shape[2]])
 
 
 def _once(*gradients):
