@@ -149,7 +149,7 @@ def generate(
         _, array, nats, final = tf.while_loop(
             lambda time, *_: time < longest,
             body,
-            (0, _id_array(longest), tf.zeros([rows]), list(states)),
+            (0, _id_array(longest, rows), tf.zeros([rows]), list(states)),
             maximum_iterations=longest,
         )
         stopped = tf.zeros([rows], tf.bool)
@@ -159,6 +159,8 @@ def generate(
         # A window position before the stop string matches anything.
         position = tf.range(HISTORY + 1)[None]
         free = position < HISTORY + 1 - stop_length[:, None]  # [N, H + 1]
+        # Id 0 is never generated: in the history it is no character.
+        possible = tf.reduce_all(free | (stop > 0), axis=1) & (stop_length > 0)
 
         def keep(weights):
             kept = filtered_weights(weights, top_k, top_p)
@@ -172,7 +174,7 @@ def generate(
             (window,) = _select(active, [shifted], [window])
             count += tf.cast(active, tf.int32)
             matches = tf.reduce_all(free | (window == stop), axis=1)
-            stopped |= active & (stop_length > 0) & matches
+            stopped |= active & possible & matches
             array = array.write(time, tf.where(active, ids, 0))
             states = _select(active, model.read(ids, states), states)
             return time + 1, array, count, nats, window, stopped, states
@@ -185,7 +187,7 @@ def generate(
             body,
             (
                 0,
-                _id_array(longest),
+                _id_array(longest, rows),
                 tf.zeros([rows], tf.int32),
                 tf.zeros([rows]),
                 tf.pad(history, [[0, 0], [1, 0]]),
@@ -200,7 +202,7 @@ def generate(
         simple, simple_loop, general_loop
     )
     # What was never written, after all rows stopped, reads as zeros.
-    ids = tf.transpose(tf.reshape(ids, [longest, rows]))  # [N, L]
+    ids = tf.transpose(ids[:longest])  # [N, L]
     recent = count[:, None] + tf.range(HISTORY)[None]  # [N, H]
     return Generated(
         ids,
@@ -232,7 +234,8 @@ def draw_ids(weights, uniforms):
 
     The mark is `uniforms` times the total, and as a uniform number is at
     most 1 - 2**-24, it is less than the total after rounding too. An id of
-    weight 0 is never drawn.
+    weight 0 is never drawn. Weights that are not numbers give an id as good
+    as any: they are one row's, and must not fail the others.
 
     Args:
         weights: float32 [N, V].
@@ -243,7 +246,8 @@ def draw_ids(weights, uniforms):
     """
     cumulative = tf.cumsum(weights, axis=-1)
     marks = uniforms[:, None] * cumulative[:, -1:]  # [N, 1]
-    return tf.raw_ops.UpperBound(sorted_inputs=cumulative, values=marks)[:, 0]
+    ids = tf.raw_ops.UpperBound(sorted_inputs=cumulative, values=marks)[:, 0]
+    return tf.minimum(ids, tf.shape(weights)[1] - 1)
 
 
 def log_probability(logits, ids):
@@ -308,8 +312,10 @@ def filtered_weights(weights, top_k, top_p):
     return tf.where(weights >= limit, weights, 0.0)
 
 
-def _id_array(size):
-    return tf.TensorArray(tf.int32, size=size, element_shape=[None])
+def _id_array(size, rows):
+    """An array of [rows], with one more at its end: none cannot be stacked."""
+    array = tf.TensorArray(tf.int32, size=size + 1, element_shape=[None])
+    return array.write(size, tf.zeros([rows], tf.int32))
 
 
 def _select(condition, new, old):

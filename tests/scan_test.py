@@ -16,8 +16,8 @@ from absl.testing import parameterized
 
 from kerasrnn import layers
 from kerasrnn.layers.gru import gru_step
+from kerasrnn.layers.loops import differentiable_loop
 from kerasrnn.layers.lstm import lstm_step
-from kerasrnn.layers.scan import differentiable_loop
 from kerasrnn.layers.scan import gru_scan
 from kerasrnn.layers.scan import lstm_scan
 from kerasrnn.layers.scan import simple_rnn_scan

@@ -63,7 +63,12 @@ STAGES = (
     ("sampling", ("kerasrnn.sampling",)),
     (
         "model",
-        ("kerasrnn.generator", "kerasrnn.initialization", "kerasrnn.model"),
+        (
+            "kerasrnn.generator",
+            "kerasrnn.dropout",
+            "kerasrnn.initialization",
+            "kerasrnn.model",
+        ),
     ),
     ("training", ("kerasrnn.training",)),
     ("package", ("kerasrnn",)),

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from kerasrnn.layers import parallel
-from kerasrnn.layers import scan as scans
+from kerasrnn.layers.loops import differentiable_loop
 
 # A loop with fewer multiplications is over before it is compiled.
 _MIN_PRODUCTS_TO_COMPILE = 2**24
@@ -168,7 +168,7 @@ class RecurrentLayer(keras.layers.RNN):
             return output, new_states
 
         states = [ops.convert_to_tensor(state) for state in states]
-        outputs, states = scans.differentiable_loop(
+        outputs, states = differentiable_loop(
             step, inputs, states, unroll=self.unroll
         )
         return _time_major(outputs), states

@@ -1,10 +1,8 @@
-"""The loop over time: one pure function a kind of cell, time-major.
+"""The fast paths over time: one pure function a kind of cell, time-major.
 
 Shapes: T time steps, B batch, U units, G gates (4 for an LSTM, 3 for a GRU).
 
-`loop` runs any step function and is differentiated by TensorFlow.
-`simple_rnn_scan`, `lstm_scan` and `gru_scan` are the fast paths for the
-standard activations, with a gradient of their own:
+They are for the standard activations, with a gradient of their own:
 
 * the inputs are projected (`x @ kernel + bias`) for all steps at once,
   before the loop;
@@ -18,80 +16,7 @@ Differentiating such a gradient again is refused with an error.
 
 import tensorflow as tf
 
-
-def loop(step, sequences, states, *, num_outputs, reverse=False):
-    """Runs `step` over the first dimension of `sequences`.
-
-    Args:
-        step: Called as `step(slices, states)`, returns `(outputs, states)`;
-            `outputs` is a list of `num_outputs` tensors.
-        sequences: List of tensors [T, ...], one slice of each a step.
-        states: List of tensors; shapes and dtypes are those `step` returns.
-        num_outputs: Number of tensors in `outputs`.
-        reverse: Run from T - 1 to 0. Outputs stay at their own time.
-
-    Returns:
-        `(outputs, states)`: outputs stacked to [T, ...], and final states.
-    """
-    num_steps = sequences[0].shape[0] or tf.shape(sequences[0])[0]
-    dtype = states[0].dtype
-
-    def body(counter, arrays, states):
-        time = num_steps - 1 - counter if reverse else counter
-        outputs, states = step([value[time] for value in sequences], states)
-        arrays = [
-            array.write(time, output)
-            for array, output in zip(arrays, outputs, strict=True)
-        ]
-        return counter + 1, arrays, list(states)
-
-    arrays = [tf.TensorArray(dtype, size=num_steps) for _ in range(num_outputs)]
-    _, arrays, states = tf.while_loop(
-        lambda counter, *_: counter < num_steps,
-        body,
-        (0, arrays, list(states)),
-        maximum_iterations=num_steps,
-    )
-    return [array.stack() for array in arrays], states
-
-
-def differentiable_loop(step, sequences, states, *, unroll=False):
-    """Runs `step` over time for TensorFlow's own differentiation.
-
-    Args:
-        step: Called as `step(slices, states)`, returns `(output, states)`.
-        sequences: List of tensors [T, B, ...].
-        states: List of tensors [B, ...].
-        unroll: Repeat the step in the graph; needs a static T.
-
-    Returns:
-        `(outputs [T, B, ...], states)`.
-    """
-    if unroll:
-        outputs = []
-        for slices in zip(*(tf.unstack(s) for s in sequences), strict=True):
-            output, states = step(list(slices), states)
-            outputs.append(output)
-        return tf.stack(outputs), states
-
-    num_steps = sequences[0].shape[0] or tf.shape(sequences[0])[0]
-    # A TensorArray's read has a cheap gradient; a slice's is as large as
-    # the whole sequence, at every step.
-    readers = [
-        tf.TensorArray(s.dtype, size=num_steps).unstack(s) for s in sequences
-    ]
-
-    def body(time, array, states):
-        output, states = step([r.read(time) for r in readers], states)
-        return time + 1, array.write(time, output), list(states)
-
-    _, outputs, states = tf.while_loop(
-        lambda time, *_: time < num_steps,
-        body,
-        (0, tf.TensorArray(states[0].dtype, size=num_steps), list(states)),
-        maximum_iterations=num_steps,
-    )
-    return outputs.stack(), states
+from kerasrnn.layers.loops import loop
 
 
 def simple_rnn_scan(projected, recurrent_kernel, states, mask=None, reset=None):

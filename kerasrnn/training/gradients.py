@@ -50,9 +50,7 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
     """
 
     def whole(flat, inputs, targets, states, key):
-        return loss_gradient(
-            config, layout, flat, inputs, targets, states, key
-        )
+        return loss_gradient(config, layout, flat, inputs, targets, states, key)
 
     def part(batched, flat, key):
         inputs, targets, states, streams = batched
