@@ -4,7 +4,10 @@ Nothing in the file names a device or asks for XLA, whatever machine writes
 it: `kerasrnn_export.verify` checks what this module makes.
 """
 
+import contextlib
+import errno
 import inspect
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -25,6 +28,14 @@ GRAPH_FILE = "saved_model.pb"
 _FINGERPRINT_FILE = "fingerprint.pb"
 # How to differentiate a node, by names that hold in this process alone.
 _GRADIENT_ATTRIBUTE = "_gradient_op_type"
+_ERROR_NUMBERS = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 
 def write(sampler: Sampler, directory) -> None:
@@ -44,12 +55,10 @@ def write(sampler: Sampler, directory) -> None:
         for signature in EXPORTED
     }
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    try:
+    with file_errors():
         tf.saved_model.save(
             sampler, str(directory), signatures=functions, options=options
         )
-    except tf.errors.OpError as error:
-        raise _os_error(error) from error
     directory = Path(directory)
     saved_model = read_graph(directory)
     for node in nodes(saved_model):
@@ -109,13 +118,17 @@ def nodes(saved_model: saved_model_pb2.SavedModel):
             yield from function.node_def
 
 
-def _os_error(error):
-    """TensorFlow's file system errors carry errno's text, not its number."""
-    import errno
-    import os
+@contextlib.contextmanager
+def file_errors():
+    """Turns TensorFlow's errors of the file system into OSErrors.
 
-    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES)
-    for number in (*numbers, errno.EROFS, errno.EPERM):
-        if os.strerror(number) in error.message:
-            return OSError(number, os.strerror(number), error.message)
-    return error
+    They carry the text of an error number, not the number.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for number in _ERROR_NUMBERS:
+            text = os.strerror(number)
+            if text in error.message:
+                raise OSError(number, text) from error
+        raise

@@ -8,12 +8,14 @@ checked, and loaded as a server loads it, and compared with the model.
 """
 
 from absl import flags
+from absl import logging
 
 from kerasrnn import program
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn_export import manifest
 from kerasrnn_export.options import SamplerOptions
+from kerasrnn_export.publish import preparation
 
 _DEFAULTS = SamplerOptions()
 
@@ -101,13 +103,20 @@ def main(argv) -> int:
         default_seed=values.default_seed,
     )
     require_tensorflow("kerasrnn-export")
-    # Finds missing checkpoints before TensorFlow is imported.
+    # What is amiss is told before TensorFlow is imported.
     from kerasrnn.training import checkpoint
 
     path = checkpoint.find(values.workdir, values.checkpoint)
+    with preparation(values.export_dir):
+        pass
     print(f"Exporting {path}", flush=True)
+    import tensorflow as tf
+
     from kerasrnn_export.exporter import export_workdir
 
+    # It tells what it does, and calls the loader that servers use deprecated.
+    logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("ERROR")
     version = export_workdir(
         values.workdir, values.export_dir, values.checkpoint, options
     )

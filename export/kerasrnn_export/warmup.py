@@ -13,6 +13,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from kerasrnn_export import signatures
 from kerasrnn_export.archive import EXPORTED
+from kerasrnn_export.archive import file_errors
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 
@@ -27,10 +28,13 @@ def write(directory, characters) -> None:
     Args:
         directory: Of the SavedModel.
         characters: `Vocabulary.characters`; the requests are made of them.
+
+    Raises:
+        OSError: They could not be written.
     """
     path = Path(directory) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with file_errors(), tf.io.TFRecordWriter(str(path)) as writer:
         for request in requests(characters):
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request)

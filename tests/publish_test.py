@@ -1,0 +1,229 @@
+"""A reader sees whole versions or none, whoever is killed."""
+
+import errno
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from absl.testing import absltest
+from kerasrnn_export.publish import preparation
+from kerasrnn_export.publish import publish
+from kerasrnn_export.publish import versions
+
+from kerasrnn.errors import UserError
+
+FULL = bool(os.environ.get("KERASRNN_FULL"))
+# Issue 5 counts 1,000 versions and 50 kills.
+VERSIONS, KILLS = (1000, 50) if FULL else (100, 5)
+FILES = {"saved_model.pb": 5000, "variables/data": 20000, "assets.extra/x": 1}
+
+# Publishes versions until it is killed, saying so after each step.
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import publish_test
+while True:
+    publish_test.publish_one(Path(sys.argv[1]), sys.stdout)
+"""
+
+
+def publish_one(export_dir, progress=None):
+    """Publishes a version of `FILES`, and says how far it is."""
+
+    def say(step):
+        if progress:
+            print(step, file=progress, flush=True)
+
+    with preparation(export_dir) as directory:
+        for name, size in FILES.items():
+            path = directory / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"x" * size)
+            say("wrote")
+        target = publish(directory, export_dir)
+        say("published")
+    return target
+
+
+def _contents(directory):
+    return {
+        path.relative_to(directory).as_posix(): path.stat().st_size
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+class Reader(threading.Thread):
+    """Polls as a server does, and keeps what it saw incomplete."""
+
+    def __init__(self, export_dir):
+        super().__init__(daemon=True)
+        self.export_dir = export_dir
+        self.done = threading.Event()
+        self.seen = set()
+        self.incomplete = []
+
+    def run(self):
+        while not self.done.wait(0.001):
+            for version in set(versions(self.export_dir)) - self.seen:
+                contents = _contents(self.export_dir / str(version))
+                self.seen.add(version)
+                if contents != FILES:
+                    self.incomplete.append((version, contents))
+
+
+class PublishTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.export_dir = Path(self.create_tempdir().full_path) / "model"
+
+    def test_versions_count_up(self):
+        for version in (1, 2, 3):
+            target = publish_one(self.export_dir)
+            self.assertEqual(target, self.export_dir / str(version))
+            self.assertEqual(_contents(target), FILES)
+
+    def test_the_next_version_follows_the_highest(self):
+        self.export_dir.mkdir()
+        for name in ("7", "0012", ".tmp-3", "v99", "-50", "9" * 25, "1.5"):
+            (self.export_dir / name).mkdir()
+        self.assertEqual(publish_one(self.export_dir).name, "13")
+        self.assertEqual(versions(self.export_dir), [7, 12, 13])
+
+    def test_there_is_a_highest_version(self):
+        (self.export_dir / str(2**63 - 1)).mkdir(parents=True)
+        with self.assertRaisesRegex(UserError, "highest version"):
+            publish_one(self.export_dir)
+
+    def test_everybody_may_read(self):
+        before = os.umask(0o077)
+        try:
+            target = publish_one(self.export_dir)
+        finally:
+            os.umask(before)
+        for path in (target, *target.rglob("*")):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            wanted = 0o555 if path.is_dir() else 0o444
+            self.assertEqual(mode & wanted, wanted, path)
+
+    def test_an_empty_directory_is_not_published(self):
+        with self.assertRaisesRegex(UserError, "nothing to publish"):
+            with preparation(self.export_dir) as directory:
+                publish(directory, self.export_dir)
+        self.assertEqual(versions(self.export_dir), [])
+
+    def test_a_failure_leaves_nothing(self):
+        with self.assertRaises(ZeroDivisionError):
+            with preparation(self.export_dir) as directory:
+                (directory / "file").write_text("half")
+                raise ZeroDivisionError
+        self.assertEqual([p.name for p in self.export_dir.iterdir()], [".lock"])
+
+    def test_two_exports_at_a_time_are_refused(self):
+        with preparation(self.export_dir):
+            with self.assertRaisesRegex(UserError, "[Aa]nother export"):
+                with preparation(self.export_dir):
+                    pass
+
+    def test_many_may_publish_at_a_time(self):
+        self.export_dir.mkdir()
+        published = []
+
+        def work(worker):
+            for index in range(25):
+                prepared = self.export_dir / f".tmp-{worker}-{index}"
+                prepared.mkdir()
+                (prepared / "name").write_text(prepared.name)
+                target = publish(prepared, self.export_dir)
+                published.append((int(target.name), prepared.name))
+
+        threads = [threading.Thread(target=work, args=[i]) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(versions(self.export_dir), list(range(1, 101)))
+        for version, name in published:
+            text = (self.export_dir / str(version) / "name").read_text()
+            self.assertEqual(text, name)
+
+    def test_what_stands_in_the_way_is_told(self):
+        file = Path(self.create_tempdir().full_path) / "file"
+        file.touch()
+        for path in (file, file / "below"):
+            with self.assertRaisesRegex(UserError, "not a directory"):
+                with preparation(path):
+                    pass
+        with self.assertRaisesRegex(UserError, "/proc/nothing"):
+            with preparation("/proc/nothing"):
+                pass
+
+    def test_a_directory_that_is_read_only_is_told(self):
+        if os.geteuid() == 0:
+            self.skipTest("root may write everywhere")
+        self.export_dir.mkdir(mode=0o555)
+        with self.assertRaisesRegex(UserError, "not writable"):
+            publish_one(self.export_dir)
+
+    def test_a_full_disk_is_told_and_leaves_nothing(self):
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            with self.assertRaisesRegex(UserError, "disk is full"):
+                with preparation(self.export_dir) as directory:
+                    (directory / "file").write_text("half")
+                    raise OSError(number, os.strerror(number))
+        self.assertEqual([p.name for p in self.export_dir.iterdir()], [".lock"])
+
+    def test_a_real_full_disk_is_told(self):
+        with open("/dev/full", "w") as full:
+            with self.assertRaisesRegex(UserError, "disk is full"):
+                with preparation(self.export_dir):
+                    full.write("x" * 10)
+                    full.flush()
+            # What could not be written must not be tried again on closing.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+class KilledTest(absltest.TestCase):
+    def test_no_incomplete_version_is_ever_seen(self):
+        """Writers are killed at random steps while a reader polls."""
+        export_dir = Path(self.create_tempdir().full_path) / "model"
+        export_dir.mkdir()
+        reader = Reader(export_dir)
+        reader.start()
+        chance = random.Random(0)
+        for _ in range(KILLS):
+            self._publish_and_kill(export_dir, chance)
+        while len(versions(export_dir)) < VERSIONS:
+            publish_one(export_dir)
+        reader.done.set()
+        reader.join()
+        self.assertEqual(reader.incomplete, [])
+        self.assertNotEmpty(reader.seen)
+        published = versions(export_dir)
+        self.assertEqual(published, list(range(1, len(published) + 1)))
+        leftovers = [p.name for p in export_dir.iterdir()]
+        self.assertEqual(
+            sorted(name for name in leftovers if not name.isdigit()), [".lock"]
+        )
+
+    def _publish_and_kill(self, export_dir, chance):
+        arguments = [str(export_dir), str(Path(__file__).parent)]
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as writer:
+            # A number of steps, not a time: the kill comes at any of them.
+            for _ in range(chance.randint(1, 40)):
+                self.assertNotEqual(writer.stdout.readline(), "")
+            writer.send_signal(signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    absltest.main()
