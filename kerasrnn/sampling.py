@@ -282,10 +282,10 @@ def uniform_draws(seed, first, count):
 
     numbers = tf.map_fn(
         row,
-        (seed, first),
+        (tf.pad(seed, [[0, 1]]), tf.pad(first, [[0, 1]])),  # never no row
         fn_output_signature=tf.TensorSpec([None], tf.uint32),
     )
-    numbers = tf.reshape(numbers, [tf.shape(seed)[0], count])
+    numbers = tf.reshape(numbers[:-1], [tf.shape(seed)[0], count])
     return tf.cast(numbers // 256, tf.float32) * 2.0**-24
 
 

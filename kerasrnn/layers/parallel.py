@@ -54,7 +54,7 @@ def in_parts(function, batched, shared=()) -> list:
     batch = next(value for value in flat if value is not None)
     sizes = _part_sizes(batch)
     pieces = [
-        [None] * len(sizes) if value is None else tf.split(value, sizes)
+        [None] * len(sizes) if value is None else _cut(value, sizes)
         for value in flat
     ]
     return [
@@ -63,9 +63,18 @@ def in_parts(function, batched, shared=()) -> list:
     ]
 
 
-def first_rows(num_rows) -> list[int]:
-    """Returns the number of the first row of each part."""
-    return list(itertools.accumulate(_sizes(num_rows), initial=0))[:-1]
+def _cut(value, sizes):
+    """Cuts a tensor in parts of `sizes` rows.
+
+    What a layer below has put together of the same parts is not put together
+    and cut again: part by part the layers then run on without a meeting.
+    """
+    if tf.is_symbolic_tensor(value) and value.op.type == "ConcatV2":
+        *parts, axis = value.op.inputs
+        rows = [part.shape[0] for part in parts]
+        if rows == sizes and tf.get_static_value(axis) == 0:
+            return parts
+    return tf.split(value, sizes)
 
 
 def _part_sizes(batch):

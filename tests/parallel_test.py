@@ -1,0 +1,161 @@
+"""Training in compiled parts gives what the plain loops give.
+
+The layers are made large enough that they choose to compile: nothing is
+switched on for the test.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+import kerasrnn.layers
+from kerasrnn.config import ModelConfig
+from kerasrnn.layers import parallel
+from kerasrnn.model import state_sizes
+from kerasrnn.training.gradients import make_loss_gradient
+from kerasrnn.training.weights import initial_weights
+
+_BATCH = 41  # two parts of unequal size
+_STEPS = 60
+_UNITS = 64
+
+
+def _model(kind, **options):
+    keras.utils.set_random_seed(3)
+    layer = getattr(kerasrnn.layers, kind)
+    return keras.Sequential(
+        [
+            keras.Input((_STEPS, 5)),
+            layer(_UNITS, return_sequences=True, **options),
+            layer(_UNITS, return_sequences=True, **options),
+        ]
+    )
+
+
+def _inputs(batch=_BATCH):
+    generator = np.random.default_rng(batch)
+    return tf.constant(generator.normal(size=(batch, _STEPS, 5)), tf.float32)
+
+
+def _step(model, training, signature=None):
+    @tf.function(input_signature=signature)
+    def step(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = model(inputs, training=training)
+            loss = tf.reduce_sum(tf.sin(outputs)) / _STEPS
+        variables = [v.value for v in model.trainable_variables]
+        return outputs, tape.gradient(loss, [inputs, *variables])
+
+    return step
+
+
+def _num_compiled(step, inputs):
+    graph = step.get_concrete_function(inputs).graph
+    functions = graph.as_graph_def().library.function
+    return sum("_XlaMustCompile" in f.attr for f in functions)
+
+
+class LayersTest(tf.test.TestCase, parameterized.TestCase):
+    def assert_same(self, actual, expected):
+        for ours, theirs in zip(
+            tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True
+        ):
+            scale = max(1.0, float(tf.reduce_max(tf.abs(theirs))))
+            self.assertAllClose(ours / scale, theirs / scale, 0, 2e-5)
+
+    @parameterized.parameters("SimpleRNN", "LSTM", "GRU")
+    def test_stack_equals_plain_loops(self, kind):
+        options = {"recurrent_initializer": "glorot_uniform"}
+        model = _model(kind, **options)
+        inputs = _inputs()
+        if kind != "SimpleRNN":  # 60 * 41 * 64 * 64 products are too few
+            step = _step(model, training=True)
+            self.assertGreater(_num_compiled(step, inputs), 0)
+        plain = _step(model, training=False)
+        self.assertEqual(_num_compiled(plain, inputs), 0)
+        self.assert_same(_step(model, training=True)(inputs), plain(inputs))
+
+    def test_mask_and_direction(self):
+        model = _model("LSTM", go_backwards=True)
+        mask = np.random.default_rng(1).random((_BATCH, _STEPS)) < 0.7
+
+        def outputs(training):
+            @tf.function
+            def call(inputs):
+                first, second = model.layers
+                hidden = first(
+                    inputs, mask=tf.constant(mask), training=training
+                )
+                return second(hidden, training=training)
+
+            return call(_inputs())
+
+        self.assert_same(outputs(True), outputs(False))
+
+    @parameterized.parameters(1, 2, 33)
+    def test_batch_of_unknown_size(self, batch):
+        model = _model("GRU")
+        signature = [tf.TensorSpec([None, _STEPS, 5])]
+        inputs = _inputs(batch)
+        self.assert_same(
+            _step(model, True, signature)(inputs),
+            _step(model, False)(inputs),
+        )
+
+    def test_fit_compiles_and_learns(self):
+        model = _model("LSTM")
+        model.compile("adam", "mse")
+        inputs = _inputs(40)
+        targets = tf.zeros([40, _STEPS, _UNITS])
+        history = model.fit(
+            inputs, targets, batch_size=32, epochs=3, verbose=0
+        ).history["loss"]
+        self.assertLess(history[-1], history[0])
+
+    def test_no_compiled_function_inside_a_compiled_one(self):
+        seen = []
+
+        @tf.function(jit_compile=True)
+        def step(value):
+            seen.append(parallel.compiles_here())
+            return value
+
+        step(tf.zeros([1]))
+        self.assertEqual(seen, [False])
+
+
+class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters("simple_rnn", "lstm", "gru")
+    def test_parts_equal_the_whole_with_dropout(self, cell):
+        config = ModelConfig(
+            vocabulary_size=11, cell=cell, units=12, dropout=0.3
+        )
+        layout, weights = initial_weights(config, seed=1)
+        generator = np.random.default_rng(2)
+        ids = generator.integers(0, 11, (2, _BATCH, 9)).astype("int32")
+        states = [
+            tf.constant(generator.normal(size=(_BATCH, n)), tf.float32)
+            for n in state_sizes(config)
+        ]
+        key = tf.constant([7, 5, 3], tf.int64)
+        results = {}
+        for jit_compile in ("off", "on", "auto"):
+            function = tf.function(
+                make_loss_gradient(config, layout, jit_compile)
+            )
+            results[jit_compile] = function(
+                tf.constant(weights), *ids, states, key
+            )
+        for jit_compile in ("on", "auto"):
+            for actual, expected in zip(
+                tf.nest.flatten(results[jit_compile]),
+                tf.nest.flatten(results["off"]),
+                strict=True,
+            ):
+                self.assertAllClose(actual, expected, 1e-4, 1e-4)
+
+
+if __name__ == "__main__":
+    tf.test.main()
