@@ -302,7 +302,7 @@ class RandomnessTest(parameterized.TestCase):
 
     def test_neighbouring_seeds_are_independent(self):
         seeds = tf.range(2000, dtype=tf.int64)
-        draws = uniform_draws(
+        draws = tf.function(uniform_draws)(
             seeds, tf.zeros_like(seeds), tf.constant(1)
         ).numpy()[:, 0]
         counts, _ = np.histogram(draws, bins=20, range=(0, 1))
