@@ -193,14 +193,14 @@ class FakeServer:
         loaded: The versions' `FakeServable` by number.
     """
 
-    def __init__(self, directory, credentials=None):
+    def __init__(self, directory, credentials=None, port=0):
         self.directory = directory
         self.loaded = {}
         self._lock = threading.Lock()
         self.versions = ModelVersions("kerasrnn", directory, self._load)
         self.publish(1)
         self._server = LocalServer(self.versions, credentials)
-        self.port = self._server.start("127.0.0.1", 0)
+        self.port = self._server.start("127.0.0.1", port)
         self.target = f"127.0.0.1:{self.port}"
 
     def _load(self, directory):

@@ -1,12 +1,15 @@
 """One gRPC channel to a model server: deadlines, retries, TLS, messages.
 
 A call that cannot be sent is retried by gRPC's own policy, with throttling.
-A reply that breaks off or stalls is asked for once more, which is safe since
-all calls are pure functions; each attempt has its own share of the deadline.
+A reply that breaks off or stalls is asked for once more, over a connection
+of its own, which is safe since all calls are pure functions; each attempt
+has its own share of the deadline.
 """
 
+import contextlib
 import dataclasses
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -44,6 +47,8 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # A second channel is another connection, not the one that stalls.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 # Repeats that may be had at a stretch; each success gives back a tenth.
 _REPEATS = 10.0
@@ -135,7 +140,10 @@ class Transport:
         self._metadata = ()
         if token is not None:
             self._metadata = (("authorization", f"Bearer {token}"),)
-        self._channel = _channel(target, tls)
+        self._connect = lambda: _Connection(_channel(target, tls))
+        self._lock = threading.Lock()
+        self._connection = self._connect()
+        self._closed = False
         self._repeats = _REPEATS
         # Once a server has answered, calls wait for it to come back.
         self._answered = False
@@ -151,36 +159,75 @@ class Transport:
         Raises:
             ServingError: The server refused it, or none answered in time.
         """
-        method = self._channel.unary_unary(
+        end = time.monotonic() + self._timeout
+        stalled = None
+        repeats = False
+        while True:
+            left = max(end - time.monotonic(), 0)
+            with self._use(stalled) as connection:
+                last = repeats or not self._may_repeat()
+                share = left if last else left / 2
+                try:
+                    return self._attempt(
+                        connection.channel, path, request, response_type, share
+                    )
+                except grpc.RpcError as error:
+                    if last or not _worth_repeating(error):
+                        raise self._failure(error) from None
+                    # What broke off, gRPC connects again by itself.
+                    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                        stalled = connection
+            with self._lock:
+                self._repeats -= 1
+            repeats = True
+
+    def _may_repeat(self):
+        with self._lock:
+            return self._repeats >= 1
+
+    def _attempt(self, channel, path, request, response_type, seconds):
+        method = channel.unary_unary(
             path,
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=response_type.FromString,
         )
-        end = time.monotonic() + self._timeout
-        may_repeat = self._repeats >= 1
-        share = self._timeout / 2 if may_repeat else self._timeout
-        try:
-            return self._attempt(method, request, share)
-        except grpc.RpcError as error:
-            if not (may_repeat and _worth_repeating(error)):
-                raise self._failure(error) from None
-        self._repeats -= 1
-        try:
-            left = max(end - time.monotonic(), 0)
-            return self._attempt(method, request, left)
-        except grpc.RpcError as error:
-            raise self._failure(error) from None
-
-    def _attempt(self, method, request, seconds):
         response = method(
             request,
             timeout=seconds,
             metadata=self._metadata,
             wait_for_ready=self._answered,
         )
-        self._answered = True
-        self._repeats = min(self._repeats + _REPEAT_RATIO, _REPEATS)
+        with self._lock:
+            self._answered = True
+            self._repeats = min(self._repeats + _REPEAT_RATIO, _REPEATS)
         return response
+
+    @contextlib.contextmanager
+    def _use(self, stalled):
+        """Yields a connection other than the stalled one, open meanwhile.
+
+        One that is given up is closed when the last call on it has ended.
+        """
+        with self._lock:
+            if self._closed:
+                raise UserError("The client is closed; make another one.")
+            if stalled is self._connection:
+                self._connection = self._connect()
+            connection = self._connection
+            connection.users += 1
+        self._close_unused(stalled)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                connection.users -= 1
+            self._close_unused(connection)
+
+    def _close_unused(self, connection):
+        with self._lock:
+            keep = connection in (None, self._connection) or connection.users
+        if not keep:
+            connection.channel.close()
 
     def _failure(self, error):
         return serving_error.from_rpc(
@@ -192,7 +239,17 @@ class Transport:
 
     def close(self) -> None:
         """Closes the channel; calls that are running fail."""
-        self._channel.close()
+        with self._lock:
+            self._closed = True
+        self._connection.channel.close()
+
+
+@dataclasses.dataclass(eq=False)
+class _Connection:
+    """A channel, and how many calls use it."""
+
+    channel: grpc.Channel
+    users: int = 0
 
 
 def _channel(target, tls):

@@ -1,0 +1,252 @@
+"""The client and a network that fails: nothing is lost within the deadline."""
+
+import socket
+import struct
+import tempfile
+import threading
+from pathlib import Path
+
+import grpc
+from absl.testing import absltest
+from fake_servable import FakeServer
+from fake_servable import expected
+from kerasrnn_serving.client import Client
+from kerasrnn_serving.rpc import StatusError
+from kerasrnn_serving.serving_error import ServingError
+
+from kerasrnn.errors import UserError
+
+_TIMEOUT = 60
+
+
+class Proxy:
+    """Passes TCP on to a server, and fails when told to.
+
+    Attributes:
+        target: Its address.
+        connections: How many it has accepted.
+    """
+
+    def __init__(self, port):
+        self._upstream = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self._fault = None
+        self._sockets = []
+        self._done = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def fail_next_reply(self, fault, after=20):
+        """Fails the connection whose reply comes next.
+
+        Args:
+            fault: "reset" cuts it, "stall" says no more, "drip" goes on a
+                byte at a time.
+            after: Bytes of the reply that still pass.
+        """
+        self._fault = (fault, after)
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            try:
+                server = socket.create_connection(("127.0.0.1", self._upstream))
+            except OSError:
+                client.close()
+                continue
+            self._sockets += [client, server]
+            for function in (self._requests, self._replies):
+                threading.Thread(
+                    target=function, args=[client, server], daemon=True
+                ).start()
+
+    def _requests(self, client, server):
+        try:
+            while data := client.recv(65536):
+                server.sendall(data)
+        except OSError:
+            pass
+        _shut(server)
+
+    def _replies(self, client, server):
+        try:
+            while data := server.recv(65536):
+                fault, self._fault = self._fault, None
+                if fault is not None:
+                    self._fail(client, data, *fault)
+                    return
+                client.sendall(data)
+        except OSError:
+            pass
+        _shut(client)
+
+    def _fail(self, client, data, fault, after):
+        client.sendall(data[:after])
+        if fault == "reset":
+            # Lingering for no time sends RST in place of FIN.
+            client.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            _shut(client)
+            client.close()
+        elif fault == "drip":
+            for byte in data[after:]:
+                if self._done.wait(1):
+                    return
+                client.sendall(bytes([byte]))
+
+    def close(self):
+        self._done.set()
+        self._listener.close()
+        for connection in self._sockets:
+            connection.close()
+
+
+def _shut(connection):
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
+class FaultsTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
+        self.server = FakeServer(directory)
+        self.addCleanup(self.server.stop)
+        self.servable = self.server.loaded[1]
+        self.proxy = Proxy(self.server.port)
+        self.addCleanup(self.proxy.close)
+
+    def client(self, timeout=_TIMEOUT):
+        return self.enter_context(Client(self.proxy.target, timeout=timeout))
+
+    def assert_answers(self, client, seed):
+        (result,) = client.generate("a", length=30, seed=seed)
+        self.assertEqual(result.text, expected(1, seed, 30))
+
+    def _failing(self, code, times):
+        """Makes the next `times` calls fail; returns the count of calls."""
+        predict, calls = self.servable.predict, []
+
+        def failing(request, timeout):
+            calls.append(request)
+            if len(calls) <= times:
+                raise StatusError(code, "not now")
+            return predict(request, timeout)
+
+        self.servable.predict = failing
+        return calls
+
+    def test_three_times_unavailable(self):
+        client = self.client()
+        calls = self._failing(grpc.StatusCode.UNAVAILABLE, 3)
+        self.assert_answers(client, 1)
+        self.assertLen(calls, 4)
+
+    def test_a_server_that_is_down_is_soon_asked_once_a_call(self):
+        client = self.client()
+        calls = self._failing(grpc.StatusCode.UNAVAILABLE, 10**9)
+        for _ in range(100):
+            with self.assertRaises(ServingError) as raised:
+                client.generate("a")
+            self.assertEqual(raised.exception.code, "UNAVAILABLE")
+            self.assertEqual(raised.exception.said, "not now")
+        self.assertLessEqual(len(calls), 120)
+
+    def test_what_is_wrong_is_not_sent_again(self):
+        for code in (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            grpc.StatusCode.NOT_FOUND,
+            grpc.StatusCode.FAILED_PRECONDITION,
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            grpc.StatusCode.UNAUTHENTICATED,
+        ):
+            calls = self._failing(code, 1)
+            with self.assertRaises(ServingError) as raised:
+                self.client().generate("a")
+            self.assertEqual(raised.exception.code, code.name)
+            self.assertLen(calls, 1)
+
+    def test_a_reply_that_breaks_off(self):
+        client = self.client()
+        for seed, after in enumerate((0, 1, 20, 100)):
+            self.assert_answers(client, seed)
+            self.proxy.fail_next_reply("reset", after)
+            self.assert_answers(client, seed)
+
+    def test_a_reply_that_stalls_or_drips(self):
+        client = self.client(timeout=6)
+        for seed, fault in enumerate(("stall", "drip")):
+            self.assert_answers(client, seed)
+            before = self.proxy.connections
+            self.proxy.fail_next_reply(fault)
+            self.assert_answers(client, seed)
+            self.assertGreater(self.proxy.connections, before)
+
+    def test_a_server_that_restarts(self):
+        client = self.enter_context(Client(self.server.target))
+        self.assert_answers(client, 1)
+        port, done = self.server.port, threading.Event()
+        self.server.stop()
+
+        def ask():
+            self.assert_answers(client, 2)
+            done.set()
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        # It waits for the server while there is none.
+        self.assertFalse(done.wait(1))
+        server = FakeServer(
+            Path(self.enter_context(tempfile.TemporaryDirectory())), port=port
+        )
+        self.addCleanup(server.stop)
+        thread.join(_TIMEOUT)
+        self.assertTrue(done.is_set())
+
+    def test_other_calls_survive_a_repeat(self):
+        client = self.client(timeout=6)
+        client.versions()
+        predict, release = self.servable.predict, threading.Event()
+
+        def held(request, timeout):
+            if wire_seed(request) == 7:
+                release.wait(_TIMEOUT)
+            return predict(request, timeout)
+
+        self.servable.predict = held
+        results = []
+        thread = threading.Thread(
+            target=lambda: results.append(
+                client.generate("a", length=3, seed=7)
+            )
+        )
+        thread.start()
+        self.proxy.fail_next_reply("reset")
+        self.assert_answers(client, 1)
+        release.set()
+        thread.join(_TIMEOUT)
+        self.assertEqual(results[0][0].text, expected(1, 7, 3))
+
+    def test_a_closed_client_says_so(self):
+        client = self.client()
+        client.close()
+        with self.assertRaisesRegex(UserError, "The client is closed"):
+            client.generate("a")
+
+
+def wire_seed(request):
+    from kerasrnn_serving import wire
+
+    return int(wire.to_array(request.inputs["seed"])[0])
+
+
+if __name__ == "__main__":
+    absltest.main()
