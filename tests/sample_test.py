@@ -1,0 +1,197 @@
+"""Tests of kerasrnn-sample and of the generator behind it."""
+
+import contextlib
+import io
+import json
+import pathlib
+import tempfile
+from unittest import mock
+
+import numpy as np
+import small_models
+import tensorflow as tf
+import trained_workdir
+from absl import flags
+from absl.testing import absltest
+from absl.testing import parameterized
+
+from kerasrnn import sample
+from kerasrnn.errors import UserError
+from kerasrnn.generator import TextGenerator
+
+TEXT = "a bad cab.\nfeed ade a head, é €.\n" * 12
+
+
+def run(*arguments):
+    """Returns what the program prints: to stdout, to stderr."""
+    values = flags.FlagValues()
+    sample.define_flags(values)
+    values(["kerasrnn-sample", *arguments])
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    errors = io.StringIO()
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        sample.execute(values)
+    return output.buffer.getvalue().decode(), errors.getvalue()
+
+
+class SampleTest(absltest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.folder = pathlib.Path(folder)
+        cls.workdir, cls.corpus, cls.config, cls.weights = (
+            trained_workdir.make_workdir(cls.folder, TEXT)
+        )
+        cls.flag = f"--workdir={cls.workdir}"
+
+    def test_same_seed_same_text(self):
+        arguments = (self.flag, "--prompt=a bad", "--length=150", "--seed=7")
+        first, errors = run(*arguments)
+        second, _ = run(*arguments)
+        self.assertEqual(first, second)
+        self.assertStartsWith(first, "a bad")
+        self.assertLen(first, len("a bad") + 150 + 1)
+        self.assertIn("seed 7", errors)
+        other, _ = run(*arguments[:-1], "--seed=8")
+        self.assertNotEqual(first, other)
+        plain, _ = run(*arguments, "--noecho")
+        self.assertEqual("a bad" + plain, first)
+
+    def test_seed_that_is_drawn_is_printed(self):
+        text, errors = run(self.flag, "--length=40")
+        seed = errors.split()[-1]
+        again, _ = run(self.flag, "--length=40", f"--seed={seed}")
+        self.assertEqual(text, again)
+
+    def test_json(self):
+        output, _ = run(
+            self.flag,
+            "--prompt=a é?",
+            "--length=90",
+            "--num_samples=2",
+            "--seed=5",
+            "--json",
+        )
+        records = [json.loads(line) for line in output.splitlines()]
+        self.assertEqual([r["seed"] for r in records], [5, 6])
+        for record in records:
+            self.assertEqual(record["prompt"], "a é?")
+            self.assertEqual(record["unknown"], 1)
+            self.assertEqual(record["finish"], "length")
+            self.assertEqual(record["length"], 90)
+            self.assertLen(record["text"], 90)
+            self.assertAlmostEqual(
+                record["log_prob"],
+                self.log_prob("a é?", record["text"]),
+                delta=1e-3,
+            )
+
+    def log_prob(self, prompt, text):
+        """Returns log p of a text after a prompt, by NumPy."""
+        vocabulary = self.corpus.vocabulary
+        model = small_models.NumpyModel(self.config.model, self.weights)
+        for token in [vocabulary.start_id, *vocabulary.encode(prompt)]:
+            model.read(token)
+        total = 0.0
+        for token in vocabulary.encode(text):
+            total += model.log_probs()[token]
+            model.read(token)
+        return total
+
+    def test_temperature_zero_takes_the_likeliest(self):
+        output, _ = run(
+            self.flag, "--length=130", "--temperature=0", "--noecho"
+        )
+        model = small_models.NumpyModel(self.config.model, self.weights)
+        model.read(self.corpus.vocabulary.start_id)
+        ids = []
+        for _ in range(130):
+            ids.append(int(np.argmax(model.log_probs())))
+            model.read(ids[-1])
+        self.assertEqual(output, self.corpus.vocabulary.decode(ids) + "\n")
+
+    def test_stop(self):
+        full, _ = run(self.flag, "--length=300", "--seed=3", "--noecho")
+        # Across the border of two chunks.
+        stop = full[62:66]
+        output, _ = run(
+            self.flag,
+            "--length=300",
+            "--seed=3",
+            "--noecho",
+            f"--stop={stop}",
+        )
+        expected = full[: full.index(stop) + len(stop)]
+        self.assertEqual(output, expected + "\n")
+
+    def test_prompt_from_a_file(self):
+        path = self.folder / "prompt.txt"
+        path.write_text("a cab")
+        expected, _ = run(self.flag, "--prompt=a cab", "--seed=1")
+        output, _ = run(self.flag, f"--prompt_file={path}", "--seed=1")
+        self.assertEqual(output, expected)
+
+    def test_prompt_from_standard_input(self):
+        with open(self.folder / "prompt.txt", "w+") as file:
+            file.write("a cab")
+            file.seek(0)
+            with mock.patch("sys.stdin", file):
+                output, _ = run(self.flag, "--seed=1")
+        expected, _ = run(self.flag, "--prompt=a cab", "--seed=1")
+        self.assertEqual(output, expected)
+
+    def test_unknown_characters_are_told(self):
+        _, errors = run(self.flag, "--prompt=ZZ", "--length=1")
+        self.assertIn("2 characters of the prompt are unknown", errors)
+
+    def test_no_model(self):
+        with self.assertRaisesRegex(UserError, "There is no directory"):
+            run(f"--workdir={self.folder}/missing")
+
+
+class GeneratorTest(parameterized.TestCase):
+    @parameterized.parameters("characters", "bytes")
+    def test_chunks_are_one_text(self, kind):
+        vocabulary = small_models.make_vocabulary(kind)
+        config = small_models.make_config(vocabulary)
+        weights = list(map(tf.constant, small_models.random_weights(config)))
+        generator = TextGenerator(config, vocabulary)
+        options = {"seed": 3, "temperature": 1.3, "top_k": 12, "top_p": 0.95}
+        texts = []
+        for length in (1, 63, 64, 65, 200):
+            chunks = list(
+                generator.stream(weights, prompt="é", length=length, **options)
+            )
+            self.assertEqual(sum(chunk.length for chunk in chunks), length)
+            self.assertEqual(chunks[-1].finish, "length")
+            self.assertFalse(any(chunk.finish for chunk in chunks[:-1]))
+            texts.append("".join(chunk.text for chunk in chunks))
+        if kind == "characters":
+            self.assertLen(texts[-1], 200)
+        for text in texts:
+            # An unfinished sequence at the end became U+FFFD.
+            self.assertStartsWith(texts[-1], text.rstrip("\ufffd"))
+
+    def test_nothing_to_generate(self):
+        vocabulary = small_models.make_vocabulary("characters")
+        config = small_models.make_config(vocabulary)
+        weights = list(map(tf.constant, small_models.random_weights(config)))
+        generator = TextGenerator(config, vocabulary)
+        (chunk,) = generator.stream(weights, length=0)
+        self.assertEqual((chunk.text, chunk.finish), ("", "length"))
+
+    def test_long_stop_is_refused(self):
+        vocabulary = small_models.make_vocabulary("bytes")
+        config = small_models.make_config(vocabulary)
+        weights = list(map(tf.constant, small_models.random_weights(config)))
+        generator = TextGenerator(config, vocabulary)
+        with self.assertRaisesRegex(UserError, "at most 32"):
+            next(generator.stream(weights, length=3, stop="€" * 11))
+
+
+if __name__ == "__main__":
+    absltest.main()
