@@ -169,22 +169,19 @@ class EqualitiesTest(parameterized.TestCase):
 
     def test_a_prompt_clears_what_a_stop_string_could_match(self):
         served = Served.of("lstm")
-        whole = served.generate(length=2, seed=5)
-        pair = whole["text"].decode()
         first = served.generate(length=1, seed=5)
-        again = served.generate(
-            length=1, seed=5, state_bytes=first["state_bytes"], stop=pair
-        )
-        self.assertEqual(again["finish"], b"stop")
-        prompted = served.generate(
-            prompt="a", length=0, state_bytes=first["state_bytes"]
-        )
-        for seed in range(30):
+        for prompt, finish in (("", b"stop"), ("a", b"length")):
+            token = served.generate(
+                prompt, length=0, state_bytes=first["state_bytes"]
+            )["state_bytes"]
+            second = served.generate(length=1, state_bytes=token)
             row = served.generate(
-                length=1, seed=seed, state_bytes=prompted["state_bytes"],
-                stop=pair,
-            )  # fmt: skip
-            self.assertEqual(row["finish"], b"length")
+                length=1,
+                state_bytes=token,
+                stop=first["text"] + second["text"],
+            )
+            self.assertEqual(row["text"], second["text"])
+            self.assertEqual(row["finish"], finish)
 
     def test_a_prompt_ends_an_unfinished_sequence(self):
         served = Served.of("gru_bytes")

@@ -1,10 +1,12 @@
 """From a checkpoint to a published version that says what the model says."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import small_models
@@ -73,32 +75,52 @@ def _export(arguments, **options):
     )
 
 
+class Exports(NamedTuple):
+    """A model of each kind, published once for all tests."""
+
+    directory: Path
+    models: dict
+    versions: dict
+    sessions: dict
+    program: subprocess.CompletedProcess
+
+
+@functools.cache
+def _exports() -> Exports:
+    """Publishes characters by the program, and bytes by the library."""
+    directory = Path(absltest.TEST_TMPDIR.value) / f"{os.getpid()}"
+    models = {kind: _make_model(kind) for kind in KINDS}
+    workdir = directory / "workdir"
+    _write_workdir(workdir, *models["characters"])
+    program = _export(
+        [
+            f"--workdir={workdir}",
+            f"--export_dir={directory / 'characters'}",
+            "--default_length=5",
+        ]
+    )
+    model, vocabulary = models["bytes"]
+    export_model(
+        model,
+        vocabulary,
+        _config(model, vocabulary),
+        directory / "bytes",
+        checkpoint={"validation_loss": 1.25},
+    )
+    versions = {kind: directory / kind / "1" for kind in KINDS}
+    sessions = {kind: verify.Session(versions[kind]) for kind in KINDS}
+    return Exports(directory, models, versions, sessions, program)
+
+
 class SavedModelTest(parameterized.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.directory = Path(absltest.TEST_TMPDIR.value) / f"{os.getpid()}"
-        cls.models = {kind: _make_model(kind) for kind in KINDS}
-        workdir = cls.directory / "workdir"
-        _write_workdir(workdir, *cls.models["characters"])
-        cls.program = _export(
-            [
-                f"--workdir={workdir}",
-                f"--export_dir={cls.directory / 'characters'}",
-                "--default_length=5",
-            ]
-        )
-        model, vocabulary = cls.models["bytes"]
-        export_model(
-            model,
-            vocabulary,
-            _config(model, vocabulary),
-            cls.directory / "bytes",
-        )
-        cls.versions = {kind: cls.directory / kind / "1" for kind in KINDS}
-        cls.sessions = {
-            kind: verify.Session(cls.versions[kind]) for kind in KINDS
-        }
+    def setUp(self):
+        super().setUp()
+        exports = _exports()
+        self.directory = exports.directory
+        self.models = exports.models
+        self.versions = exports.versions
+        self.sessions = exports.sessions
+        self.program = exports.program
 
     def test_the_program_says_what_it_published(self):
         self.assertEqual(self.program.returncode, 0, self.program.stderr)
@@ -276,18 +298,12 @@ class SavedModelTest(parameterized.TestCase):
 
 
 class ManifestTest(absltest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.directory = Path(absltest.TEST_TMPDIR.value) / f"m{os.getpid()}"
-        cls.model, cls.vocabulary = _make_model("bytes")
-        cls.version = export_model(
-            cls.model,
-            cls.vocabulary,
-            _config(cls.model, cls.vocabulary),
-            cls.directory,
-            checkpoint={"validation_loss": 1.25},
-        )
+    def setUp(self):
+        super().setUp()
+        exports = _exports()
+        self.directory = exports.directory / "bytes"
+        self.version = exports.versions["bytes"]
+        self.model, self.vocabulary = exports.models["bytes"]
 
     def test_describes_a_version_without_tensorflow(self):
         code = (
