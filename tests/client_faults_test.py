@@ -41,8 +41,8 @@ class Proxy:
         """Fails the connection whose reply comes next.
 
         Args:
-            fault: "reset" cuts it, "stall" says no more, "drip" goes on a
-                byte at a time.
+            fault: "close" ends it, "reset" cuts it off, "stall" says no
+                more, "drip" goes on a byte at a time.
             after: Bytes of the reply that still pass.
         """
         self._fault = (fault, after)
@@ -87,7 +87,9 @@ class Proxy:
 
     def _fail(self, client, data, fault, after):
         client.sendall(data[:after])
-        if fault == "reset":
+        if fault == "close":
+            _shut(client)
+        elif fault == "reset":
             # Lingering for no time sends RST in place of FIN.
             client.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
@@ -176,10 +178,11 @@ class FaultsTest(absltest.TestCase):
 
     def test_a_reply_that_breaks_off(self):
         client = self.client()
-        for seed, after in enumerate((0, 1, 20, 100)):
-            self.assert_answers(client, seed)
-            self.proxy.fail_next_reply("reset", after)
-            self.assert_answers(client, seed)
+        for fault in ("close", "reset"):
+            for seed, after in enumerate((0, 1, 20, 100, 200)):
+                self.assert_answers(client, seed)
+                self.proxy.fail_next_reply(fault, after)
+                self.assert_answers(client, seed)
 
     def test_a_reply_that_stalls_or_drips(self):
         client = self.client(timeout=6)

@@ -1,6 +1,7 @@
 """kerasrnn-query as a user runs it, against a server in this process."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -101,10 +102,13 @@ class QueryTest(absltest.TestCase):
             return predict(request, timeout)
 
         servable.predict = held
+        environment = dict(os.environ)
+        environment.pop("PYTHONUNBUFFERED", None)
         process = subprocess.Popen(
             self._command("--prompt=ab", "--seed=0", "--length=40"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=environment,
         )
         first = process.stdout.read(10)
         self.assertEqual(first.decode(), "ab" + expected(1, 0, 8))
