@@ -77,5 +77,7 @@ def _say(text):
 
 
 def _end(number, text):
+    if os.isatty(1):
+        os.write(1, b"\x1b[?25h")  # The live display hides the cursor.
     _say(text)
     os._exit(128 + number)

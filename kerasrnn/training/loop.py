@@ -18,7 +18,6 @@ from kerasrnn.generator import TextGenerator
 from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.dataset import TextDataset
-from kerasrnn.training import checkpoint
 from kerasrnn.training import files
 from kerasrnn.training.distribution import collect
 from kerasrnn.training.distribution import distribute
@@ -34,10 +33,10 @@ from kerasrnn.training.position import Position
 from kerasrnn.training.progress import Display
 from kerasrnn.training.progress import Status
 from kerasrnn.training.records import Recorder
+from kerasrnn.training.saving import Saver
 from kerasrnn.training.steps import Trainer
 from kerasrnn.training.weights import initial_weights
 from kerasrnn.training.workdir import Workdir
-from kerasrnn.training.workdir import check_resumable
 
 # However rarely checkpoints are due by steps, no more than this is lost.
 _SECONDS_BETWEEN_CHECKPOINTS = 600.0
@@ -136,11 +135,11 @@ class _Training:
             config.model, layout, training.sequence_length
         )
         self.generator = TextGenerator(config.model, corpus.vocabulary)
-        self.states = self._zero_states()
+        self.saver = Saver(config, workdir, corpus, layout, self.plan)
         self.position = Position()
-        self.pace = Pace()
-        self.saved_step = 0
         self._resume()
+        self.saved_step = self.position.step
+        self.pace = Pace()
         self.recorder = Recorder(workdir, self.plan, self.position)
         self.started = time.monotonic() - self.position.elapsed
         self.saved_time = time.monotonic()
@@ -171,81 +170,30 @@ class _Training:
         position = self.position
         if self.saved_step == position.step:
             return
-        position.elapsed = time.monotonic() - self.started
+        position.elapsed = self._elapsed()
         self.recorder.sync()
-        arrays = self.trainer.snapshot()
-        # What is evaluated is kept by name, all else as it is.
-        weights = arrays.pop(_evaluated_name(self.config))
-        for index, state in enumerate(collect(self.strategy, self.states, 0)):
-            arrays[f"state_{index}"] = state
-        self._write(self.workdir.checkpoints, weights, arrays)
-        checkpoint.keep_newest(
-            self.workdir.checkpoints, self.config.training.keep
+        self.saver.save(
+            position,
+            self.trainer.snapshot(),
+            collect(self.strategy, self.states, 0),
         )
         self.saved_step = position.step
         self.saved_time = time.monotonic()
         self.interruption.set_unsaved(False)
 
-    def _write(self, directory, weights, arrays):
-        info = {
-            **self.position.to_dict(),
-            "split": self.config.data.split,
-            "corpus_sha256": self.corpus.sha256,
-            "steps_per_epoch": self.plan.steps_per_epoch,
-            "limits": dataclasses.asdict(self.plan.limits),
-            "finished": self._is_over(),
-        }
-        checkpoint.save(
-            directory,
-            checkpoint.Checkpoint(
-                step=self.position.step,
-                config=self.config,
-                vocabulary=self.corpus.vocabulary,
-                weights=self.layout.unpack(weights),
-                training=arrays,
-                info=info,
-            ),
-        )
-
     def _resume(self):
-        saved = self.workdir.latest()
-        if saved is None:
-            return
-        check_resumable(saved.config, self.config, self.workdir.path)
-        if saved.info.get("corpus_sha256") != self.corpus.sha256:
-            raise UserError(
-                f"The text is not the one that {self.workdir.path} was trained "
-                "on. Put it back as it was, or give another --workdir."
-            )
-        arrays = dict(saved.training)
-        arrays[_evaluated_name(saved.config)] = self.layout.pack(saved.weights)
-        states = self._zero_states_arrays()
-        names = [f"state_{index}" for index in range(len(states))]
-        if any(
-            arrays.get(name, np.zeros(0)).shape != state.shape
-            for name, state in zip(names, states, strict=True)
-        ):
-            raise UserError(
-                f"The checkpoint of step {saved.step} in {self.workdir.path} "
-                "has no recurrent states that fit."
-            )
-        self.states = distribute(
-            self.strategy, [arrays.pop(name) for name in names], 0
-        )
-        self.trainer.restore(arrays)
-        self.position = Position.from_dict(saved.info)
-        self.saved_step = saved.step
-        self.display.note(f"Going on from step {saved.step:,}.")
-
-    def _zero_states_arrays(self):
-        batch_size = self.config.training.batch_size
-        return [
-            np.zeros([batch_size, size], np.float32)
-            for size in state_sizes(self.config.model)
-        ]
-
-    def _zero_states(self):
-        return distribute(self.strategy, self._zero_states_arrays(), 0)
+        newest = self.saver.newest()
+        if newest is None:
+            batch_size = self.config.training.batch_size
+            states = [
+                np.zeros([batch_size, size], np.float32)
+                for size in state_sizes(self.config.model)
+            ]
+        else:
+            self.position, arrays, states = newest
+            self.trainer.restore(arrays)
+            self.display.note(f"Going on from step {self.position.step:,}.")
+        self.states = distribute(self.strategy, states, 0)
 
     def _elapsed(self):
         return time.monotonic() - self.started
@@ -354,8 +302,8 @@ class _Training:
             position.stale += 1
         self.recorder.validation(self.config.data.split, result)
         if is_best:
-            self._write(self.workdir.best, weights.numpy(), {})
-            checkpoint.keep_only(self.workdir.best, position.step)
+            position.elapsed = self._elapsed()
+            self.saver.save_best(position, weights.numpy())
         self.display.validation(
             position.step, self.config.data.split, result, is_best
         )
@@ -382,7 +330,3 @@ class _Training:
         )
         self.position.sampled = step
         self.display.sample(step, text)
-
-
-def _evaluated_name(config):
-    return "average" if config.training.averaging else "weights"

@@ -99,7 +99,7 @@ def initial_weights(
     """Returns the layout and the first weights [P], a function of the seed."""
     keras.utils.set_random_seed(seed)
     model = make_model(config)
-    arrays = [keras.ops.convert_to_numpy(v) for v in model.weights]
+    arrays = [variable.value.numpy() for variable in model.weights]
     return layout(model), np.concatenate([a.ravel() for a in arrays])
 
 
