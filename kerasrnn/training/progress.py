@@ -4,6 +4,7 @@ import dataclasses
 import time
 
 import rich.console
+import rich.live
 import rich.progress
 import rich.text
 
@@ -43,26 +44,28 @@ class Display:
 
     def __init__(self, console: rich.console.Console | None = None):
         self.console = console or rich.console.Console(highlight=False)
-        self._progress = None
-        self._task = None
+        self._live = None
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=None),
+            rich.progress.TextColumn("{task.fields[after]}"),
+            expand=True,
+        )
+        self._task = self._bar.add_task("", after="", total=None)
         self._last_line = 0.0
 
     def __enter__(self):
         if self.console.is_terminal:
-            self._progress = rich.progress.Progress(
-                rich.progress.TextColumn("{task.description}"),
-                rich.progress.BarColumn(bar_width=None),
-                rich.progress.TextColumn("{task.fields[numbers]}"),
-                console=self.console,
-                transient=True,
+            self._live = rich.live.Live(
+                console=self.console, transient=True, refresh_per_second=4
             )
-            self._progress.start()
+            self._live.start()
         return self
 
     def __exit__(self, *_):
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = self._task = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def note(self, text: str) -> None:
         """Says something that stays on the screen."""
@@ -70,24 +73,26 @@ class Display:
 
     def activity(self, name: str, share: float) -> None:
         """Shows what is done between the steps, `share` of it finished."""
-        if self._progress is not None:
-            self._show(name, share, 1.0, f"{share:4.0%}")
+        if self._live is not None:
+            self._show(name, share, 1.0, f"{share:4.0%}", "")
         elif self._is_time():
             self.note(f"{name}: {share:.0%}")
 
     def status(self, status: Status) -> None:
         """Shows where the training stands, if it is time to."""
-        if self._progress is not None:
+        left = f"{duration(status.seconds_left)} left"
+        if self._live is not None:
             self._show(
-                f"step {status.step:,}/{status.total_steps:,}",
+                f"step {status.step:,} of {status.total_steps:,}",
                 status.step,
                 status.total_steps,
-                _numbers(status),
+                left,
+                f"{_numbers(status)}, epoch {status.epoch:.2f}",
             )
         elif self._is_time():
             self.note(
                 f"step {status.step:,} of {status.total_steps:,}, "
-                f"epoch {status.epoch:.2f}: {_numbers(status)}"
+                f"epoch {status.epoch:.2f}: {_numbers(status)}, {left}"
             )
 
     def validation(self, step: int, split: str, result: Evaluation, best: bool):
@@ -102,16 +107,15 @@ class Display:
         """Shows a generated text."""
         self.note(f"--- sample after step {step:,} ---\n{text}\n---")
 
-    def _show(self, description, completed, total, numbers):
-        if self._task is None:
-            self._task = self._progress.add_task("", numbers="")
-        self._progress.update(
+    def _show(self, before, completed, total, after, below):
+        self._bar.update(
             self._task,
-            description=description,
+            description=before,
             completed=completed,
             total=total,
-            numbers=numbers,
+            after=after,
         )
+        self._live.update(rich.console.Group(self._bar, rich.text.Text(below)))
 
     def _is_time(self):
         now = time.monotonic()
@@ -133,6 +137,5 @@ def duration(seconds: float) -> str:
 def _numbers(status):
     return (
         f"loss {status.loss:.4f} nats ({bits(status.loss):.3f} bits) a "
-        f"character, {status.characters_per_second:,.0f} characters/s, "
-        f"{duration(status.seconds_left)} left"
+        f"character, {status.characters_per_second:,.0f} characters/s"
     )
