@@ -9,6 +9,7 @@ other attributes (`data`, `size`, `tags`, ...) stay as they are in the file.
 
 import ast
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -124,7 +125,8 @@ class Module:
     Attributes:
         name: Dotted, as in an import.
         path: Relative to the repository.
-        imports: Dotted names of all modules it imports, anywhere in it.
+        imports: Dotted names of all modules it imports, anywhere in it; of a
+            test also those whose names stand in its strings.
         early_imports: Those that importing the module imports.
         tree: Its syntax tree.
     """
@@ -190,6 +192,8 @@ def read_modules() -> dict[str, Module]:
 def _read(name, path, files):
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     imports = _imports(ast.walk(tree), files)
+    if path.parent.name == "tests":
+        imports |= _modules_in_strings(tree, files)
     early = list(tree.body)
     for node in early:
         if isinstance(node, ast.If | ast.Try | ast.With):
@@ -213,6 +217,20 @@ def _imports(nodes, files):
                 inner = f"{node.module}.{alias.name}"
                 found.add(inner if inner in files else node.module)
     return frozenset(found)
+
+
+def _modules_in_strings(tree, files):
+    """Returns what a test starts in other processes, by `python -m`."""
+    documentation = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in documentation:
+                words = re.findall(r"kerasrnn\w*(?:\.\w+)+", node.value)
+                found.update(word for word in words if word in files)
+    return found
 
 
 def dependencies(module: Module, modules: dict[str, Module]) -> list[str]:
