@@ -36,7 +36,7 @@ demo: .venv/.installed  ## Trains, exports, serves and queries a small model (mi
 test: .venv/.installed  ## Lint, format, architecture and all tests (minutes)
 	@.venv/bin/python -m ruff check
 	@.venv/bin/python -m ruff format --check
-	@.venv/bin/python tests/architecture_test.py
+	@.venv/bin/python -m pytest tests/architecture_test.py
 	@.venv/bin/python -m pytest
 
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
