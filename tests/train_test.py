@@ -20,6 +20,7 @@ TEXT = "It is a truth universally acknowledged, that a single man. \n" * 400
 
 SMALL = (
     "--units=16",
+    "--num_layers=1",
     "--batch_size=16",
     "--sequence_length=20",
     "--epochs=100000",
@@ -170,13 +171,6 @@ class TrainTest(absltest.TestCase):
         config = json.loads((self.workdir / "config.json").read_text())
         self.assertEqual(config["training"]["optimizer"], "rmsprop")
         self.assertEqual(config["model"]["units"], 8)
-
-    def test_diverging_training_says_so(self):
-        status, _, errors = self.train(
-            *self.small("--learning_rate=1e38", "--clip_norm=0")
-        )
-        self.assertEqual(status, 1)
-        self.assertIn("not a finite number at step", errors)
 
 
 def _losses(workdir, last_step=10**9):
