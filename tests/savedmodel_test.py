@@ -20,7 +20,8 @@ from kerasrnn_export import verify
 from kerasrnn_export import warmup
 from kerasrnn_export.exporter import export_model
 from kerasrnn_serving.client import Client
-from serving_process import ServerProcess
+from kerasrnn_serving.local_server import LocalServer
+from kerasrnn_serving.local_server import open_versions
 from tensorflow_serving.apis import prediction_log_pb2
 
 from kerasrnn.config import Config
@@ -136,9 +137,10 @@ class SavedModelTest(parameterized.TestCase):
         model, vocabulary = self.models[kind]
         generator = TextGenerator(model.config, vocabulary)
         weights = [variable.value for variable in model.weights]
-        server = ServerProcess(self.directory / kind, "--model=model")
-        self.addCleanup(server.terminate)
-        with Client(server.target, "model") as client:
+        server = LocalServer(open_versions("kerasrnn", self.directory / kind))
+        port = server.start("127.0.0.1", 0)
+        self.addCleanup(server.stop, 0)
+        with Client(f"127.0.0.1:{port}") as client:
             for seed in range(100):
                 prompt = PROMPTS[seed % len(PROMPTS)]
                 parameters = {"length": LENGTH, "seed": seed}
