@@ -11,6 +11,7 @@ import sys
 from absl import flags
 
 from kerasrnn import program
+from kerasrnn.extras import require_tensorflow
 from kerasrnn.sampling_flags import SampleRecord
 from kerasrnn.sampling_flags import define_sampling_flags
 from kerasrnn.sampling_flags import sampling_options
@@ -37,6 +38,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
+    require_tensorflow("kerasrnn-sample")
     return execute(flags.FLAGS)
 
 
