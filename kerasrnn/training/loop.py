@@ -245,7 +245,7 @@ class _Training:
         position.step += count
         per_second = batch.inputs.size / seconds
         self.recorder.steps(step, records, rates, per_second)
-        self._show(horizon, per_second)
+        self._show(per_second)
 
     def _check_finite(self, records):
         finite = np.isfinite(records.nats) & np.isfinite(records.gradient_norm)
@@ -262,10 +262,13 @@ class _Training:
             + "run again with a lower --learning_rate or --clip_norm."
         )
 
-    def _show(self, horizon, per_second):
+    def _show(self, per_second):
         position = self.position
         if self.pace.seconds_per_step is None:
             return  # the first call's speed says nothing
+        horizon = self.plan.horizon(
+            position.step, self._elapsed(), self.pace.seconds_per_step
+        )
         left = (horizon - position.step) * self.pace.seconds_per_step
         self.display.status(
             Status(
