@@ -392,6 +392,19 @@ class LayerTest(ParityTestCase):
         )
         self.assert_same(theirs, ours, 1e-4)
 
+    @parameterized.parameters(
+        _all(KINDS, (False, True), ("float32", "mixed_bfloat16"))
+    )
+    def test_integer_inputs(self, kind, unroll, dtype):
+        theirs, ours = _pair(kind, unroll=unroll, dtype=dtype)
+        inputs = np.arange(BATCH * STEPS * FEATURES) % 3
+        inputs = inputs.reshape(BATCH, STEPS, FEATURES)
+        theirs, ours = (
+            tf.cast(la(inputs), tf.float32) for la in (theirs, ours)
+        )
+        tolerance = 1e-5 if dtype == "float32" else 0.05
+        np.testing.assert_allclose(theirs, ours, atol=tolerance)
+
     @parameterized.parameters(*KINDS)
     def test_one_state_may_be_bare(self, kind):
         if kind == "LSTM":

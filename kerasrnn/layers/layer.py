@@ -125,6 +125,7 @@ class RecurrentLayer(keras.layers.RNN):
         dtype = cell.compute_dtype
         wide = "float64" if dtype == "float64" else "float32"
         states = [ops.cast(state, wide) for state in states]
+        sequences = ops.cast(sequences, dtype)  # Keras casts no integers
         if training and 0.0 < cell.dropout < 1.0:
             sequences = sequences * cell.input_masks(sequences)
         bias = cell.input_bias()
