@@ -7,11 +7,17 @@ def layer_initializers(config, index):
     """Returns the initializer arguments of recurrent layer `index`."""
     if config.initializer == "charrnn":
         uniform = keras.initializers.RandomUniform(-0.08, 0.08)
-        return {
+        arguments = {
             "kernel_initializer": uniform.clone(),
             "recurrent_initializer": uniform.clone(),
             "bias_initializer": TwoUniforms(0.08),
         }
+        if config.cell == "gru":  # the one cell that has two biases in Keras
+            arguments["bias_initializer"] = uniform.clone()
+        if config.cell == "lstm":
+            arguments["bias_initializer"] = TwoUniforms(0.08, forget_gate=True)
+            arguments["unit_forget_bias"] = False
+        return arguments
     if config.initializer == "torchrnn":
         width = config.units
         if index == 0:
@@ -53,18 +59,29 @@ def output_initializers(config):
 class TwoUniforms(keras.initializers.Initializer):
     """The sum of two draws from [-limit, limit].
 
-    Torch's LSTM has two biases where Keras has one; their sum starts so.
+    Torch's cells have two biases where Keras' SimpleRNN and LSTM have one;
+    their sum starts so.
+
+    Args:
+        limit: Largest magnitude of a draw.
+        forget_gate: Whether the shape is that of an LSTM's bias, of whose
+            forget gate the first draw is replaced by 1.
     """
 
-    def __init__(self, limit):
+    def __init__(self, limit, forget_gate=False):
         self.limit = limit
+        self.forget_gate = forget_gate
 
     def __call__(self, shape, dtype=None):
         first, second = (
             keras.random.uniform(shape, -self.limit, self.limit, dtype)
             for _ in range(2)
         )
+        if self.forget_gate:
+            i, f, g, o = keras.ops.split(first, 4)
+            f = keras.ops.ones_like(f)
+            first = keras.ops.concatenate([i, f, g, o])
         return first + second
 
     def get_config(self):
-        return {"limit": self.limit}
+        return {"limit": self.limit, "forget_gate": self.forget_gate}
