@@ -133,7 +133,7 @@ class SavedModelTest(parameterized.TestCase):
 
     @parameterized.parameters(*KINDS)
     def test_live_session_and_server_give_the_same_text(self, kind):
-        """100 seeds, 200 characters, non-ASCII prompts: issue 2."""
+        """100 seeds, 200 characters, non-ASCII prompts."""
         model, vocabulary = self.models[kind]
         generator = TextGenerator(model.config, vocabulary)
         weights = [variable.value for variable in model.weights]
