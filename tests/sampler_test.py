@@ -1,5 +1,6 @@
 """The promises of the signatures: equalities, neighbours, scores, errors."""
 
+import functools
 import math
 import os
 import random
@@ -280,6 +281,7 @@ def _defects(chance, served):
     }
 
 
+@functools.cache
 def _token_with(served, value):
     """A token whose checksum is right and whose last state is `value`."""
     sampler = Sampler(served.config, served.weights, served.vocabulary)

@@ -90,14 +90,10 @@ def usable_temperature(temperature):
 
 
 def right_aligned(ids, lengths, width):
-    """Returns ids [N, P] of `lengths` [N] at the end of rows [N, width].
-
-    Unknown characters become -1, which nothing generated equals.
-    """
+    """Returns ids [N, P] of `lengths` [N] at the end of rows [N, width]."""
     padded = tf.pad(ids, [[0, 0], [0, width]])[:, :width]
     source = tf.range(width)[None] - (width - lengths)[:, None]
     aligned = tf.gather(padded, tf.maximum(source, 0), batch_dims=1)
-    aligned = tf.where(aligned == 0, -1, aligned)
     return tf.where(source >= 0, aligned, 0)
 
 

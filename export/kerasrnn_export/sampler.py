@@ -127,7 +127,7 @@ class Sampler(tf.Module):
         states = sampling.read_prompt(
             model, carried.states, prompt.ids, prompt_length
         )
-        generated = _generate(
+        generated = sampling.generate(
             model,
             states,
             length=tf.where(good, received["length"], 0),
@@ -258,30 +258,6 @@ def fingerprint(config: ModelConfig, weights, vocabulary: Vocabulary) -> str:
         digest.update(repr(weight.shape).encode())
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def _generate(model, states, **parameters) -> sampling.Generated:
-    """Calls `sampling.generate`, also where no row generates anything.
-
-    Its loop must run once, so a row that generates one character joins then.
-    It changes no other: those have nothing to compute.
-    """
-    rows = tf.shape(parameters["length"])[0]
-    idle = tf.reduce_max(parameters["length"]) <= 0  # holds of no rows too
-    extra = tf.cast(idle, tf.int32)
-
-    def extended(values, value=0):
-        paddings = tf.pad([[0, extra]], [[0, values.shape.rank - 1], [0, 0]])
-        return tf.pad(values, paddings, constant_values=value)
-
-    length = extended(parameters.pop("length"), 1)
-    generated = sampling.generate(
-        model,
-        [extended(state) for state in states],
-        length=length,
-        **{name: extended(values) for name, values in parameters.items()},
-    )
-    return tf.nest.map_structure(lambda values: values[:rows], generated)
 
 
 def _state_bounds(config):
