@@ -17,8 +17,11 @@ import tensorflow as tf
 
 # A stop string has at most this many characters plus one.
 HISTORY = 31
-# A lower temperature than this is as good as this: the weights are 0 and 1.
+# Below this the weights are 0 and 1, and the likeliest character is taken.
 _COLDEST = 1e-30
+# Above this all characters weigh the same. The unknown character's logit of
+# -1e9 must stay far enough below the others to weigh nothing.
+_HOTTEST = 1e6
 
 
 class StepModel(NamedTuple):
@@ -122,9 +125,9 @@ def generate(
     rows = tf.shape(length)[0]
     longest = tf.maximum(tf.reduce_max(length), 0)  # of no rows: the minimum
     # At temperature 0 all weight is on the likeliest, and the first of those.
-    greedy = temperature <= 0
+    greedy = temperature < _COLDEST
     sharpness = 1 / tf.where(
-        greedy, _COLDEST, tf.maximum(temperature, _COLDEST)
+        greedy, _COLDEST, tf.minimum(temperature, _HOTTEST)
     )
     uniforms = uniform_draws(seed, draws, longest)  # [N, L]
     uniforms = tf.where(greedy[:, None], 0.0, uniforms)

@@ -100,6 +100,8 @@ def _train(flag_values, interruption):
             cls: given_fields(flag_values, cls)
             for cls in (DataConfig, ModelConfig, TrainingConfig)
         }
+        # A mistake in the model's flags is told before the text is read.
+        ModelConfig(vocabulary_size=2, **given[ModelConfig])
         if saved is None:
             data = DataConfig(**given[DataConfig])
             training = TrainingConfig(**given[TrainingConfig])

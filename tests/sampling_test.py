@@ -9,6 +9,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.config import ModelConfig
+from kerasrnn.model import UNKNOWN_LOGIT
 from kerasrnn.model import CharRNN
 from kerasrnn.sampling import HISTORY
 from kerasrnn.sampling import StepModel
@@ -174,6 +175,19 @@ class GenerateTest(parameterized.TestCase):
             np.testing.assert_array_equal(
                 result.ids, np.tile(likeliest[:, None], 3), str(options)
             )
+
+    def test_no_temperature_draws_the_unknown_character(self):
+        logits = np.zeros([50, VOCABULARY], np.float32)
+        logits[:, 0] = UNKNOWN_LOGIT
+        for temperature in (1e7, 3e38, np.inf):
+            result = _generate(
+                _constant_model(),
+                [tf.constant(logits)],
+                seed=np.arange(50),
+                temperature=temperature,
+            )
+            self.assertGreater(np.min(result.ids), 0)
+            self.assertLen(np.unique(result.ids), VOCABULARY - 1)
 
     def test_log_prob_is_at_temperature_1(self):
         logits = np.random.default_rng(0).normal(size=(4, VOCABULARY))

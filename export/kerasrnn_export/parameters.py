@@ -10,11 +10,6 @@ import tensorflow as tf
 from kerasrnn_export import signatures
 from kerasrnn_export.row_errors import refuse
 
-# Beyond these, temperatures choose what 0 and infinity would; within, no
-# quotient leaves the range of float32 nor lets id 0 be drawn.
-_LOWEST_TEMPERATURE = 1e-30
-_HIGHEST_TEMPERATURE = 1e6
-
 
 def as_rows(first, **others) -> dict[str, tf.Tensor]:
     """Gives each of `others`, of N rows or one, as many rows as `first`.
@@ -81,12 +76,6 @@ def check_parameters(errors, received, stop_length, max_length: int):
         stop_length > signatures.MAX_STOP,
         f"stop has more than {signatures.MAX_STOP} characters.",
     )
-
-
-def usable_temperature(temperature):
-    """Returns temperatures [N] that no arithmetic overflows with."""
-    temperature = tf.where(temperature < _LOWEST_TEMPERATURE, 0.0, temperature)
-    return tf.minimum(temperature, _HIGHEST_TEMPERATURE)
 
 
 def right_aligned(ids, lengths, width):

@@ -30,7 +30,6 @@ from kerasrnn_export.options import SamplerOptions
 from kerasrnn_export.parameters import as_rows
 from kerasrnn_export.parameters import check_parameters
 from kerasrnn_export.parameters import right_aligned
-from kerasrnn_export.parameters import usable_temperature
 from kerasrnn_export.row_errors import no_errors
 from kerasrnn_export.row_errors import refuse
 from kerasrnn_export.state_token import FINGERPRINT_LENGTH
@@ -119,7 +118,6 @@ class Sampler(tf.Module):
             errors, received, stop.length, self.options.max_length
         )
         good = errors == ""
-        temperature = usable_temperature(received["temperature"])
         prompt_length = tf.where(good, prompt.length, 0)
         stop_length = tf.where(good, stop.length, 0)
         replacement, carried = self._after_prompt(carried, prompt_length)
@@ -131,7 +129,7 @@ class Sampler(tf.Module):
             model,
             states,
             length=tf.where(good, received["length"], 0),
-            temperature=tf.where(good, temperature, 1.0),
+            temperature=tf.where(good, received["temperature"], 1.0),
             top_k=tf.where(good, received["top_k"], 0),
             top_p=tf.where(good, received["top_p"], 1.0),
             seed=received["seed"],
