@@ -37,7 +37,7 @@ test: .venv/.installed  ## Lint, format, architecture and all tests (minutes)
 	@.venv/bin/python -m ruff check
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m pytest tests/architecture_test.py
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n 2 --dist=loadfile
 
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
 	@.venv/bin/python benchmarks/corpus_memory.py --megabytes=2000
