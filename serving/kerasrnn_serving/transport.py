@@ -53,6 +53,15 @@ _OPTIONS = (
 # Repeats that may be had at a stretch; each success gives back a tenth.
 _REPEATS = 10.0
 _REPEAT_RATIO = 0.1
+# What gRPC says of a connection that broke.
+_SIGNS_OF_A_LOST_CONNECTION = (
+    "broken pipe",
+    "closed",
+    "goaway",
+    "reset",
+    "rst_stream",
+    "stream removed",
+)
 _BROKEN_OFF = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.INTERNAL,
@@ -160,11 +169,11 @@ class Transport:
             ServingError: The server refused it, or none answered in time.
         """
         end = time.monotonic() + self._timeout
-        stalled = None
+        failed = None
         repeats = False
         while True:
             left = max(end - time.monotonic(), 0)
-            with self._use(stalled) as connection:
+            with self._use(failed) as connection:
                 last = repeats or not self._may_repeat()
                 share = left if last else left / 2
                 try:
@@ -174,9 +183,8 @@ class Transport:
                 except grpc.RpcError as error:
                     if last or not _worth_repeating(error):
                         raise self._failure(error) from None
-                    # What broke off, gRPC connects again by itself.
-                    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                        stalled = connection
+                    if _lost_connection(error):
+                        failed = connection
             with self._lock:
                 self._repeats -= 1
             repeats = True
@@ -203,19 +211,19 @@ class Transport:
         return response
 
     @contextlib.contextmanager
-    def _use(self, stalled):
-        """Yields a connection other than the stalled one, open meanwhile.
+    def _use(self, failed):
+        """Yields a connection other than the failed one, open meanwhile.
 
         One that is given up is closed when the last call on it has ended.
         """
         with self._lock:
             if self._closed:
                 raise UserError("The client is closed; make another one.")
-            if stalled is self._connection:
+            if failed is self._connection:
                 self._connection = self._connect()
             connection = self._connection
             connection.users += 1
-        self._close_unused(stalled)
+        self._close_unused(failed)
         try:
             yield connection
         finally:
@@ -259,6 +267,18 @@ def _channel(target, tls):
     if tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
     return grpc.secure_channel(target, tls.credentials(), options)
+
+
+def _lost_connection(error):
+    """Whether the connection, not the server, is what failed the call.
+
+    gRPC connects again by itself, but a call that is sent right after a
+    break may still go out over what is broken.
+    """
+    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return True
+    details = (error.details() or "").lower()
+    return any(sign in details for sign in _SIGNS_OF_A_LOST_CONNECTION)
 
 
 def _worth_repeating(error):
