@@ -4,7 +4,7 @@ It holds the weights as TensorFlow variables of its own: a Keras model inside
 a `tf.Module` gives a SavedModel that Python loads and the server does not.
 
 The numbers a row gives depend on that row and on the number of rows alone
-(DESIGN of the contract: `kerasrnn_export.signatures`): a value that cannot be
+(the contract: `kerasrnn_export.signatures`): a value that cannot be
 used is replaced by a harmless one before it is used, and its row says why.
 
 Glossary of shapes: N rows, P characters of the longest prompt, L of the

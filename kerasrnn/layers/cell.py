@@ -167,11 +167,10 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
 
     def get_initial_state(self, batch_size=None):
         """Returns zeros [batch_size, units], one tensor a state."""
-        zeros = [
+        return [
             ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
             for _ in range(self.num_states)
         ]
-        return zeros
 
     def get_config(self):
         config = {
