@@ -1,16 +1,15 @@
-"""The promises of the signatures: equalities, neighbours, scores, errors."""
+"""The promises of the signatures: equalities, scores, errors."""
 
-import functools
 import math
 import os
 import random
 
 import numpy as np
+import served_signatures
 import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import archive
 from kerasrnn_export import signatures
 from kerasrnn_export.options import SamplerOptions
 from kerasrnn_export.sampler import Sampler
@@ -18,100 +17,16 @@ from kerasrnn_export.sampler import Sampler
 from kerasrnn.errors import UserError
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
-# Every cell and both kinds of vocabulary, with and without an embedding.
-MODELS = {
-    "lstm": ("characters", {"cell": "lstm"}),
-    "gru_bytes": ("bytes", {"cell": "gru"}),
-    "simple_rnn_embedded": (
-        "characters",
-        {"cell": "simple_rnn", "embedding_size": 5},
-    ),
-}
-STOPS = ("", "", "a", "e", " b", "é", "🙂", "ab", "\n", "cd.", "Ж€", "zz")
-
-_served = {}
-
-
-class Served:
-    """A sampler whose signatures are called as a server calls them."""
-
-    def __init__(self, name):
-        kind, options = MODELS[name]
-        self.vocabulary = small_models.make_vocabulary(kind)
-        self.config = small_models.make_config(self.vocabulary, **options)
-        self.weights = small_models.random_weights(self.config)
-        sampler = Sampler(self.config, self.weights, self.vocabulary)
-        self._functions = {
-            signature.name: archive.signature_function(
-                getattr(sampler, signature.name), signature
-            )
-            for signature in archive.EXPORTED
-        }
-
-    @classmethod
-    def of(cls, name):
-        if name not in _served:
-            _served[name] = cls(name)
-        return _served[name]
-
-    def __call__(self, name, rows, **defaults):
-        """Calls a signature with one dict of inputs a row."""
-        signature = signatures.SIGNATURES[name]
-        inputs = {
-            entry.name: tf.constant(
-                [
-                    {entry.name: entry.default, **defaults, **row}[entry.name]
-                    for row in rows
-                ],
-                entry.dtype,
-            )
-            for entry in signature.inputs
-        }
-        outputs = self._functions[name](**inputs)
-        arrays = {name: value.numpy() for name, value in outputs.items()}
-        return [
-            {name: array[row] for name, array in arrays.items()}
-            for row in range(len(rows))
-        ]
-
-    def generate(self, prompt="", **inputs):
-        (row,) = self("generate", [{"prompt": prompt, **inputs}])
-        return row
-
-    def score(self, text, state_bytes=""):
-        (row,) = self("score", [{"text": text, "state_bytes": state_bytes}])
-        return row
-
-
-def _random_text(chance, longest, alphabet=small_models.ALPHABET + "zø"):
-    return "".join(chance.choices(alphabet, k=chance.randint(0, longest)))
-
-
-def _random_request(chance):
-    """A good request, odd but good ones among them."""
-    odd = [b"\xff\xfe", b"a\0b", "zzø".encode(), b"\xe2\x82", b""]
-    return {
-        "prompt": chance.choice(
-            [_random_text(chance, 12).encode(), *odd[: chance.randint(0, 5)]]
-        ),
-        "state_bytes": b"",
-        "length": chance.randint(0, 20),
-        "temperature": chance.choice([0.0, 0.5, 1.0, 1.0, 2.0, 1e-38, 1e30]),
-        "top_k": chance.choice([0, 0, 3, 1, 10**6, 2**31 - 1]),
-        "top_p": chance.choice([1.0, 1.0, 0.8, 1e-6]),
-        "seed": chance.choice([0, 1, -1, 2**63 - 1, -(2**63)]),
-        "stop": chance.choice(STOPS).encode(),
-    }
 
 
 class EqualitiesTest(parameterized.TestCase):
-    @parameterized.parameters(*MODELS)
+    @parameterized.parameters(*served_signatures.MODELS)
     def test_token_equality(self, name):
         """Calls in a row give the text, state and sums of one call."""
-        served = Served.of(name)
+        served = served_signatures.Served.of(name)
         chance = random.Random(name)
         for _ in range(1000 if FULL else 25):
-            request = _random_request(chance)
+            request = served_signatures.random_request(chance)
             length = request["length"] = chance.randint(1, 60)
             whole = served.generate(**request)
             self.assertEqual(whole["error"], b"")
@@ -142,13 +57,13 @@ class EqualitiesTest(parameterized.TestCase):
             self.assertEqual(generated, whole["length"])
             self.assertAlmostEqual(log_prob, whole["log_prob"], places=3)
 
-    @parameterized.parameters(*MODELS)
+    @parameterized.parameters(*served_signatures.MODELS)
     def test_prompt_equality(self, name):
         """A prompt in pieces is the prompt at once."""
-        served = Served.of(name)
+        served = served_signatures.Served.of(name)
         chance = random.Random(name)
         for _ in range(200 if FULL else 10):
-            prompt = _random_text(chance, 150)
+            prompt = served_signatures.random_text(chance, 150)
             parameters = {"length": 20, "seed": chance.randrange(2**62)}
             whole = served.generate(prompt, **parameters)
             state, start, unknown = b"", 0, 0
@@ -169,7 +84,7 @@ class EqualitiesTest(parameterized.TestCase):
             self.assertEqual(unknown + row["unknown"], whole["unknown"])
 
     def test_a_prompt_clears_what_a_stop_string_could_match(self):
-        served = Served.of("lstm")
+        served = served_signatures.Served.of("lstm")
         first = served.generate(length=1, seed=5)
         for prompt, finish in (("", b"stop"), ("a", b"length")):
             token = served.generate(
@@ -185,7 +100,7 @@ class EqualitiesTest(parameterized.TestCase):
             self.assertEqual(row["finish"], finish)
 
     def test_a_prompt_ends_an_unfinished_sequence(self):
-        served = Served.of("gru_bytes")
+        served = served_signatures.Served.of("gru_bytes")
         seed = 0
         while True:
             row = served.generate(length=1, seed=seed)
@@ -199,9 +114,9 @@ class EqualitiesTest(parameterized.TestCase):
         row = served.generate(length=0, state_bytes=row["state_bytes"])
         self.assertEqual(row["text"], b"")
 
-    @parameterized.parameters(*MODELS)
+    @parameterized.parameters(*served_signatures.MODELS)
     def test_stop_ends_the_text_where_it_first_comes(self, name):
-        served = Served.of(name)
+        served = served_signatures.Served.of(name)
         for seed in range(5):
             free = served.generate(length=100, seed=seed)["text"].decode()
             for stop in ("a", "é", free[20:22], free[30:34]):
@@ -213,7 +128,7 @@ class EqualitiesTest(parameterized.TestCase):
                 self.assertEqual(row["finish"], b"stop")
 
     def test_an_unknown_stop_character_matches_nothing(self):
-        served = Served.of("lstm")
+        served = served_signatures.Served.of("lstm")
         free = served.generate(length=50)
         first = free["text"].decode()[0]
         for stop in ("z", "z" + first, "zz" + first, b"\xff"):
@@ -221,7 +136,7 @@ class EqualitiesTest(parameterized.TestCase):
             self.assertEqual(row["text"], free["text"])
 
     def test_stop_strings_of_the_greatest_length(self):
-        served = Served.of("lstm")
+        served = served_signatures.Served.of("lstm")
         free = served.generate(length=60, seed=3)["text"].decode()
         row = served.generate(length=60, seed=3, stop=free[8:40])
         self.assertEqual(row["text"].decode(), free[:40])
@@ -230,11 +145,11 @@ class EqualitiesTest(parameterized.TestCase):
 
 
 class SamenessTest(parameterized.TestCase):
-    @parameterized.parameters(*MODELS)
+    @parameterized.parameters(*served_signatures.MODELS)
     def test_a_rows_text_depends_on_no_place_nor_batch(self, name):
-        served = Served.of(name)
+        served = served_signatures.Served.of(name)
         chance = random.Random(name)
-        requests = [_random_request(chance) for _ in range(32)]
+        requests = [served_signatures.random_request(chance) for _ in range(32)]
         alone = [served.generate(**request) for request in requests]
         for rows in (2, 7, 32):
             order = chance.sample(range(32), rows)
@@ -245,124 +160,6 @@ class SamenessTest(parameterized.TestCase):
                 self.assertAlmostEqual(
                     row["log_prob"], alone[index]["log_prob"], places=3
                 )
-
-
-def _defects(chance, served):
-    """Changes to a request, each of which must give its row an error."""
-    token = served.generate(length=1)["state_bytes"]
-    flipped = bytearray(token)
-    flipped[chance.randrange(len(token))] ^= 1 << chance.randrange(8)
-    other = "gru_bytes" if served is Served.of("lstm") else "lstm"
-    return {
-        "temperature_negative": {"temperature": -1.0},
-        "temperature_nan": {"temperature": math.nan},
-        "temperature_infinite": {"temperature": math.inf},
-        "temperature_minus_infinite": {"temperature": -math.inf},
-        "top_k_negative": {"top_k": chance.choice([-1, -(2**31)])},
-        "top_p_zero": {"top_p": 0.0},
-        "top_p_negative": {"top_p": -0.5},
-        "top_p_large": {"top_p": chance.choice([1.001, math.inf])},
-        "top_p_nan": {"top_p": math.nan},
-        "length_negative": {"length": chance.choice([-1, -(2**31)])},
-        "length_large": {"length": chance.choice([513, 2**31 - 1])},
-        "prompt_long": {"prompt": "a" * chance.choice([4097, 50_000])},
-        "prompt_long_invalid": {"prompt": b"\xff" * 4097},
-        "stop_long": {"stop": "a" * chance.choice([33, 5000])},
-        "state_flipped": {"state_bytes": bytes(flipped)},
-        "state_short": {"state_bytes": token[: chance.randrange(1, 200)]},
-        "state_long": {"state_bytes": token + token},
-        "state_noise": {"state_bytes": chance.randbytes(len(token))},
-        "state_foreign": {
-            "state_bytes": Served.of(other).generate(length=1)["state_bytes"]
-        },
-        "state_nan": {"state_bytes": _token_with(served, math.nan)},
-        "state_infinite": {"state_bytes": _token_with(served, -math.inf)},
-        "state_huge": {"state_bytes": _token_with(served, 3e38)},
-    }
-
-
-@functools.cache
-def _token_with(served, value):
-    """A token whose checksum is right and whose last state is `value`."""
-    sampler = Sampler(served.config, served.weights, served.vocabulary)
-    codec = sampler._token
-    errors = tf.constant([""])
-    carried, _ = codec.decode(tf.constant([""]), errors)
-    carried.states[-1] = tf.fill(carried.states[-1].shape, value)
-    return codec.encode(carried).numpy()[0]
-
-
-class NeighbourSafetyTest(parameterized.TestCase):
-    @parameterized.parameters(*MODELS)
-    def test_neighbour_safety_of_generate(self, name):
-        """Bad rows get an error; the others stay the same to the bit."""
-        served = Served.of(name)
-        chance = random.Random(name)
-        names = list(_defects(chance, served))
-        for start in range(0, 3000 if FULL else 42, 2):
-            good = [_random_request(chance) for _ in range(8)]
-            expected = served("generate", good)
-            defects = _defects(chance, served)
-            bad = chance.sample(range(8), chance.randint(1, 7))
-            rows = list(good)
-            for place, index in enumerate(bad):
-                defect = names[(start + place) % len(names)]
-                rows[index] = {**good[index], **defects[defect]}
-            received = served("generate", rows)
-            for index in range(8):
-                if index in bad:
-                    self._assert_refused(rows[index], received[index])
-                else:
-                    self.assertEqual(received[index], expected[index])
-
-    def _assert_refused(self, request, row):
-        self.assertTrue(row["error"].endswith(b"."), row["error"])
-        self.assertEqual(row["finish"], b"error")
-        self.assertEqual(row["text"], b"")
-        self.assertEqual(row["state_bytes"], request["state_bytes"])
-        self.assertEqual(
-            (row["log_prob"], row["length"], row["unknown"]), (0, 0, 0)
-        )
-
-    @parameterized.parameters(*MODELS)
-    def test_neighbour_safety_of_score(self, name):
-        served = Served.of(name)
-        chance = random.Random(name)
-        for _ in range(1000 if FULL else 15):
-            good = [
-                {"text": _random_text(chance, chance.choice([5, 200]))}
-                for _ in range(8)
-            ]
-            expected = served("score", good, state_bytes="")
-            defects = _defects(chance, served)
-            names = [n for n in defects if n.startswith(("prompt", "state"))]
-            rows = list(good)
-            bad = chance.sample(range(8), chance.randint(1, 7))
-            for index in bad:
-                defect = dict(defects[chance.choice(names)])
-                if "prompt" in defect:
-                    defect = {"text": defect["prompt"]}
-                rows[index] = {**good[index], **defect}
-            received = served("score", rows, state_bytes="")
-            for index in range(8):
-                if index in bad:
-                    self._assert_unscored(rows[index], received[index])
-                    continue
-                for key, value in expected[index].items():
-                    other = received[index][key]
-                    if key == "character_log_probs":
-                        length = min(len(value), len(other))
-                        self.assertFalse(value[length:].any())
-                        self.assertFalse(other[length:].any())
-                        value, other = value[:length], other[:length]
-                    np.testing.assert_array_equal(value, other)
-
-    def _assert_unscored(self, request, row):
-        self.assertTrue(row["error"].endswith(b"."), row["error"])
-        self.assertEqual(row["state_bytes"], request.get("state_bytes", b""))
-        for key in ("log_prob", "length", "bits_per_character", "unknown"):
-            self.assertEqual(row[key], 0, key)
-        self.assertFalse(row["character_log_probs"].any())
 
 
 class ErrorsTest(parameterized.TestCase):
@@ -378,28 +175,30 @@ class ErrorsTest(parameterized.TestCase):
         ({"state_bytes": "x"}, "state_bytes is not a state"),
     )
     def test_sentences(self, request, sentence):
-        row = Served.of("lstm").generate(**{"prompt": "", **request})
+        row = served_signatures.Served.of("lstm").generate(
+            **{"prompt": "", **request}
+        )
         self.assertRegex(row["error"].decode(), sentence)
 
     def test_at_the_limits_nothing_is_refused(self):
-        row = Served.of("lstm").generate(
+        row = served_signatures.Served.of("lstm").generate(
             prompt="🙂" * 4096, length=512, stop="a" * 32, top_p=1.0
         )
         self.assertEqual(row["error"], b"")
         self.assertEqual(len(row["text"].decode()), 512)
 
-    @parameterized.parameters("generate", "score", "serving_default")
+    @parameterized.parameters(*signatures.SIGNATURES)
     def test_no_rows(self, name):
-        self.assertEqual(Served.of("lstm")(name, []), [])
+        self.assertEqual(served_signatures.Served.of("lstm")(name, []), [])
 
     def test_a_parameter_of_one_row_counts_for_all(self):
-        served = Served.of("lstm")
-        function = served._functions["generate"]
+        served = served_signatures.Served.of("lstm")
+        function = served.functions["generate"]
         texts = function(prompt=tf.constant(["a", "b"]))["text"].numpy()
         self.assertEqual(texts[1], served.generate("b")["text"])
 
     def test_other_numbers_of_rows_fail_the_call(self):
-        function = Served.of("lstm")._functions["generate"]
+        function = served_signatures.Served.of("lstm").functions["generate"]
         with self.assertRaisesRegex(tf.errors.InvalidArgumentError, "seed"):
             function(
                 prompt=tf.constant(["a", "b", "c"]),
@@ -408,12 +207,14 @@ class ErrorsTest(parameterized.TestCase):
 
 
 class ScoreTest(parameterized.TestCase):
-    @parameterized.parameters(*MODELS)
+    @parameterized.parameters(*served_signatures.MODELS)
     def test_numpy_gives_the_same_scores(self, name):
-        served = Served.of(name)
+        served = served_signatures.Served.of(name)
         chance = random.Random(name)
-        rows = [{"text": _random_text(chance, longest)} for longest in
-                (0, 1, 9, 100, 200, 300)]  # fmt: skip
+        rows = [
+            {"text": served_signatures.random_text(chance, longest)}
+            for longest in (0, 1, 9, 100, 200, 300)
+        ]
         for request, row in zip(
             rows, served("score", rows, state_bytes=""), strict=True
         ):
@@ -439,12 +240,12 @@ class ScoreTest(parameterized.TestCase):
             bits = -sum(expected) / math.log(2) / max(known, 1)
             self.assertAlmostEqual(row["bits_per_character"], bits, places=3)
 
-    @parameterized.parameters(*MODELS)
+    @parameterized.parameters(*served_signatures.MODELS)
     def test_a_text_in_pieces_is_the_text_at_once(self, name):
-        served = Served.of(name)
+        served = served_signatures.Served.of(name)
         chance = random.Random(name)
         for _ in range(100 if FULL else 4):
-            text = _random_text(chance, 500)
+            text = served_signatures.random_text(chance, 500)
             whole = served.score(text)
             state, start, totals, counts = b"", 0, [], []
             while start < len(text):
@@ -458,9 +259,9 @@ class ScoreTest(parameterized.TestCase):
             )
             self.assertEqual(sum(counts), whole["length"])
 
-    @parameterized.parameters(*MODELS)
+    @parameterized.parameters(*served_signatures.MODELS)
     def test_scores_are_the_log_probs_of_generating(self, name):
-        served = Served.of(name)
+        served = served_signatures.Served.of(name)
         for seed in range(3):
             row = served.generate("a", length=150, seed=seed)
             if "\ufffd" in row["text"].decode():
@@ -497,7 +298,7 @@ class ConstructionTest(absltest.TestCase):
         SamplerOptions(max_length=1000, default_length=1000)
 
     def test_serving_default_generates_as_the_options_say(self):
-        served = Served.of("lstm")
+        served = served_signatures.Served.of("lstm")
         sampler = Sampler(
             served.config,
             served.weights,

@@ -65,6 +65,10 @@ class NumpyModel:
         for index, layer in enumerate(self._layers):
             self._h[index] = x = step(index, x, *layer)
 
+    def activations(self) -> np.ndarray:
+        """Returns h [L * U] of every layer."""
+        return np.concatenate(self._h)
+
     def log_probs(self) -> np.ndarray:
         """Returns log p [V] of the next character in nats."""
         logits = self._h[-1] @ self._output_kernel + self._output_bias

@@ -20,6 +20,7 @@ from kerasrnn_export.sampler import Sampler
 EXPORTED = (
     signatures.GENERATE,
     signatures.SCORE,
+    signatures.INSPECT,
     signatures.SERVING_DEFAULT,
 )
 

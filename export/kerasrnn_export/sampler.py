@@ -24,6 +24,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.model import state_sizes
 from kerasrnn.model import step_model
 from kerasrnn.text.vocabulary import Vocabulary
+from kerasrnn_export import inspection
 from kerasrnn_export import scoring
 from kerasrnn_export import signatures
 from kerasrnn_export.options import SamplerOptions
@@ -184,6 +185,37 @@ class Sampler(tf.Module):
             "character_log_probs": scored.log_probs,
             "state_bytes": tf.where(good, token, received),
             "unknown": tf.where(good, text.unknown, 0),
+            "error": errors,
+        }
+
+    def inspect(self, text, state_bytes) -> dict[str, tf.Tensor]:
+        """Shows what the network does with texts: `signatures.INSPECT`."""
+        received = as_rows(text, state_bytes=state_bytes)["state_bytes"]
+        errors, encoded, carried = self._read_request("text", text, received)
+        good = errors == ""
+        length = tf.where(good, encoded.length, 0)
+        _, carried = self._after_prompt(carried, length)
+        # As wide as the longest good row, whatever was refused.
+        longest = tf.maximum(tf.reduce_max(length), 0)
+        inspected = inspection.inspect(
+            step_model(self._config, self._variables),
+            # h comes before c.
+            slice(None, None, 2 if self._config.cell == "lstm" else 1),
+            carried.states,
+            encoded.ids[:, :longest],
+            length,
+            signatures.TOP_CHARACTERS,
+        )
+        token = self._token.encode(carried._replace(states=inspected.states))
+        return {
+            "characters": self._text.split(tf.where(good, text, ""), longest),
+            "activations": inspected.activations,
+            "top_characters": tf.gather(
+                tf.constant(self._text.labels), inspected.top_ids
+            ),
+            "top_log_probs": inspected.top_log_probs,
+            "length": length,
+            "state_bytes": tf.where(good, token, received),
             "error": errors,
         }
 

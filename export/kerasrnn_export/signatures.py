@@ -245,13 +245,14 @@ INSPECT = Signature(
             "top_characters",
             "string",
             ("N", "T", TOP_CHARACTERS),
-            "The likeliest next characters, the likeliest first.",
+            "The likeliest next characters, the likeliest first; empty where "
+            "the vocabulary has fewer.",
         ),
         Output(
             "top_log_probs",
             "float32",
             ("N", "T", TOP_CHARACTERS),
-            "Their log probabilities, in nats.",
+            "Their log probabilities, in nats; 0 where there is none.",
         ),
         Output("length", "int32", _ROWS, "Characters read."),
         _STATE_OUT,

@@ -41,12 +41,16 @@ class CharacterCodec:
 
     Args:
         characters: The characters of the ids from 1 on, sorted.
+
+    Attributes:
+        labels: What stands for each id [V] where single ones are shown.
     """
 
     def __init__(self, characters):
         code_points = [ord(character) for character in characters]
         self._code_points = np.array(code_points, np.int32)  # [V - 1]
         self._strings = ["", *characters]  # [V]
+        self.labels = self._strings
         # Stands for invalid UTF-8, so it must not be in the vocabulary.
         taken = set(code_points)
         self._invalid = next(
@@ -71,6 +75,18 @@ class CharacterCodec:
         length = tf.cast(ids.row_lengths(), tf.int32)
         return _encoded(ids.to_tensor(), length, limit)
 
+    def split(self, text, width):
+        """Returns the characters [N, width] of texts [N], "" past the end.
+
+        Args:
+            text: string [N].
+            width: int32 scalar, characters of the longest text.
+        """
+        characters = tf.strings.unicode_split(
+            text, "UTF-8", errors="replace", replacement_char=_REPLACEMENT
+        )
+        return characters.to_tensor("")[:, :width]
+
     def decode(self, ids, history, unfinished):
         """Returns the ids' text and what is unfinished of it: nothing.
 
@@ -94,6 +110,9 @@ class ByteCodec:
 
     Args:
         characters: `chr(byte)` of the ids from 1 on, sorted.
+
+    Attributes:
+        labels: What stands for each id [V] where single ones are shown.
     """
 
     def __init__(self, characters):
@@ -101,6 +120,7 @@ class ByteCodec:
         self._ids = np.zeros(256, np.int32)
         self._ids[values] = np.arange(1, len(values) + 1)
         self._strings = [b"", *(bytes([value]) for value in values)]  # [V]
+        self.labels = ["", *(_byte_label(value) for value in values)]
 
     def encode(self, text, limit: int) -> Encoded:
         """Returns texts [N] as ids, and no more than `limit` of them."""
@@ -111,6 +131,21 @@ class ByteCodec:
         values = tf.io.decode_raw(text, tf.uint8, fixed_length=width)
         ids = tf.gather(self._ids, tf.cast(values, tf.int32))  # [N, P]
         return _encoded(ids, length, limit)
+
+    def split(self, text, width):
+        """Returns the bytes [N, width] of texts [N], "" past the end.
+
+        Args:
+            text: string [N].
+            width: int32 scalar, bytes of the longest text.
+        """
+        values = tf.io.decode_raw(
+            text, tf.uint8, fixed_length=tf.maximum(width, 1)
+        )[:, :width]
+        labels = tf.constant([_byte_label(value) for value in range(256)])
+        shown = tf.gather(labels, tf.cast(values, tf.int32))
+        inside = tf.range(width)[None] < tf.strings.length(text)[:, None]
+        return tf.where(inside, shown, "")
 
     def decode(self, ids, history, unfinished):
         """Returns the ids' text, valid UTF-8, and what is unfinished of it.
@@ -144,6 +179,11 @@ class ByteCodec:
         position = tf.range(MAX_UNFINISHED, 0, -1)[None]
         held = tf.where(position <= unfinished[:, None], last, 0)
         return _join(self._strings, held)
+
+
+def _byte_label(value):
+    r"""A byte alone, as text: from 0x80 on it is \xNN."""
+    return chr(value) if value < 0x80 else f"\\x{value:02x}"
 
 
 def make_codec(kind: str, characters):

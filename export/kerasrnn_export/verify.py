@@ -120,6 +120,10 @@ def check_outputs(directory, model: CharRNN, vocabulary: Vocabulary) -> None:
         served = session("score", text=[live.encode()])
         nats = log_probability(config, weights, vocabulary, live)
         _compare_nats(nats, served)
+        served = session("inspect", text=[live.encode()])
+        ids = vocabulary.encode(live)
+        log_probs = _log_probs(config, weights, vocabulary, ids)[1:]
+        _compare_candidates(log_probs, served)
 
 
 def log_probability(
@@ -127,14 +131,20 @@ def log_probability(
 ) -> float:
     """Returns log p(text) in nats; unknown characters are not scored."""
     ids = vocabulary.encode(text)
-    read = tf.constant(np.append(vocabulary.start_id, ids[:-1])[None], tf.int32)
+    log_probs = _log_probs(config, weights, vocabulary, ids)[:-1]  # [T, V]
+    chosen = np.take_along_axis(log_probs, ids[:, None], axis=1)[:, 0]
+    return float(chosen[ids != 0].sum())
+
+
+def _log_probs(config, weights, vocabulary, ids):
+    """Log p [T + 1, V] of what comes first, and after each of the ids."""
+    read = tf.constant(np.append(vocabulary.start_id, ids)[None], tf.int32)
     states = [tf.zeros([1, size]) for size in state_sizes(config)]
     logits, _ = sequence_logits(config, weights, read, states)
-    logits = logits[0].numpy().astype(np.float64)  # [T, V]
-    largest = logits.max(axis=1)
-    totals = np.log(np.exp(logits - largest[:, None]).sum(axis=1)) + largest
-    chosen = np.take_along_axis(logits, ids[:, None], axis=1)[:, 0]
-    return float((chosen - totals)[ids != 0].sum())
+    logits = logits[0].numpy().astype(np.float64)
+    largest = logits.max(axis=1, keepdims=True)
+    totals = np.log(np.exp(logits - largest).sum(axis=1, keepdims=True))
+    return logits - largest - totals
 
 
 def _compare_texts(live, served, kind):
@@ -159,6 +169,19 @@ def _compare_nats(nats, served):
             "The SavedModel does not score as the model does and was not "
             f"published: expected {nats} nats, received {received} "
             f"{served['error'][0].decode()}"
+        )
+
+
+def _compare_candidates(log_probs, served):
+    received = served["top_log_probs"][0]  # [T, K]
+    count = min(received.shape[1], log_probs.shape[1] - 1)
+    expected = np.sort(log_probs, axis=1)[:, ::-1][:, :count]
+    if served["error"][0] or not np.allclose(
+        received[:, :count], expected, rtol=0, atol=_NATS_TOLERANCE
+    ):
+        raise VerificationError(
+            "The SavedModel does not inspect as the model reads and was not "
+            f"published. {served['error'][0].decode()}"
         )
 
 
