@@ -126,6 +126,9 @@ class TrainingConfig:
     Attributes:
         batch_size: Streams of text read side by side, over all replicas.
         sequence_length: Characters between two truncations of the gradient.
+        accumulation_steps: Pieces that a replica's streams are cut into and
+            computed one after another, to save memory. The update is that of
+            all streams at once.
         epochs: Passes over the training text.
         optimizer: One of `OPTIMIZERS`.
         learning_rate: Highest learning rate of the schedule.
@@ -158,6 +161,7 @@ class TrainingConfig:
 
     batch_size: int = 50
     sequence_length: int = 50
+    accumulation_steps: int = 1
     epochs: int = 50
     optimizer: str = "adamw"
     learning_rate: float = 4e-3
@@ -182,7 +186,13 @@ class TrainingConfig:
     jit_compile: str = "auto"
 
     def __post_init__(self):
-        for name in ("batch_size", "sequence_length", "epochs", "keep"):
+        for name in (
+            "batch_size",
+            "sequence_length",
+            "accumulation_steps",
+            "epochs",
+            "keep",
+        ):
             _check_at_least(self, name, 1)
         for name in (
             "learning_rate",

@@ -45,12 +45,15 @@ def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
 
 
 def streams_per_replica(
-    strategy: tf.distribute.Strategy, batch_size: int
+    strategy: tf.distribute.Strategy,
+    batch_size: int,
+    accumulation_steps: int = 1,
 ) -> int:
     """Returns how many of the batch's streams each replica reads.
 
     Raises:
-        UserError: The replicas cannot share the streams evenly.
+        UserError: The replicas cannot share the streams evenly, or their
+            shares cannot be cut into `accumulation_steps` pieces.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
@@ -58,7 +61,15 @@ def streams_per_replica(
             f"batch_size {batch_size} cannot be shared by {replicas} "
             f"replicas: choose a multiple of {replicas}."
         )
-    return batch_size // replicas
+    streams = batch_size // replicas
+    if streams % accumulation_steps:
+        raise UserError(
+            f"The {streams} streams of a replica (batch_size {batch_size}, "
+            f"{replicas} replicas) cannot be cut into accumulation_steps "
+            f"{accumulation_steps} equal pieces: choose a divisor of "
+            f"{streams}."
+        )
+    return streams
 
 
 def distribute(strategy: tf.distribute.Strategy, arrays, axis: int) -> list:

@@ -13,7 +13,14 @@ from kerasrnn.training.weights import Layout
 
 
 def loss_gradient(
-    config: ModelConfig, layout: Layout, flat, inputs, targets, states, key
+    config: ModelConfig,
+    layout: Layout,
+    flat,
+    inputs,
+    targets,
+    states,
+    key,
+    scale=None,
 ):
     """The loss of one batch and its gradient.
 
@@ -25,6 +32,8 @@ def loss_gradient(
         targets: int32 [B, T].
         states: List of tensors [B, units].
         key: int64 [3], see `CharRNN`'s `dropout_key`.
+        scale: float32 scalar that the gradient is multiplied by before it
+            is computed (see `loss_scaling`); None is 1.
 
     Returns:
         `(nats, characters, gradient [P] of the nats, states)`.
@@ -35,11 +44,12 @@ def loss_gradient(
             config, layout.split(flat), inputs, states, dropout_key=key
         )
         nats, characters = sequence_loss(logits, targets)
-    return nats, characters, tape.gradient(nats, flat), states
+    gradient = tape.gradient(nats, flat, output_gradients=scale)
+    return nats, characters, gradient, states
 
 
 def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
-    """Returns `loss_gradient` of the last five arguments.
+    """Returns `loss_gradient` of all but its first two arguments.
 
     Args:
         config: What the model is.
@@ -49,26 +59,30 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
             core of a CPU, and the whole elsewhere.
     """
 
-    def whole(flat, inputs, targets, states, key):
-        return loss_gradient(config, layout, flat, inputs, targets, states, key)
+    def whole(flat, inputs, targets, states, key, *scale):
+        return loss_gradient(
+            config, layout, flat, inputs, targets, states, key, *scale
+        )
 
-    def part(batched, flat, key):
+    def part(batched, flat, key, *scale):
         inputs, targets, states, streams = batched
         key = tf.concat([key[:2], streams[:1]], axis=0)
-        return whole(flat, inputs, targets, states, key)
+        return whole(flat, inputs, targets, states, key, *scale)
 
     if jit_compile == "off":
         return whole
     compiled_whole = parallel.compiled(whole)
     compiled_part = parallel.compiled(part)
 
-    def in_parts(flat, inputs, targets, states, key):
+    def in_parts(flat, inputs, targets, states, key, *scale):
         if not parallel.compiles_here():
-            return compiled_whole(flat, inputs, targets, states, key)
+            return compiled_whole(flat, inputs, targets, states, key, *scale)
         # Dropout is a function of the stream, so each part knows its own.
         streams = key[2] + tf.range(tf.shape(inputs, tf.int64)[0])
         results = parallel.in_parts(
-            compiled_part, (inputs, targets, states, streams), (flat, key)
+            compiled_part,
+            (inputs, targets, states, streams),
+            (flat, key, *scale),
         )
         nats, characters, gradients, states = zip(*results, strict=True)
         states = [

@@ -19,8 +19,8 @@ class Position:
         best_loss: Its loss.
         stale: Validations since then.
         sampled: Step of the newest sample.
-        pending: `[nats, characters, gradient norm, learning rate]` of each
-            step that is not yet in a line of the history.
+        pending: `[nats, characters, gradient norm, skipped, learning rate]`
+            of each step that is not yet in a line of the history.
     """
 
     step: int = 0
@@ -51,8 +51,11 @@ class Position:
             numbers += [position.validated, position.best_step]
             numbers += [position.sampled, position.best_loss or 0.0]
             for record in position.pending:
-                nats, characters, norm, rate = record
-                numbers += [nats, characters, norm, rate]
+                # Before there was loss scaling no step was skipped.
+                if len(record) == 4:
+                    record.insert(3, 0.0)
+                nats, characters, norm, skipped, rate = record
+                numbers += [nats, characters, norm, skipped, rate]
             if not all(math.isfinite(number) for number in numbers):
                 raise ValueError("a number is not finite")
         except (KeyError, TypeError, ValueError) as error:

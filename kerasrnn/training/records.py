@@ -93,12 +93,15 @@ class Recorder:
         pending = self._position.pending
         line = {"step": step, "epoch": step / self._plan.steps_per_epoch}
         if pending:
-            nats, characters, norms, rates = zip(*pending, strict=True)
+            nats, characters, norms, skipped, rates = zip(*pending, strict=True)
             loss = sum(nats) / max(sum(characters), 1)
             line["loss"] = short(loss)
             line["bits"] = short(bits(loss))
             line["learning_rate"] = short(rates[-1])
-            line["gradient_norm"] = short(sum(norms) / len(norms))
+            made = len(norms) - sum(skipped)  # their norms are 0
+            line["gradient_norm"] = short(sum(norms) / max(made, 1))
+            if any(skipped):
+                line["skipped_steps"] = int(sum(skipped))
             line["characters_per_second"] = round(self._per_second, 1)
             line["losses"] = [
                 short(n / max(c, 1))

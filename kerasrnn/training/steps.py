@@ -12,8 +12,10 @@ import tensorflow as tf
 from kerasrnn.config import Config
 from kerasrnn.model import state_sizes
 from kerasrnn.training import optimizer as optimization
+from kerasrnn.training.accumulation import in_pieces
 from kerasrnn.training.distribution import streams_per_replica
 from kerasrnn.training.gradients import make_loss_gradient
+from kerasrnn.training.loss_scaling import LossScale
 from kerasrnn.training.weights import Layout
 
 
@@ -23,12 +25,15 @@ class StepRecords(NamedTuple):
     Attributes:
         nats: Loss summed over the scored characters of the global batch.
         characters: Number of scored characters.
-        gradient_norm: Global norm before it is clipped.
+        gradient_norm: Global norm before it is clipped; 0 where skipped.
+        skipped: 1 where the gradient overflowed float16 and the weights
+            stayed as they were, else 0.
     """
 
     nats: np.ndarray
     characters: np.ndarray
     gradient_norm: np.ndarray
+    skipped: np.ndarray
 
 
 class Trainer:
@@ -63,12 +68,18 @@ class Trainer:
                 )
             self._optimizer = optimization.make_optimizer(training)
             self._optimizer.build([self._weights])
-        self._streams = streams_per_replica(strategy, training.batch_size)
+            self._loss_scale = None
+            if config.model.dtype_policy == "mixed_float16":
+                self._loss_scale = LossScale()
+        self._streams = streams_per_replica(
+            strategy, training.batch_size, training.accumulation_steps
+        )
         self._decayed = None
         if training.optimizer == "adamw" and training.weight_decay:
             self._decayed = layout.kernels()
-        self._loss_gradient = make_loss_gradient(
-            config.model, layout, training.jit_compile
+        self._loss_gradient = in_pieces(
+            make_loss_gradient(config.model, layout, training.jit_compile),
+            training.accumulation_steps,
         )
         self._run = tf.function(
             self._run_steps,
@@ -115,9 +126,12 @@ class Trainer:
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Takes back what `snapshot` returned.
 
-        Averages that were not kept start from the weights.
+        Averages that were not kept start from the weights, a loss scale
+        from where it always starts.
         """
         for name, variable in self._variables().items():
+            if name not in arrays and name.startswith("loss_scale"):
+                continue
             fallback = arrays["weights"] if name == "average" else None
             variable.assign(arrays.get(name, fallback))
 
@@ -129,6 +143,9 @@ class Trainer:
             if tuple(variable.shape) == (self.layout.size,):
                 slot = variable.name.removeprefix("weights_")
                 variables[f"optimizer_{slot}"] = variable
+        if self._loss_scale is not None:
+            for variable in self._loss_scale.variables:
+                variables[variable.name] = variable
         return variables
 
     def _signature(self):
@@ -167,7 +184,7 @@ class Trainer:
             ]
             return index + 1, states, records
 
-        records = [tf.TensorArray(tf.float32, size=count) for _ in range(3)]
+        records = [tf.TensorArray(tf.float32, size=count) for _ in range(4)]
         _, states, records = tf.while_loop(
             lambda index, *_: index < count,
             body,
@@ -184,32 +201,56 @@ class Trainer:
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         seed = tf.constant(self.config.training.seed, tf.int64)
         key = tf.stack([seed, step, replica * self._streams])
+        training = self.config.training
+        batch = training.batch_size * training.sequence_length
+        scale = []  # of the gradient of the batch's mean loss
+        if self._loss_scale is not None:
+            scale = [tf.convert_to_tensor(self._loss_scale.scale.value)]
         nats, characters, gradient, states = self._loss_gradient(
             tf.convert_to_tensor(self._weights.value),
             inputs[index],
             targets[index],
             states,
             key,
+            *(value / batch for value in scale),
         )
         if context.num_replicas_in_sync > 1:
             gradient, nats, characters = context.all_reduce(
                 tf.distribute.ReduceOp.SUM, [gradient, nats, characters]
             )
-        training = self.config.training
-        batch = training.batch_size * training.sequence_length
-        gradient, norm = optimization.clip(gradient / batch, training)
-        context.merge_call(self._merged_update, args=(gradient, step, rate))
-        return states, nats, characters, norm
+        gradient, norm = optimization.clip(
+            gradient / (scale[0] if scale else batch), training
+        )
+        skipped = tf.constant(False)
+        if self._loss_scale is not None:
+            skipped = self._loss_scale.skips(norm)
+            norm = tf.where(skipped, 0.0, norm)
+        context.merge_call(
+            self._merged_update, args=(gradient, step, rate, skipped)
+        )
+        return states, nats, characters, norm, tf.cast(skipped, tf.float32)
 
-    def _merged_update(self, strategy, gradient, step, rate):
-        arguments = [gradient, _same(step), _same(rate)]
+    def _merged_update(self, strategy, gradient, step, rate, skipped):
+        arguments = [gradient, _same(step), _same(rate), skipped]
         if self._average is not None:
             arguments.append(self._average.value)
+        if self._loss_scale is not None:
+            self._loss_scale.update(~_same(skipped))
         strategy.extended.update(
             self._weights.value, self._update, args=arguments, group=False
         )
 
-    def _update(self, weights, gradient, step, rate, average=None):
+    def _update(self, weights, gradient, step, rate, skipped, average=None):
+        def apply():
+            self._apply(weights, gradient, step, rate, average)
+            return True
+
+        if self._loss_scale is None:
+            apply()
+        else:
+            tf.cond(skipped, lambda: False, apply)
+
+    def _apply(self, weights, gradient, step, rate, average):
         training = self.config.training
         if self._decayed is not None:
             weights.assign(

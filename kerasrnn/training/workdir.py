@@ -16,6 +16,7 @@ from kerasrnn.training import files
 # weights, the states and the order of the text mean.
 _MAY_CHANGE = frozenset(
     {
+        "accumulation_steps",
         "averaging",
         "beta_1",
         "beta_2",
