@@ -6,6 +6,7 @@ on where it stopped; Ctrl-C saves and ends. The loss is in nats a character.
 
     kerasrnn-train --data=input.txt --workdir=my_model
     kerasrnn-train --preset=charrnn --data='books/*.txt'
+    kerasrnn-train --report --workdir=my_model
 """
 
 import dataclasses
@@ -69,12 +70,21 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "Name or address of a TPU; local is this machine's.",
         flag_values=flag_values,
     )
+    flags.DEFINE_bool(
+        "report",
+        False,
+        "Train nothing; draw the losses and samples of the workdir so far "
+        "into its report.html.",
+        flag_values=flag_values,
+    )
     define_config_flags(flag_values)
 
 
 def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
+    if flags.FLAGS.report:
+        return _report(flags.FLAGS.workdir)
     require_tensorflow("kerasrnn-train")
     # Before any import that starts threads: they inherit what is blocked.
     from kerasrnn.training.interruption import Interrupted
@@ -87,6 +97,13 @@ def main(argv: list[str]) -> int:
     except Interrupted as interrupted:
         print("Saved. Run the same command again to go on.")
         return 128 + interrupted.signal
+
+
+def _report(workdir):
+    from kerasrnn.training.report import write_report
+
+    print(f"Wrote {write_report(workdir)}. Open it in a browser.")
+    return 0
 
 
 def _train(flag_values, interruption):

@@ -1,0 +1,364 @@
+"""The page about one training: loss curves, and its samples as they grew.
+
+After "Visualizing the predictions and the neuron firings in the RNN" and "The
+evolution of samples while training" of Karpathy, "The Unreasonable
+Effectiveness of Recurrent Neural Networks" (2015).
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+from kerasrnn.errors import UserError
+from kerasrnn.reporting import asset
+from kerasrnn.reporting import charts
+from kerasrnn.reporting.charts import Mark
+from kerasrnn.reporting.charts import Series
+from kerasrnn.reporting.curves import Curve
+from kerasrnn.reporting.curves import column
+from kerasrnn.reporting.curves import spread
+from kerasrnn.reporting.curves import step_losses
+from kerasrnn.reporting.curves import thinned
+from kerasrnn.reporting.page import element
+from kerasrnn.reporting.page import page
+
+# More points than these cannot be told apart on paper or screen.
+_POINTS = 400
+# As many samples as the post shows, and a few.
+_SAMPLES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRecord:
+    """What a training has left to read.
+
+    Attributes:
+        name: What to call it.
+        records: Lines of its history.jsonl, in the order of their steps.
+        samples: `(step, text)`, in the order of their steps.
+        settings: Values of its configuration, by section and name.
+        seconds: Seconds of training; 0 is unknown.
+    """
+
+    name: str
+    records: Sequence[dict]
+    samples: Sequence[tuple[int, str]] = ()
+    settings: Mapping[str, Mapping[str, object]] = dataclasses.field(
+        default_factory=dict
+    )
+    seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Validations:
+    steps: list[int]
+    losses: list[float]
+    split: str
+
+    @property
+    def best(self) -> int | None:
+        """Index of the first of the lowest, which training keeps."""
+        return self.losses.index(min(self.losses)) if self.losses else None
+
+
+def training_report(training: TrainingRecord) -> str:
+    """Returns the page about a training, as HTML.
+
+    Raises:
+        UserError: It has no record of a step yet.
+    """
+    records = training.records
+    if not step_losses(records)[0]:
+        raise UserError(
+            f"{training.name} has no record of a step yet; a line is written "
+            "every ten steps. Wait for it, or check --workdir."
+        )
+    validations = _Validations(
+        *column(records, "validation_loss"),
+        next((r["split"] for r in records if "split" in r), ""),
+    )
+    data = {}
+    body = "\n".join(
+        [
+            element("p", text="Training", attributes={"class": "overline"}),
+            element("h1", text=training.name),
+            _figures(training, validations),
+            element("h2", text="Loss"),
+            _loss_charts(records, validations, data),
+            _samples(training, validations),
+            element("h2", text="Steps"),
+            _small_charts(records),
+            _settings(training.settings),
+        ]
+    )
+    return page(
+        f"Training {training.name}",
+        body,
+        style=charts.STYLE + asset("training_report.css"),
+        script=asset("training_report.js"),
+        data=data,
+    )
+
+
+def _figures(training, validations):
+    last = training.records[-1]
+    figures = []
+    if validations.best is not None:
+        loss = validations.losses[validations.best]
+        step = validations.steps[validations.best]
+        figures.append(
+            (
+                "Best validation loss",
+                f"{loss:.4f} nats",
+                f"{loss / math.log(2):.4f} bits a character, at step "
+                f"{step:,}, {validations.split} split",
+            )
+        )
+    steps, losses = step_losses(training.records)
+    recent = losses[-100:]
+    loss = sum(recent) / len(recent)
+    figures.append(
+        (
+            "Training loss",
+            f"{loss:.4f} nats",
+            f"{loss / math.log(2):.4f} bits a character, mean of the last "
+            f"{len(recent)} steps, dropout on",
+        )
+    )
+    epochs = ""
+    if "epoch" in last:
+        epochs = f"{last['epoch']:.2f} passes over the text"
+    figures.append(("Steps", f"{last['step']:,}", epochs))
+    _, speeds = column(training.records, "characters_per_second")
+    if speeds:
+        middle = sorted(speeds)[len(speeds) // 2]
+        time = _duration(training.seconds) if training.seconds else ""
+        figures.append(
+            (
+                "Characters a second",
+                f"{middle:,.0f}",
+                f"median; {time} of training in all" if time else "median",
+            )
+        )
+    return element(
+        "dl",
+        *(
+            element(
+                "div",
+                element("dt", text=name),
+                element("dd", text=value),
+                element("dd", text=more) if more else "",
+                attributes={"class": "figure"},
+            )
+            for name, value, more in figures
+        ),
+        attributes={"class": "figures"},
+    )
+
+
+def _loss_charts(records, validations, data):
+    steps, losses = step_losses(records)
+    mark = None
+    if validations.best is not None:
+        step = validations.steps[validations.best]
+        loss = validations.losses[validations.best]
+        mark = Mark(step, loss, f"best: {loss:.4f} at step {step:,}")
+    drawn = []
+    for name, log_x in (("linear-chart", False), ("log-chart", True)):
+        curve = thinned(steps, losses, _POINTS, log_x)
+        lines = [
+            Series(
+                "training",
+                "first",
+                curve.steps,
+                curve.values,
+                curve.low,
+                curve.high,
+            )
+        ]
+        if validations.steps:
+            lines.append(
+                Series(
+                    "validation",
+                    "second",
+                    validations.steps,
+                    validations.losses,
+                    dots=len(validations.steps) <= 60,
+                )
+            )
+        svg, axes = charts.line_chart(
+            lines,
+            label="Training and validation loss over steps",
+            x_title="step (logarithmic)" if log_x else "step",
+            y_title="nats a character",
+            right_title="bits a character",
+            right_factor=1 / math.log(2),
+            log_x=log_x,
+            mark=mark,
+            attributes={"id": name, "tabindex": 0},
+        )
+        data[f"{name}-points"] = _points(curve, validations, axes)
+        drawn.append(element("div", svg, attributes={"class": name}))
+    legend = [_key("first", "training: mean, and range of the steps")]
+    if validations.steps:
+        legend.append(_key("second", f"validation ({validations.split} split)"))
+    toggle = element(
+        "label",
+        element("span", text="logarithmic steps", attributes={"class": "box"}),
+        attributes={"for": "log-steps"},
+    )
+    return element(
+        "div",
+        '<input type="checkbox" id="log-steps">',
+        element("div", *legend, toggle, attributes={"class": "bar"}),
+        *drawn,
+        element(
+            "p",
+            text="Point at the chart, or choose it and use the arrow keys, to "
+            "read its values.",
+            attributes={"class": "readout", "aria-live": "polite"},
+        ),
+        attributes={"class": "chart-box"},
+    )
+
+
+def _points(curve: Curve, validations, axes):
+    """Returns `[x, text]` of every point of the curve, for the script."""
+    points, newest = [], -1
+    for step, value in zip(curve.steps, curve.values, strict=True):
+        while (
+            newest + 1 < len(validations.steps)
+            and validations.steps[newest + 1] <= step
+        ):
+            newest += 1
+        text = f"step {step:,}: training {value:.4f}"
+        if newest >= 0:
+            text += f", validation {validations.losses[newest]:.4f}"
+            if validations.steps[newest] != step:
+                text += f" (at step {validations.steps[newest]:,})"
+        points.append([axes.x(step), f"{text} nats a character"])
+    return points
+
+
+def _small_charts(records):
+    drawn = []
+    for name, title, from_zero in (
+        ("learning_rate", "Learning rate", True),
+        ("gradient_norm", "Gradient norm, before clipping", True),
+        ("characters_per_second", "Characters a second", True),
+    ):
+        steps, values = column(records, name)
+        if not steps:
+            continue
+        curve = thinned(steps, values, _POINTS)
+        svg, _ = charts.line_chart(
+            [
+                Series(
+                    title,
+                    "first",
+                    curve.steps,
+                    curve.values,
+                    curve.low,
+                    curve.high,
+                )
+            ],
+            label=f"{title} over steps",
+            x_title="step",
+            y_title="",
+            size=(400, 240),
+            from_zero=from_zero,
+        )
+        drawn.append(element("div", element("h3", text=title), svg))
+    return element("div", *drawn, attributes={"class": "row"})
+
+
+def _samples(training, validations):
+    texts = dict(training.samples)
+    if not texts:
+        return ""
+    shown = spread(sorted(texts), _SAMPLES)
+    losses = dict(zip(validations.steps, validations.losses, strict=True))
+    best = None
+    if validations.best is not None:
+        best = validations.steps[validations.best]
+        if best in texts:
+            shown = sorted({*shown, best})
+    parts = [
+        element("h2", text="How its text grew"),
+        element(
+            "p",
+            text="What the model wrote after some of the steps, each time "
+            "with the same seed and temperature 1.",
+            attributes={"class": "muted"},
+        ),
+        *(_sample(step, texts[step], losses, best) for step in shown),
+    ]
+    others = [step for step in sorted(texts) if step not in shown]
+    if others:
+        parts.append(
+            element(
+                "details",
+                element("summary", text=f"{len(others)} more samples"),
+                *(_sample(step, texts[step], losses, best) for step in others),
+            )
+        )
+    return "\n".join(parts)
+
+
+def _sample(step, text, losses, best):
+    notes = []
+    if step in losses:
+        notes.append(f"validation loss {losses[step]:.4f} nats")
+    if step == best:
+        notes.append("the best")
+    return element(
+        "section",
+        element(
+            "h3",
+            element("span", text=f" {', '.join(notes)}") if notes else "",
+            text=f"Step {step:,}",
+        ),
+        element("pre", text=text),
+        attributes={
+            "class": "sample best" if step == best else "sample",
+            "id": f"sample-{step}",
+        },
+    )
+
+
+def _settings(settings):
+    rows = [
+        element(
+            "tr",
+            element("td", element("code", text=f"--{name}")),
+            element("td", text=_shown(value)),
+        )
+        for section in settings.values()
+        for name, value in section.items()
+    ]
+    if not rows:
+        return ""
+    return element(
+        "details",
+        element("summary", text="All settings"),
+        element("table", element("tbody", *rows)),
+    )
+
+
+def _shown(value):
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "the standard library"
+    return value
+
+
+def _key(colour, text):
+    return element("span", text=text, attributes={"class": f"key {colour}-key"})
+
+
+def _duration(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
