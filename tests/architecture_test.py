@@ -33,6 +33,7 @@ LIGHT = (
     "kerasrnn.text",
     "kerasrnn.version",
     "kerasrnn_export.signatures",
+    "kerasrnn_serving.async_client",
     "kerasrnn_serving.client",
     "kerasrnn_serving.query",
     "kerasrnn_serving.wire",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 from absl.testing import absltest
+from clients import AsyncInThread
 from fake_servable import FakeServer
 from fake_servable import expected
 from kerasrnn_serving.client import Client
@@ -117,6 +118,8 @@ def _shut(connection):
 
 
 class FaultsTest(absltest.TestCase):
+    client_class = Client
+
     def setUp(self):
         super().setUp()
         directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
@@ -127,7 +130,9 @@ class FaultsTest(absltest.TestCase):
         self.addCleanup(self.proxy.close)
 
     def client(self, timeout=_TIMEOUT):
-        return self.enter_context(Client(self.proxy.target, timeout=timeout))
+        return self.enter_context(
+            self.client_class(self.proxy.target, timeout=timeout)
+        )
 
     def assert_answers(self, client, seed):
         (result,) = client.generate("a", length=30, seed=seed)
@@ -194,7 +199,7 @@ class FaultsTest(absltest.TestCase):
             self.assertGreater(self.proxy.connections, before)
 
     def test_a_server_that_restarts(self):
-        client = self.enter_context(Client(self.server.target))
+        client = self.enter_context(self.client_class(self.server.target))
         self.assert_answers(client, 1)
         port, done = self.server.port, threading.Event()
         self.server.stop()
@@ -243,6 +248,10 @@ class FaultsTest(absltest.TestCase):
         client.close()
         with self.assertRaisesRegex(UserError, "The client is closed"):
             client.generate("a")
+
+
+class AsyncFaultsTest(FaultsTest):
+    client_class = AsyncInThread
 
 
 def wire_seed(request):

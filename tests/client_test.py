@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import serving_process
 from absl.testing import absltest
+from clients import AsyncInThread
 from fake_servable import FakeServer
 from fake_servable import expected
 from hypothesis import given
@@ -26,12 +27,14 @@ from kerasrnn.errors import UserError
 
 
 class ClientTestCase(absltest.TestCase):
+    client_class = Client
+
     def setUp(self):
         super().setUp()
         directory = self.enter_context(tempfile.TemporaryDirectory())
         self.server = FakeServer(Path(directory))
         self.addCleanup(self.server.stop)
-        self.client = self.enter_context(Client(self.server.target))
+        self.client = self.enter_context(self.client_class(self.server.target))
 
     def assert_serving_error(self, code, text, function, *arguments, **options):
         with self.assertRaises(ServingError) as raised:
@@ -214,8 +217,40 @@ class StreamTest(ClientTestCase):
         )
         self.assertEqual(rest.text, expected(1, 4, 10, draws=30))
 
-    def test_the_version_is_pinned(self):
-        stream = self.client.stream("a", length=100, seed=0)
+    def test_a_stream_that_outlives_its_version_goes_on_from_the_text(self):
+        stream = self.client.stream("a?", length=100, seed=5)
+        first = next(stream)
+        self.assertEqual(first.text, expected(1, 5, 8))
+        self.server.publish(2)
+        rest = list(stream)
+        # Version 2 has read the prompt and what version 1 had written.
+        self.assertEqual(
+            self.server.requests[0]["prompt"].tolist(),
+            [b"a?" + first.text.encode()],
+        )
+        self.assertEqual(
+            "".join(chunk.text for chunk in rest), expected(2, 5, 92)
+        )
+        self.assertEqual({chunk.version for chunk in rest}, {2})
+        self.assertFalse(first.restarted)
+        self.assertTrue(all(chunk.restarted for chunk in rest))
+        self.assertEqual(rest[-1].finish, "length")
+        # The prompt's unknown character is counted once.
+        unknown = first.unknown + sum(chunk.unknown for chunk in rest)
+        self.assertEqual(unknown, 1)
+
+    def test_a_long_prompt_is_read_again_by_a_new_version(self):
+        self._publish_after(1, 2)
+        chunks = list(self.client.stream("x?" * 6000, length=5, seed=0))
+        self.assertEqual(chunks[0].text, expected(2, 0, 5))
+        self.assertEqual(chunks[0].unknown, 6000)
+        # Nothing had been given out: the seed gives this text again.
+        self.assertFalse(chunks[0].restarted)
+
+    def test_a_stream_from_a_token_ends_with_its_version(self):
+        stream = self.client.stream(
+            "a", length=100, seed=0, state_bytes=b"fake:3"
+        )
         next(stream)
         self.server.publish(2)
         error = self.assert_serving_error(
@@ -225,6 +260,42 @@ class StreamTest(ClientTestCase):
         (result,) = self.client.generate("a", length=3, seed=0)
         self.assertEqual(result.version, 2)
 
+    def test_a_version_that_the_user_chose_is_not_left(self):
+        with self.client_class(self.server.target, version=1) as client:
+            stream = client.stream("a", length=100, seed=0)
+            next(stream)
+            self.server.publish(2)
+            self.assert_serving_error(
+                "NOT_FOUND", "Specific(kerasrnn, 1)", list, stream
+            )
+
+    def test_versions_that_never_agree_end_it(self):
+        # As of replicas that serve different ones: each second call fails.
+        self._publish_after(1, 2, 3, 4, 5, 6, 7, 8)
+        self.assert_serving_error(
+            "NOT_FOUND", "version", list, self.client.stream("x" * 9000)
+        )
+
+    def _publish_after(self, calls, *versions):
+        """Publishes the next version whenever one has had so many calls."""
+        versions = list(versions)
+
+        def watch(servable):
+            predict, count = servable.predict, 0
+
+            def counting(request, timeout):
+                nonlocal count
+                response = predict(request, timeout)
+                count += 1
+                if count == calls and versions:
+                    self.server.publish(versions.pop(0))
+                    watch(self.server.loaded[self.server.versions.version])
+                return response
+
+            servable.predict = counting
+
+        watch(self.server.loaded[1])
+
     def test_sizes_of_chunks_are_checked_at_once(self):
         with self.assertRaisesRegex(UserError, "chunk must be 1 to 512"):
             self.client.stream("a", chunk=513)
@@ -233,6 +304,40 @@ class StreamTest(ClientTestCase):
 
 
 class ReadingTest(ClientTestCase):
+    def test_work_of_several_calls_begins_again_under_a_new_version(self):
+        for work, check in (
+            (
+                lambda: self.client.generate("a", length=1500, seed=1),
+                lambda result: self.assertEqual(
+                    result.text, expected(result.version, 1, 1500)
+                ),
+            ),
+            (
+                lambda: self.client.score("b?" * 4000),
+                lambda result: self.assertEqual(
+                    (result.length, result.unknown), (4000, 4000)
+                ),
+            ),
+            (
+                lambda: self.client.inspect("c" * 9000),
+                lambda result: self.assertLen(result.characters, 9000),
+            ),
+        ):
+            old = self.server.versions.version
+            servable = self.server.loaded[old]
+            predict = servable.predict
+
+            def publishing(request, timeout, predict=predict, old=old):
+                response = predict(request, timeout)
+                if self.server.versions.version == old:
+                    self.server.publish(old + 1)
+                return response
+
+            servable.predict = publishing
+            (result,) = work()
+            self.assertEqual(result.version, old + 1)
+            check(result)
+
     def test_score(self):
         first, second = self.client.score(["abc?d", ""])
         self.assertEqual(first.log_prob, -2.0)
@@ -280,7 +385,7 @@ class ReadingTest(ClientTestCase):
 
 class ErrorsTest(ClientTestCase):
     def test_no_server(self):
-        with Client("127.0.0.1:1") as client:
+        with self.client_class("127.0.0.1:1") as client:
             error = self.assert_serving_error(
                 "UNAVAILABLE",
                 "No server answers at 127.0.0.1:1",
@@ -290,14 +395,14 @@ class ErrorsTest(ClientTestCase):
         self.assertIn("kerasrnn-serve", error.advice)
 
     def test_no_such_model_or_version(self):
-        with Client(self.server.target, "m") as client:
+        with self.client_class(self.server.target, "m") as client:
             self.assert_serving_error(
                 "NOT_FOUND", "Latest(m)", client.generate, "a"
             )
             self.assert_serving_error(
                 "NOT_FOUND", "any versions of model m", client.versions
             )
-        with Client(self.server.target, version=7) as client:
+        with self.client_class(self.server.target, version=7) as client:
             self.assert_serving_error(
                 "NOT_FOUND", "Specific(kerasrnn, 7)", client.generate, "a"
             )
@@ -319,7 +424,7 @@ class ErrorsTest(ClientTestCase):
                 for name, d in servable.signatures.items()
             }
             break_it(servable.signatures)
-            with Client(self.server.target) as client:
+            with self.client_class(self.server.target) as client:
                 self.assert_serving_error(
                     "FAILED_PRECONDITION", text, client.generate, "a"
                 )
@@ -381,19 +486,19 @@ class ErrorsTest(ClientTestCase):
             ({"tls": Tls(ca="/nowhere.pem")}, "Cannot read /nowhere.pem"),
         ):
             with self.assertRaisesRegex(UserError, text):
-                Client(self.server.target, **options)
+                self.client_class(self.server.target, **options)
         with self.assertRaisesRegex(UserError, "certificate and its key"):
             Tls(certificate="client.pem")
 
     def test_deadline(self):
         release = threading.Event()
         self.addCleanup(release.set)
-        with Client(self.server.target, timeout=4) as client:
+        with self.client_class(self.server.target, timeout=2) as client:
             client.versions()
             self.server.loaded[1].predict = lambda *_: release.wait(60)
             self.assert_serving_error(
                 "DEADLINE_EXCEEDED",
-                "did not answer within 4 seconds",
+                "did not answer within 2 seconds",
                 client.generate,
                 "a",
             )
@@ -405,6 +510,22 @@ def _retype_seed(definitions):
 
 def _add_input(definitions):
     definitions["generate"].inputs["new"].dtype = 1
+
+
+class AsyncGenerateTest(GenerateTest):
+    client_class = AsyncInThread
+
+
+class AsyncStreamTest(StreamTest):
+    client_class = AsyncInThread
+
+
+class AsyncReadingTest(ReadingTest):
+    client_class = AsyncInThread
+
+
+class AsyncErrorsTest(ErrorsTest):
+    client_class = AsyncInThread
 
 
 class PiecesTest(absltest.TestCase):

@@ -13,9 +13,12 @@ from kerasrnn_export import signatures
 from kerasrnn.errors import UserError
 from kerasrnn_serving import serving_error
 from kerasrnn_serving import wire
-from kerasrnn_serving.transport import Transport
+from kerasrnn_serving.exchange import Call
+from kerasrnn_serving.exchange import Conversation
+from kerasrnn_serving.serving_error import ServingError
 
 _NUMPY_TYPES = {"string": "object"}
+_MAX_KNOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,49 +35,64 @@ class Answer:
 
 
 class Model:
-    """Calls signatures of one model.
+    """Describes calls of one model's signatures; sends nothing itself.
 
     Args:
-        transport: To its server.
+        target: Address of its server, for messages.
         name: Its name there.
         version: The version to ask for; None is the newest.
     """
 
-    def __init__(self, transport: Transport, name: str, version: int | None):
-        self._transport = transport
+    def __init__(self, target: str, name: str, version: int | None):
+        self._target = target
         self._name = name
         self._version = version
-        self._signatures = None
-        self._signatures_version = None
+        self._known = {}
+        self._newest = None
 
     def call(
         self,
         signature: signatures.Signature,
         inputs: Mapping[str, list],
         version: int | None = None,
-    ) -> Answer:
-        """Runs a signature on N rows.
+    ) -> Conversation:
+        """Runs a signature on N rows; returns the `Answer`.
 
         Args:
             signature: Which.
             inputs: A list of N values for each of its inputs.
-            version: The version to ask for; None is the client's.
+            version: The version to ask for; None is the model's.
 
         Raises:
             ServingError: The call failed, a row was refused, or the model
                 is not one of ours.
         """
         try:
-            return self._call(signature, inputs, version)
-        except serving_error.ServingError as error:
+            return (yield from self._call(signature, inputs, version))
+        except ServingError as error:
             # A version that the user did not ask for was there before.
             if error.code != "NOT_FOUND" or version in (None, self._version):
                 raise
             raise serving_error.version_gone(version, error) from None
 
     def _call(self, signature, inputs, version):
+        version = self._version if version is None else version
+        known = self._newest if version is None else version
+        definitions = self._known.get(known)
+        if definitions is None:
+            definitions = yield from self._fetch_signatures(version)
+        extra = self._extra_inputs(signature, definitions)
+        request = self._request(signature, inputs, extra, version)
+        reply = yield Call(wire.PREDICT, request, wire.PredictResponse)
         rows = len(inputs[signature.inputs[0].name])
-        extra = self._extra_inputs(signature, version)
+        answer = self._answer(signature, reply, rows)
+        if version is None and answer.version != self._newest:
+            # Its signatures are looked at before anything more is sent.
+            self._newest = None
+        return answer
+
+    def _request(self, signature, inputs, extra, version):
+        rows = len(inputs[signature.inputs[0].name])
         request = wire.PredictRequest()
         self._fill_spec(request.model_spec, version)
         request.model_spec.signature_name = signature.name
@@ -84,19 +102,13 @@ class Model:
         for name, (value, dtype) in extra.items():
             tensor = wire.to_tensor(np.repeat(value, rows), dtype)
             request.inputs[name].CopyFrom(tensor)
-        response = self._transport.call(
-            wire.PREDICT, request, wire.PredictResponse
-        )
-        answer = self._answer(signature, response, rows)
-        if answer.version != self._signatures_version:
-            self._signatures = None
-        return answer
+        return request
 
-    def statuses(self) -> list[tuple[int, str, str]]:
+    def statuses(self) -> Conversation:
         """Returns (version, state's name, error) of each known version."""
         request = wire.GetModelStatusRequest()
-        self._fill_spec(request.model_spec, None)
-        response = self._transport.call(
+        self._fill_spec(request.model_spec, self._version)
+        reply = yield Call(
             wire.GET_MODEL_STATUS, request, wire.GetModelStatusResponse
         )
         return [
@@ -105,26 +117,23 @@ class Model:
                 wire.STATE_NAMES.get(entry.state, str(entry.state)),
                 entry.status.error_message,
             )
-            for entry in response.model_version_status
+            for entry in reply.model_version_status
         ]
 
     def _fill_spec(self, spec, version):
         spec.name = self._name
-        version = self._version if version is None else version
         if version is not None:
             spec.version.value = version
 
-    def _extra_inputs(self, signature, version):
+    def _extra_inputs(self, signature, definitions):
         """Checks the model's signature; returns its inputs unknown to us.
 
         A model exported later may have inputs that this client does not
         know; they are sent with the defaults that the model gives them.
         """
-        if self._signatures is None:
-            self._fetch_signatures(version)
-        if signature.name not in self._signatures:
+        if signature.name not in definitions:
             raise self._foreign(f"it has no signature {signature.name!r}")
-        theirs = self._signatures[signature.name]
+        theirs = definitions[signature.name]
         _check_tensors(self, signature.inputs, theirs.inputs, "input")
         _check_tensors(self, signature.outputs, theirs.outputs, "output")
         extra = {}
@@ -140,22 +149,26 @@ class Model:
         request = wire.GetModelMetadataRequest()
         request.metadata_field.append(wire.SIGNATURE_DEF_FIELD)
         self._fill_spec(request.model_spec, version)
-        response = self._transport.call(
+        reply = yield Call(
             wire.GET_MODEL_METADATA, request, wire.GetModelMetadataResponse
         )
-        metadata = response.metadata[wire.SIGNATURE_DEF_FIELD].value
+        metadata = reply.metadata[wire.SIGNATURE_DEF_FIELD].value
         try:
             definitions = wire.SignatureDefMap.FromString(metadata)
         except wire.DecodeError:
-            raise serving_error.of_answer(
-                self._transport.target, "its metadata is damaged"
-            ) from None
-        self._signatures = definitions.signature_def
-        self._signatures_version = response.model_spec.version.value
+            raise self.unusable("its metadata is damaged") from None
+        answered = reply.model_spec.version.value
+        # The versions of the day: two while replicas are upgraded.
+        if len(self._known) >= _MAX_KNOWN:
+            self._known = {}
+        self._known[answered] = definitions.signature_def
+        if version is None:
+            self._newest = answered
+        return definitions.signature_def
 
     def _foreign(self, why):
-        return serving_error.ServingError(
-            f"Model {self._name!r} at {self._transport.target} cannot be used "
+        return ServingError(
+            f"Model {self._name!r} at {self._target} cannot be used "
             f"by this client: {why}.",
             code="FAILED_PRECONDITION",
             said=why,
@@ -167,28 +180,29 @@ class Model:
         outputs = {}
         for entry in signature.outputs:
             if entry.name not in response.outputs:
-                raise self._unusable(f"output {entry.name!r} is missing")
+                raise self.unusable(f"output {entry.name!r} is missing")
             try:
                 array = wire.to_array(response.outputs[entry.name])
             except UserError as error:
-                raise self._unusable(f"{entry.name!r}: {error}") from None
+                raise self.unusable(f"{entry.name!r}: {error}") from None
             expected = np.dtype(_NUMPY_TYPES.get(entry.dtype, entry.dtype))
             if array.ndim != entry.rank or array.dtype != expected:
-                raise self._unusable(
+                raise self.unusable(
                     f"output {entry.name!r} is {array.dtype} of shape "
                     f"{array.shape}, expected {entry.dtype} of rank "
                     f"{entry.rank}"
                 )
             if len(array) != rows:
-                raise self._unusable(
+                raise self.unusable(
                     f"output {entry.name!r} has {len(array)} rows, expected "
                     f"{rows}"
                 )
             outputs[entry.name] = array
         return Answer(outputs, response.model_spec.version.value)
 
-    def _unusable(self, why):
-        return serving_error.of_answer(self._transport.target, why)
+    def unusable(self, why: str) -> ServingError:
+        """Returns the exception for an answer that breaks the contract."""
+        return serving_error.of_answer(self._target, why)
 
 
 def _check_tensors(model, ours, theirs, kind):

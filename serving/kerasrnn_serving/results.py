@@ -19,6 +19,9 @@ class Generation:
         state_bytes: The token to go on from.
         seed: The seed that gives this text again.
         version: The model's version.
+        restarted: Whether the version that a stream began with was let go,
+            and this one read the text so far and went on. The seed alone
+            then does not give the text again.
     """
 
     text: str
@@ -29,6 +32,7 @@ class Generation:
     state_bytes: bytes = dataclasses.field(repr=False)
     seed: int
     version: int
+    restarted: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

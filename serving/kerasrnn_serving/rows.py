@@ -1,13 +1,12 @@
 """The rows of a long request, between the calls that answer it."""
 
 import dataclasses
-import numbers
 import secrets
 
 import numpy as np
 from kerasrnn_export import signatures
 
-from kerasrnn.errors import UserError
+from kerasrnn_serving import arguments
 from kerasrnn_serving.pieces import split_text
 from kerasrnn_serving.results import Generation
 from kerasrnn_serving.results import Inspection
@@ -16,23 +15,55 @@ from kerasrnn_serving.results import Score
 
 @dataclasses.dataclass
 class GeneratingRow:
-    """What one prompt has come to, between calls."""
+    """What one prompt has come to, between calls.
+
+    The first fields are what was asked for; `begin` sets the others.
+    """
 
     index: int
-    pieces: list[bytes]
-    remaining: int
+    prompt: bytes
+    wanted: int
     temperature: float
     top_k: int
     top_p: float
     seed: int
     stop: bytes
-    state_bytes: bytes
-    texts: list[str] = dataclasses.field(default_factory=list)
-    length: int = 0
-    log_prob: float = 0.0
-    unknown: int = 0
-    finish: str = ""
-    version: int = 0
+    first_state: bytes
+
+    def __post_init__(self):
+        self.begin()
+
+    def begin(self):
+        """Forgets all that has come."""
+        self.pieces = split_text(self.prompt, signatures.MAX_PROMPT)
+        self.remaining = self.wanted
+        self.state_bytes = self.first_state
+        self.restarted = False
+        self.finish = ""
+        self.version = 0
+        self._written = []
+        self._pieces_read_before = 0
+        self._clear()
+
+    def _clear(self):
+        self.texts, self.length = [], 0
+        self.log_prob, self.unknown = 0.0, 0
+
+    def begin_from_text(self):
+        """Goes back to the start, with the text so far as the prompt."""
+        if not any(self._written):
+            self.begin()
+            return
+        text = self.prompt + "".join(self._written).encode()
+        self.pieces = split_text(text, signatures.MAX_PROMPT)
+        self._pieces_read_before = len(self.pieces)
+        self.state_bytes = b""
+        self.restarted = True
+
+    @property
+    def can_begin_again(self):
+        """Whether all that the state stands for is known as text."""
+        return not self.first_state
 
     def next_call(self, limit):
         """Returns the prompt and the length to ask for."""
@@ -44,11 +75,16 @@ class GeneratingRow:
     def update(self, values, version):
         """Takes the row's outputs of a call, by name."""
         self.pieces = self.pieces[1:]
-        self.texts.append(values["text"].decode("utf-8", "replace"))
+        text = values["text"].decode("utf-8", "replace")
+        self.texts.append(text)
+        self._written.append(text)
         self.length += int(values["length"])
         self.remaining -= int(values["length"])
         self.log_prob += float(values["log_prob"])
-        self.unknown += int(values["unknown"])
+        if self._pieces_read_before:
+            self._pieces_read_before -= 1
+        else:
+            self.unknown += int(values["unknown"])
         self.state_bytes = values["state_bytes"]
         self.version = version
         if self.pieces:
@@ -73,13 +109,13 @@ class GeneratingRow:
             state_bytes=self.state_bytes,
             seed=self.seed,
             version=self.version,
+            restarted=self.restarted,
         )
 
     def take(self):
         """Returns what has come since the last time."""
         chunk = self.result()
-        self.texts, self.length = [], 0
-        self.log_prob, self.unknown = 0.0, 0
+        self._clear()
         return chunk
 
 
@@ -88,15 +124,28 @@ class ReadingRow:
     """What has been read of one text, between calls."""
 
     index: int
-    pieces: list[bytes]
-    state_bytes: bytes
-    parts: list[dict] = dataclasses.field(default_factory=list)
-    version: int = 0
+    text: bytes
+    first_state: bytes
+
+    def __post_init__(self):
+        self.begin()
+
+    def begin(self):
+        """Forgets all that has been read."""
+        self.pieces = split_text(self.text, signatures.MAX_PROMPT)
+        self.state_bytes = self.first_state
+        self.version = 0
+        self._parts = []
+
+    @property
+    def can_begin_again(self):
+        """Whether all that the state stands for is known as text."""
+        return not self.first_state
 
     def update(self, values, version):
         """Takes the row's outputs of a call, by name."""
         self.pieces = self.pieces[1:]
-        self.parts.append(values)
+        self._parts.append(values)
         self.state_bytes = values["state_bytes"]
         self.version = version
 
@@ -104,12 +153,12 @@ class ReadingRow:
         """Returns the whole text's score."""
         log_probs = [
             part["character_log_probs"][: part["length"] + part["unknown"]]
-            for part in self.parts
+            for part in self._parts
         ]
         return Score(
-            log_prob=sum(float(part["log_prob"]) for part in self.parts),
-            length=sum(int(part["length"]) for part in self.parts),
-            unknown=sum(int(part["unknown"]) for part in self.parts),
+            log_prob=sum(float(part["log_prob"]) for part in self._parts),
+            length=sum(int(part["length"]) for part in self._parts),
+            unknown=sum(int(part["unknown"]) for part in self._parts),
             character_log_probs=np.concatenate(log_probs),
             state_bytes=self.state_bytes,
             version=self.version,
@@ -132,7 +181,7 @@ class ReadingRow:
     def _joined(self, name):
         # Past a row's own length is room for longer rows.
         return np.concatenate(
-            [part[name][: part["length"]] for part in self.parts]
+            [part[name][: part["length"]] for part in self._parts]
         )
 
 
@@ -144,31 +193,23 @@ def generating_rows(
     Raises:
         UserError: A parameter has another type or number of values.
     """
-    prompts = _texts(prompts, "prompts")
+    prompts = arguments.texts(prompts, "prompts")
     count = len(prompts)
     if seed is None:
         seed = [secrets.randbits(31) for _ in prompts]
-    lengths = _integers(length, count, "length", 0, 2**63 - 1)
-    temperatures = _floats(temperature, count, "temperature")
-    top_ks = _integers(top_k, count, "top_k", -(2**31), 2**31 - 1)
-    top_ps = _floats(top_p, count, "top_p")
-    seeds = _integers(seed, count, "seed", -(2**63), 2**63 - 1)
-    stops = _each_text(stop, count, "stop")
-    states = _each_text(state_bytes, count, "state_bytes")
-    return [
-        GeneratingRow(
-            index=index,
-            pieces=split_text(prompts[index], signatures.MAX_PROMPT),
-            remaining=lengths[index],
-            temperature=temperatures[index],
-            top_k=top_ks[index],
-            top_p=top_ps[index],
-            seed=seeds[index],
-            stop=stops[index],
-            state_bytes=states[index],
-        )
-        for index in range(count)
-    ]
+    integers = arguments.each_integer
+    columns = (
+        range(count),
+        prompts,
+        integers(length, count, "length", 0, 2**63 - 1),
+        arguments.each_float(temperature, count, "temperature"),
+        integers(top_k, count, "top_k", -(2**31), 2**31 - 1),
+        arguments.each_float(top_p, count, "top_p"),
+        integers(seed, count, "seed", -(2**63), 2**63 - 1),
+        arguments.each_text(stop, count, "stop"),
+        arguments.each_text(state_bytes, count, "state_bytes"),
+    )
+    return [GeneratingRow(*row) for row in zip(*columns, strict=True)]
 
 
 def reading_rows(texts, state_bytes) -> list[ReadingRow]:
@@ -177,73 +218,9 @@ def reading_rows(texts, state_bytes) -> list[ReadingRow]:
     Raises:
         UserError: A parameter has another type or number of values.
     """
-    texts = _texts(texts, "texts")
-    states = _each_text(state_bytes, len(texts), "state_bytes")
+    texts = arguments.texts(texts, "texts")
+    states = arguments.each_text(state_bytes, len(texts), "state_bytes")
     return [
-        ReadingRow(index, split_text(text, signatures.MAX_PROMPT), state)
+        ReadingRow(index, text, state)
         for index, (text, state) in enumerate(zip(texts, states, strict=True))
     ]
-
-
-def _texts(values, name):
-    values = [values] if isinstance(values, str | bytes) else list(values)
-    return _each_text(values, len(values), name)
-
-
-def _each_text(value, count, name):
-    def convert(text):
-        if isinstance(text, bytes):
-            return text
-        # Bytes of the command line that are not UTF-8 come as surrogates.
-        return text.encode("utf-8", "surrogateescape")
-
-    try:
-        return _each(value, count, name, str | bytes, convert)
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"{name} holds {error.object[error.start]!r}, which is no "
-            "character. Give text, or bytes of UTF-8."
-        ) from None
-
-
-def _floats(value, count, name):
-    return _each(value, count, name, numbers.Real, float)
-
-
-def _integers(value, count, name, minimum, maximum):
-    values = _each(value, count, name, numbers.Integral, int)
-    for entry in values:
-        if not minimum <= entry <= maximum:
-            raise UserError(
-                f"{name} must be {minimum} to {maximum}, not {entry}."
-            )
-    return values
-
-
-def _each(value, count, name, kind, convert):
-    """Returns `count` values: one for all, or one for each."""
-    if isinstance(value, kind):
-        return [convert(value)] * count
-    try:
-        values = list(value)
-    except TypeError:
-        values = [value]
-    wrong = [entry for entry in values if not isinstance(entry, kind)]
-    if wrong:
-        raise UserError(
-            f"{name} must be {_KIND_NAMES[kind]}, or one for each text; "
-            f"received {wrong[0]!r}."
-        )
-    if len(values) != count:
-        raise UserError(
-            f"{name} has {len(values)} values for {count} texts; give one "
-            "value, or one for each."
-        )
-    return [convert(entry) for entry in values]
-
-
-_KIND_NAMES = {
-    str | bytes: "text",
-    numbers.Real: "a number",
-    numbers.Integral: "a whole number",
-}

@@ -3,6 +3,7 @@
 import grpc
 
 from kerasrnn.errors import UserError
+from kerasrnn_serving.channel import Target
 
 
 class ServingError(UserError):
@@ -32,9 +33,15 @@ class ServingError(UserError):
         self.row = row
 
 
+class VersionGone(ServingError):
+    """The version that a text began with is no longer served."""
+
+
 _ADVICE = {
     grpc.StatusCode.UNAVAILABLE: "Check the address, and that the server is "
     "running (kerasrnn-serve starts one).",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "Give a longer timeout, or ask for "
+    "less at a time.",
     grpc.StatusCode.NOT_FOUND: "Check the model's name and version.",
     grpc.StatusCode.FAILED_PRECONDITION: "Check that the model was exported "
     "by kerasrnn-export.",
@@ -43,41 +50,49 @@ _ADVICE = {
     grpc.StatusCode.INVALID_ARGUMENT: "Check the parameters.",
     grpc.StatusCode.UNAUTHENTICATED: "Check the token and the certificates.",
     grpc.StatusCode.PERMISSION_DENIED: "Check the token and the certificates.",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "Send fewer rows a call, or try "
-    "again later.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "Send fewer rows a call, try again "
+    "later, or allow larger messages if that is what it says.",
 }
+_ADVICE_FOR_OTHERS = "Try again; if it fails again, look at the server's log."
+# Of gRPC's own words where no connection came about.
+_UNREACHABLE = ("connect", "resol", "dns")
 
 
-def from_rpc(
-    error: grpc.RpcError, *, target: str, model: str, timeout: float
-) -> ServingError:
+def from_rpc(error: grpc.RpcError, target: Target) -> ServingError:
     """Returns the exception for a failed call.
 
     Args:
         error: What gRPC raised.
-        target: The server's address.
-        model: The model that was asked for.
-        timeout: Seconds that the call had.
+        target: What was called.
     """
     code = error.code()
     said = error.details() or ""
-    advice = _ADVICE.get(code, "")
+    advice = _ADVICE.get(code, _ADVICE_FOR_OTHERS)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        message = f"{target} did not answer within {timeout:g} seconds."
-        advice = "Give a longer timeout, or ask for less at a time."
-    elif code == grpc.StatusCode.UNAVAILABLE:
-        message = f"No server answers at {target} ({_sentence(said)})."
+        message = (
+            f"{target.address} did not answer within {target.timeout:g} "
+            "seconds."
+        )
+    elif code == grpc.StatusCode.UNAVAILABLE and _is_unreachable(said):
+        message = f"No server answers at {target.address} ({_sentence(said)})."
     else:
         message = (
-            f"{target} answered {code.name} for model {model!r}: "
-            f"{_sentence(said)}."
+            f"{target.address} answered {code.name} for model "
+            f"{target.model!r}: {_sentence(said)}."
         )
+        if code == grpc.StatusCode.UNAVAILABLE:
+            advice = "It is busy or stopping: try again later."
     return ServingError(message, code=code.name, said=said, advice=advice)
 
 
-def version_gone(version: int, error: ServingError) -> ServingError:
+def _is_unreachable(said):
+    said = said.lower()
+    return not said or any(word in said for word in _UNREACHABLE)
+
+
+def version_gone(version: int, error: ServingError) -> VersionGone:
     """Returns the exception for a text whose version was let go meanwhile."""
-    return ServingError(
+    return VersionGone(
         f"The server let go of version {version} while the text was in work.",
         code=error.code,
         said=error.said,
@@ -92,6 +107,7 @@ def of_row(row: int, said: str) -> ServingError:
         f"The model refused row {row}: {_sentence(said)}.",
         code=grpc.StatusCode.INVALID_ARGUMENT.name,
         said=said,
+        advice="Put right what it names; the other rows are as they were.",
         row=row,
     )
 

@@ -1,0 +1,176 @@
+"""Where calls go, how large they may be, and what becomes of failures."""
+
+import tempfile
+import threading
+from pathlib import Path
+
+import grpc
+from absl.testing import absltest
+from clients import AsyncInThread
+from fake_servable import FakeServer
+from fake_servable import expected
+from kerasrnn_serving.client import Client
+from kerasrnn_serving.rpc import StatusError
+from kerasrnn_serving.serving_error import ServingError
+
+from kerasrnn.errors import UserError
+
+_TIMEOUT = 60
+
+
+class ChannelTest(absltest.TestCase):
+    client_class = Client
+
+    def _serve(self):
+        directory = self.enter_context(tempfile.TemporaryDirectory())
+        server = FakeServer(Path(directory))
+        self.addCleanup(server.stop)
+        return server
+
+    def _client(self, target, **options):
+        return self.enter_context(
+            self.client_class(target, timeout=_TIMEOUT, **options)
+        )
+
+    def assert_answers(self, client, seed):
+        (result,) = client.generate("a", length=30, seed=seed)
+        self.assertEqual(result.text, expected(1, seed, 30))
+
+    def test_calls_go_to_all_addresses_in_turn(self):
+        servers = [self._serve() for _ in range(3)]
+        ports = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        client = self._client(f"ipv4:{ports}")
+        # A connection that comes later than the others gets its calls later.
+        counts = [0]
+        for seed in range(2000):
+            self.assert_answers(client, seed)
+            counts = [len(server.requests) for server in servers]
+            if min(counts) >= 20:
+                break
+        self.assertGreaterEqual(min(counts), 20)
+
+    def test_calls_go_on_where_a_replica_stops(self):
+        servers = [self._serve() for _ in range(2)]
+        ports = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        client = self._client(f"ipv4:{ports}")
+        while not all(len(server.requests) for server in servers):
+            self.assert_answers(client, 1)
+        servers[0].stop()
+        for seed in range(100):
+            self.assert_answers(client, seed)
+
+    def test_names_are_resolved(self):
+        server = self._serve()
+        self.assert_answers(self._client(f"dns:///localhost:{server.port}"), 1)
+
+    def test_a_name_that_nobody_has(self):
+        client = self._client("dns:///nobody.invalid:8500")
+        with self.assertRaises(ServingError) as raised:
+            client.generate("a")
+        self.assertIn("No server answers at dns:///", str(raised.exception))
+
+    def _answer_with_token(self, server, token):
+        predict = server.loaded[1].predict
+
+        def answer(request, timeout):
+            response = predict(request, timeout)
+            response.outputs["state_bytes"].string_val[0] = token
+            return response
+
+        server.loaded[1].predict = answer
+
+    def test_messages_may_be_larger_than_grpc_takes_by_default(self):
+        server = self._serve()
+        token = bytes(5 * 2**20)
+        self._answer_with_token(server, token)
+        (result,) = self._client(server.target).generate("a", length=3)
+        self.assertEqual(result.state_bytes, token)
+
+    def test_messages_larger_than_allowed(self):
+        server = self._serve()
+        self._answer_with_token(server, bytes(20_000))
+        client = self._client(server.target, max_message_bytes=10_000)
+        with self.assertRaises(ServingError) as raised:
+            client.generate("a", length=3)
+        self.assertEqual(raised.exception.code, "RESOURCE_EXHAUSTED")
+        self.assertIn("larger messages", raised.exception.advice)
+        with self.assertRaises(ServingError) as raised:
+            client.generate(["a" * 4000] * 3, length=3)
+        self.assertEqual(raised.exception.code, "RESOURCE_EXHAUSTED")
+        with self.assertRaisesRegex(UserError, "max_message_bytes must be"):
+            self._client(server.target, max_message_bytes=0)
+
+    def test_the_largest_request_is_sent_again_too(self):
+        server = self._serve()
+        client = self._client(server.target)
+        client.generate("a", length=1)
+        predict, calls = server.loaded[1].predict, []
+
+        def failing(request, timeout):
+            calls.append(request)
+            if len(calls) <= 3:
+                raise StatusError(grpc.StatusCode.UNAVAILABLE, "not now")
+            return predict(request, timeout)
+
+        server.loaded[1].predict = failing
+        prompts = ["🙂" * 1024] * 32
+        results = client.generate(prompts, length=3, seed=1)
+        self.assertEqual({r.text for r in results}, {expected(1, 1, 3)})
+        self.assertLen(calls, 4)
+
+    def test_every_status_is_one_exception_with_advice(self):
+        server = self._serve()
+        for code in grpc.StatusCode:
+            if code == grpc.StatusCode.OK:
+                continue
+
+            def failing(request, timeout, code=code):
+                raise StatusError(code, f"said {code.name}")
+
+            server.loaded[1].predict = failing
+            with self.subTest(code.name):
+                with self.assertRaises(ServingError) as raised:
+                    self._client(server.target).generate("a")
+                error = raised.exception
+                self.assertEqual(error.code, code.name)
+                self.assertEqual(error.said, f"said {code.name}")
+                self.assertNotEmpty(error.advice)
+                self.assertIn(server.target, str(error))
+                self.assertIn(error.advice, str(error))
+                self.assertIsNone(error.row)
+
+    def test_closing_ends_the_calls_that_run(self):
+        server = self._serve()
+        begun, release = threading.Event(), threading.Event()
+        self.addCleanup(release.set)
+
+        def held(request, timeout):
+            begun.set()
+            release.wait(_TIMEOUT)
+            raise StatusError(grpc.StatusCode.INTERNAL, "released")
+
+        server.loaded[1].predict = held
+        client = self._client(server.target)
+        errors = []
+
+        def ask():
+            try:
+                client.generate("a")
+            except UserError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        self.assertTrue(begun.wait(_TIMEOUT))
+        client.close()
+        thread.join(_TIMEOUT)
+        self.assertFalse(thread.is_alive())
+        self.assertLen(errors, 1)
+
+
+class AsyncChannelTest(ChannelTest):
+    client_class = AsyncInThread
+
+
+if __name__ == "__main__":
+    absltest.main()
