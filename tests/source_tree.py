@@ -100,7 +100,7 @@ filegroup(
         "kerasrnn/**",
         "scripts/*",
         "serving/**",
-        "tests/*",
+        "tests/**",
     ]),
 )
 """

@@ -29,10 +29,10 @@ from kerasrnn_export.text_ops import MAX_UNFINISHED
 
 MAGIC = "kr1"
 FINGERPRINT_LENGTH = 16
-_CHECKSUM_LENGTH = 19
-_HEADER_LENGTH = len(MAGIC) + FINGERPRINT_LENGTH + _CHECKSUM_LENGTH
+CHECKSUM_LENGTH = 19
+HEADER_LENGTH = len(MAGIC) + FINGERPRINT_LENGTH + CHECKSUM_LENGTH
 # Words before the states.
-_FIXED_WORDS = 2 + HISTORY + 1
+FIXED_WORDS = 2 + HISTORY + 1
 
 
 class Carried(NamedTuple):
@@ -78,7 +78,7 @@ class TokenCodec:
         self._sizes = [len(state) for state in self._start_states]
         self._bounds = np.repeat(np.float32(bounds), self._sizes)  # [S]
         self._vocabulary_size = vocabulary_size
-        self._num_words = _FIXED_WORDS + sum(self._sizes)
+        self._num_words = FIXED_WORDS + sum(self._sizes)
 
     def encode(self, carried: Carried):
         """Returns the tokens, string [N]."""
@@ -115,7 +115,7 @@ class TokenCodec:
             fixed_length=4 * self._num_words,
         )  # [N, W]
         history_end = 2 + HISTORY
-        states = tf.bitcast(words[:, _FIXED_WORDS:], tf.float32)  # [N, S]
+        states = tf.bitcast(words[:, FIXED_WORDS:], tf.float32)  # [N, S]
         # No comparison holds of what is not a number.
         possible = tf.reduce_all(tf.abs(states) <= self._bounds, axis=1)
         errors = refuse(
@@ -146,8 +146,8 @@ class TokenCodec:
         """Returns errors, and payloads [N] that are empty in bad rows."""
         length = tf.strings.length(tokens)
         # Cutting a string where it has ended raises.
-        whole = length >= _HEADER_LENGTH
-        padded = tf.where(whole, tokens, "-" * _HEADER_LENGTH)
+        whole = length >= HEADER_LENGTH
+        padded = tf.where(whole, tokens, "-" * HEADER_LENGTH)
         position = 0
 
         def field(size):
@@ -158,8 +158,8 @@ class TokenCodec:
 
         magic = field(len(MAGIC))
         fingerprint = field(FINGERPRINT_LENGTH)
-        checksum = field(_CHECKSUM_LENGTH)
-        complete = length == _HEADER_LENGTH + 4 * self._num_words
+        checksum = field(CHECKSUM_LENGTH)
+        complete = length == HEADER_LENGTH + 4 * self._num_words
         # No work on more bytes than a token has.
         payload = field(4 * self._num_words)
         payload = tf.where(complete, payload, "")
@@ -187,7 +187,7 @@ class TokenCodec:
         """Returns decimal digits [N]: FarmHash's Fingerprint64."""
         signed = tf.strings.join([self._fingerprint, payload])
         number = tf.strings.to_hash_bucket_fast(signed, 2**63 - 1)
-        return tf.strings.as_string(number, width=_CHECKSUM_LENGTH, fill="0")
+        return tf.strings.as_string(number, width=CHECKSUM_LENGTH, fill="0")
 
     def _to_bytes(self, words):
         """Returns the bytes [N] of int32 words [N, W]."""
