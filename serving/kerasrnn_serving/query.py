@@ -14,72 +14,19 @@ from absl import flags
 from kerasrnn import program
 from kerasrnn import sampling_flags
 from kerasrnn.errors import UserError
+from kerasrnn_serving import connection_flags
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
     sampling_flags.define_sampling_flags(flag_values)
-
-    def define(function, *arguments, **options):
-        function(*arguments, flag_values=flag_values, **options)
-
-    define(
-        flags.DEFINE_string,
-        "server",
-        "localhost:8500",
-        "Address of the server's gRPC port.",
-    )
-    define(flags.DEFINE_string, "model", "kerasrnn", "The model's name there.")
-    define(
-        flags.DEFINE_integer,
-        "model_version",
-        None,
-        "Version to ask for; the newest if not given.",
-        lower_bound=0,
-    )
-    define(
-        flags.DEFINE_string,
+    connection_flags.define_connection_flags(flag_values, "localhost:8500")
+    flags.DEFINE_string(
         "score",
         None,
         "Generate nothing; print how likely this file's text is, in bits and "
         "nats a character. - is standard input.",
-    )
-    define(
-        flags.DEFINE_float,
-        "timeout",
-        60.0,
-        "Seconds that the server may take for each chunk.",
-    )
-    define(
-        flags.DEFINE_bool,
-        "tls",
-        False,
-        "Encrypt the connection; any of the following does so too.",
-    )
-    define(
-        flags.DEFINE_string,
-        "tls_ca",
-        None,
-        "PEM file of the certificates that sign the server's.",
-    )
-    define(
-        flags.DEFINE_string,
-        "tls_certificate",
-        None,
-        "PEM file of this client's certificate, for mutual TLS.",
-    )
-    define(flags.DEFINE_string, "tls_key", None, "PEM file of its private key.")
-    define(
-        flags.DEFINE_string,
-        "tls_server_name",
-        None,
-        "Name in the server's certificate, if it is not the address.",
-    )
-    define(
-        flags.DEFINE_string,
-        "token_file",
-        None,
-        "File that holds a bearer token to send with each call; needs TLS.",
+        flag_values=flag_values,
     )
 
 
@@ -92,35 +39,11 @@ def main(argv) -> int:
         )
     values = flags.FLAGS
     if values.score is not None:
-        with _client(values) as client:
+        with connection_flags.client_of(values) as client:
             return _score(client, values)
     options = sampling_flags.sampling_options(values)
-    with _client(values) as client:
+    with connection_flags.client_of(values) as client:
         return _generate(client, options)
-
-
-def _client(values):
-    # grpc takes a tenth of a second to import, which --help need not wait for.
-    from kerasrnn_serving.client import Client
-    from kerasrnn_serving.client import Tls
-
-    names = ("tls_ca", "tls_certificate", "tls_key", "tls_server_name")
-    files = {name: getattr(values, name) for name in names}
-    tls = None
-    if values.tls or any(files.values()):
-        tls = Tls(**{n.removeprefix("tls_"): v for n, v in files.items()})
-    token = None
-    if values.token_file is not None:
-        token = sampling_flags.read_file(values.token_file, "--token_file")
-        token = token.decode().strip()
-    return Client(
-        values.server,
-        values.model,
-        version=values.model_version,
-        timeout=values.timeout,
-        tls=tls,
-        token=token,
-    )
 
 
 def _generate(client, options):

@@ -1,0 +1,102 @@
+"""The flags that say which server to ask, and how, the same for all programs.
+
+They are defined in programs, which know whether a server has a default.
+"""
+
+from absl import flags
+
+from kerasrnn.sampling_flags import read_file
+
+
+def define_connection_flags(
+    flag_values: flags.FlagValues, server: str | None
+) -> None:
+    """Defines the flags that `client_of` reads.
+
+    Args:
+        flag_values: Where to define them.
+        server: The address that is asked where none is given; may be None.
+    """
+
+    def define(function, *arguments, **options):
+        function(*arguments, flag_values=flag_values, **options)
+
+    define(
+        flags.DEFINE_string,
+        "server",
+        server,
+        "Address of the server's gRPC port, host:port.",
+    )
+    define(flags.DEFINE_string, "model", "kerasrnn", "The model's name there.")
+    define(
+        flags.DEFINE_integer,
+        "model_version",
+        None,
+        "Version to ask for; the newest if not given.",
+        lower_bound=0,
+    )
+    define(
+        flags.DEFINE_float,
+        "timeout",
+        60.0,
+        "Seconds that the server may take for each call.",
+    )
+    define(
+        flags.DEFINE_bool,
+        "tls",
+        False,
+        "Encrypt the connection; any of the following does so too.",
+    )
+    define(
+        flags.DEFINE_string,
+        "tls_ca",
+        None,
+        "PEM file of the certificates that sign the server's.",
+    )
+    define(
+        flags.DEFINE_string,
+        "tls_certificate",
+        None,
+        "PEM file of this client's certificate, for mutual TLS.",
+    )
+    define(flags.DEFINE_string, "tls_key", None, "PEM file of its private key.")
+    define(
+        flags.DEFINE_string,
+        "tls_server_name",
+        None,
+        "Name in the server's certificate, if it is not the address.",
+    )
+    define(
+        flags.DEFINE_string,
+        "token_file",
+        None,
+        "File that holds a bearer token to send with each call; needs TLS.",
+    )
+
+
+def client_of(values: flags.FlagValues):
+    """Returns a `kerasrnn_serving.client.Client`, as the flags say.
+
+    Raises:
+        UserError: A file cannot be read, or the flags do not fit together.
+    """
+    # grpc takes a tenth of a second to import, which --help need not wait for.
+    from kerasrnn_serving.client import Client
+    from kerasrnn_serving.client import Tls
+
+    names = ("tls_ca", "tls_certificate", "tls_key", "tls_server_name")
+    files = {name: getattr(values, name) for name in names}
+    tls = None
+    if values.tls or any(files.values()):
+        tls = Tls(**{n.removeprefix("tls_"): v for n, v in files.items()})
+    token = None
+    if values.token_file is not None:
+        token = read_file(values.token_file, "--token_file").decode().strip()
+    return Client(
+        values.server,
+        values.model,
+        version=values.model_version,
+        timeout=values.timeout,
+        tls=tls,
+        token=token,
+    )
