@@ -155,6 +155,10 @@ class TrainingConfig:
         keep: Number of newest checkpoints kept.
         patience: Validations without a better loss before training stops;
             0 never stops early.
+        init_from: Working directory of a trained model whose best weights
+            this one starts from, character by character; a character new to
+            them starts afresh. Its network, dropout and kind of vocabulary
+            are taken over. Empty starts afresh.
         seed: Of weights, dropout and samples.
         jit_compile: "auto", "on" or "off": compile the step with XLA.
     """
@@ -182,6 +186,7 @@ class TrainingConfig:
     sample_length: int = 300
     keep: int = 3
     patience: int = 0
+    init_from: str = ""
     seed: int = 0
     jit_compile: str = "auto"
 

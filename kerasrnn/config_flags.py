@@ -55,9 +55,9 @@ def given_fields(flag_values: flags.FlagValues, cls) -> dict:
             continue
         value = flag_values[field.name].value
         if field.name == "data":
-            value = tuple(
-                os.path.abspath(os.path.expanduser(path)) for path in value
-            )
+            value = tuple(map(_absolute, value))
+        elif field.name == "init_from" and value:
+            value = _absolute(value)
         fields[field.name] = value
     return fields
 
@@ -83,7 +83,13 @@ def _define(field, hint, text, flag_values):
         flags.DEFINE_integer(name, default, text, flag_values=flag_values)
     elif hint is float:
         flags.DEFINE_float(name, default, text, flag_values=flag_values)
+    elif hint is str:
+        flags.DEFINE_string(name, default, text, flag_values=flag_values)
     else:
         flags.DEFINE_multi_string(
             name, list(default), text, flag_values=flag_values
         )
+
+
+def _absolute(path):
+    return os.path.abspath(os.path.expanduser(path))

@@ -6,6 +6,7 @@ on where it stopped; Ctrl-C saves and ends. The loss is in nats a character.
 
     kerasrnn-train --data=input.txt --workdir=my_model
     kerasrnn-train --preset=charrnn --data='books/*.txt'
+    kerasrnn-train --init_from=my_model --data=more.txt --workdir=new_model
     kerasrnn-train --report --workdir=my_model
 """
 
@@ -120,8 +121,10 @@ def _train(flag_values, interruption):
         # A mistake in the model's flags is told before the text is read.
         ModelConfig(vocabulary_size=2, **given[ModelConfig])
         if saved is None:
-            data = DataConfig(**given[DataConfig])
             training = TrainingConfig(**given[TrainingConfig])
+            if training.init_from:
+                _take_over(training.init_from, workdir.path, given)
+            data = DataConfig(**given[DataConfig])
         else:
             data = dataclasses.replace(saved.config.data, **given[DataConfig])
             training = dataclasses.replace(
@@ -130,6 +133,18 @@ def _train(flag_values, interruption):
         return _train_in(
             workdir, saved, data, given[ModelConfig], training, interruption
         )
+
+
+def _take_over(init_from, workdir, given):
+    """Adds to the fields given what comes from the model to start from."""
+    from kerasrnn.training import transfer
+
+    source = transfer.load_source(init_from, workdir)
+    given[ModelConfig] = transfer.model_fields(
+        source.config, given[ModelConfig]
+    )
+    kind = given[DataConfig].setdefault("vocabulary", source.vocabulary.kind)
+    transfer.check_kind(source.vocabulary, kind)
 
 
 def _train_in(workdir, saved, data, model_fields, training, interruption):

@@ -19,6 +19,7 @@ from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.dataset import TextDataset
 from kerasrnn.training import files
+from kerasrnn.training import transfer
 from kerasrnn.training.distribution import collect
 from kerasrnn.training.distribution import distribute
 from kerasrnn.training.distribution import make_strategy
@@ -128,8 +129,8 @@ class _Training:
             limits,
             validates=sum(stop - start for start, stop in self.held_out) > 1,
         )
-        layout, weights = initial_weights(config.model, training.seed)
-        self.layout = layout
+        self.layout, weights = self._first_weights()
+        layout = self.layout
         self.trainer = Trainer(config, strategy, layout, weights)
         self.evaluator = Evaluator(
             config.model, layout, training.sequence_length
@@ -180,6 +181,21 @@ class _Training:
         self.saved_step = position.step
         self.saved_time = time.monotonic()
         self.interruption.set_unsaved(False)
+
+    def _first_weights(self):
+        """Returns the layout, and the weights [P] of step 0."""
+        training = self.config.training
+        layout, weights = initial_weights(self.config.model, training.seed)
+        if training.init_from and not self.workdir.has_checkpoints():
+            weights, note = transfer.first_weights(
+                self.config,
+                self.corpus.vocabulary,
+                self.workdir.path,
+                layout.unpack(weights),
+            )
+            weights = layout.pack(weights)
+            self.display.note(note)
+        return layout, weights
 
     def _resume(self):
         newest = self.saver.newest()

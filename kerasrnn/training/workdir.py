@@ -97,6 +97,10 @@ class Workdir:
             )
         return None
 
+    def has_checkpoints(self) -> bool:
+        """Whether a training goes on here, rather than begins."""
+        return bool(checkpoint.steps(self.checkpoints))
+
     def write_configuration(self, config: Config, vocabulary) -> None:
         """Writes config.json and vocabulary.json."""
         files.write_file(self.path / "config.json", config.to_json().encode())
