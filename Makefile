@@ -43,8 +43,11 @@ reliability: .venv/.installed  ## The reliability tests with their full counts (
 	@.venv/bin/python benchmarks/corpus_memory.py --megabytes=2000
 	@KERASRNN_FULL=1 .venv/bin/python -m pytest --durations=20
 
-compat: .venv-oldest/.installed  ## The tests under the oldest TensorFlow and Keras
-	@.venv-oldest/bin/python -m pytest
+compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The tests under the oldest TensorFlow and Keras, exports under an older one
+	@KERASRNN_SESSION_PYTHON="$(CURDIR)/.venv-server/bin/python" \
+	  .venv/bin/python -m pytest -s tests/portability_test.py
+	@KERASRNN_SESSION_PYTHON="$(CURDIR)/.venv-server/bin/python" \
+	  .venv-oldest/bin/python -m pytest
 
 bench: .venv-bench/.installed  ## Speed beside Keras and PyTorch, in alternation (long)
 	@for benchmark in benchmarks/*_benchmark.py; do \
@@ -68,6 +71,11 @@ clean:  ## Removes what make has made: environments, caches, demo/
 
 .venv-oldest/.installed: pyproject.toml scripts/environment.py
 	$(call environment,.venv-oldest,'.[test]' 'tensorflow==2.20.*' 'keras==3.12.*')
+	@touch $@
+
+# Nothing of this checkout: an export is a file that others load.
+.venv-server/.installed: scripts/environment.py
+	$(call environment,.venv-server,'tensorflow-cpu==2.19.*')
 	@touch $@
 
 .venv-bench/.installed: pyproject.toml scripts/environment.py

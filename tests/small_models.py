@@ -21,14 +21,22 @@ def make_config(vocabulary: Vocabulary, **options) -> ModelConfig:
     return ModelConfig(vocabulary_size=len(vocabulary), **options)
 
 
-def random_weights(config: ModelConfig, seed: int = 0) -> list[np.ndarray]:
-    """Returns weights whose text is neither constant nor noise."""
+def random_weights(
+    config: ModelConfig, seed: int = 0, scale: float = 1.0
+) -> list[np.ndarray]:
+    """Returns weights whose text is neither constant nor noise.
+
+    Args:
+        config: Of the model.
+        seed: Of the weights.
+        scale: 1 suits 16 units; in general 4 / sqrt(units).
+    """
     random = np.random.default_rng(seed)
     *shapes, output_kernel, output_bias = weight_shapes(config)
     # Larger ones would make the states chaotic, and rounding errors large.
-    weights = [random.normal(scale=0.3, size=shape) for shape in shapes]
+    weights = [random.normal(scale=0.3 * scale, size=shape) for shape in shapes]
     for shape in (output_kernel, output_bias):
-        weights.append(random.normal(scale=0.7, size=shape))
+        weights.append(random.normal(scale=0.7 * scale, size=shape))
     return [weight.astype(np.float32) for weight in weights]
 
 
