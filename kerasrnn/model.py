@@ -23,6 +23,7 @@ from kerasrnn.initialization import output_initializers
 from kerasrnn.layers import GRU
 from kerasrnn.layers import LSTM
 from kerasrnn.layers import SimpleRNN
+from kerasrnn.layers import cudnn
 from kerasrnn.layers import scan as scans
 from kerasrnn.layers.gru import gru_step
 from kerasrnn.layers.lstm import lstm_step
@@ -37,6 +38,7 @@ _SCANS = {
     "lstm": scans.lstm_scan,
     "gru": scans.gru_scan,
 }
+_CUDNN_LOOPS = {"lstm": cudnn.lstm, "gru": cudnn.gru}
 _LAYERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
@@ -164,7 +166,14 @@ def state_sizes(config: ModelConfig) -> list[int]:
     return [config.units] * (config.num_layers * states_of_a_layer)
 
 
-def sequence_logits(config, weights, tokens, states, dropout_key=None):
+def cudnn_trains(config: ModelConfig) -> bool:
+    """Whether a training step that is built here is fastest with cuDNN."""
+    return config.cell in _CUDNN_LOOPS and not cudnn.obstacle_here()
+
+
+def sequence_logits(
+    config, weights, tokens, states, dropout_key=None, with_cudnn=False
+):
     """Reads sequences and predicts the character after each of their own.
 
     Args:
@@ -173,6 +182,8 @@ def sequence_logits(config, weights, tokens, states, dropout_key=None):
         tokens: int32 ids [B, T].
         states: Flat list of tensors [B, U].
         dropout_key: None, or see `CharRNN`.
+        with_cudnn: Whether the loops are cuDNN's. For training where
+            `cudnn_trains` says so, never for what is exported.
 
     Returns:
         `(logits [B, T, V] float32, states)`.
@@ -183,14 +194,21 @@ def sequence_logits(config, weights, tokens, states, dropout_key=None):
     outputs = tf.transpose(tokens)  # [T, B]
     next_states = []
     for index, layer in enumerate(weights.layers):
-        if index == 0:
-            projected = _project_tokens(weights, outputs, dtype)
-        else:
-            projected = _project(outputs, layer.kernel, _input_bias(layer))
         layer_states = states[index * per_layer : (index + 1) * per_layer]
-        outputs, layer_states = _scan(
-            config, layer, projected, layer_states, dtype
-        )  # [T, B, U]
+        if with_cudnn:
+            if index == 0:
+                outputs = _embed_tokens(weights, outputs, dtype)
+            outputs, layer_states = _cudnn_loop(
+                config, layer, outputs, layer_states
+            )
+        else:
+            if index == 0:
+                projected = _project_tokens(weights, outputs, dtype)
+            else:
+                projected = _project(outputs, layer.kernel, _input_bias(layer))
+            outputs, layer_states = _scan(
+                config, layer, projected, layer_states, dtype
+            )  # [T, B, U]
         next_states.extend(layer_states)
         outputs = tf.cast(outputs, dtype)
         if dropout_key is not None and config.dropout:
@@ -269,8 +287,15 @@ def _project_tokens(weights, tokens, dtype):
     if weights.embedding is None:
         table = first.kernel + _input_bias(first)
         return lookup(tf.cast(table, dtype), tokens)
-    embedded = lookup(tf.cast(weights.embedding, dtype), tokens)
+    embedded = _embed_tokens(weights, tokens, dtype)
     return _project(embedded, first.kernel, _input_bias(first))
+
+
+def _embed_tokens(weights, tokens, dtype):
+    """Embedded or one-hot tokens [T, B, E or V]."""
+    if weights.embedding is None:
+        return tf.one_hot(tokens, weights.output_bias.shape[0], dtype=dtype)
+    return lookup(tf.cast(weights.embedding, dtype), tokens)
 
 
 @tf.custom_gradient
@@ -308,6 +333,17 @@ def _scan(config, layer, projected, states, dtype):
         weights.append(layer.bias[1])
     weights = [tf.cast(weight, dtype) for weight in weights]
     return _SCANS[config.cell](projected, *weights, states)
+
+
+def _cudnn_loop(config, layer, inputs, states):
+    """CuDNN's `_scan`, of inputs [T, B, ...] that are not projected."""
+    narrow = [
+        [tf.cast(value, inputs.dtype) for value in values]
+        for values in (layer, states)
+    ]
+    loop = _CUDNN_LOOPS[config.cell]
+    outputs, final = loop(inputs, *narrow[0], narrow[1])
+    return outputs, [tf.cast(state, tf.float32) for state in final]
 
 
 def _step(config, layer, projected, states):

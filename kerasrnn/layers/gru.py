@@ -14,6 +14,7 @@ before the product: `g_t = tanh(x_t W_g + (r_t * h_{t-1}) R_g + b_g)`.
 import keras
 from keras import ops
 
+from kerasrnn.layers import cudnn
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.layer import GatedLayer
@@ -257,3 +258,6 @@ class GRU(GatedLayer):
         if bias is None:
             bias = ops.zeros((3 * cell.units,), dtype=cell.compute_dtype)
         return gru_scan, [cell.recurrent_kernel, bias]
+
+    def cudnn_loop(self):
+        return cudnn.gru, (2, 3 * self.units)

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from kerasrnn.layers import cudnn
 from kerasrnn.layers import parallel
 from kerasrnn.layers.loops import differentiable_loop
 
@@ -200,7 +201,11 @@ class RecurrentLayer(keras.layers.RNN):
 
 
 class GatedLayer(RecurrentLayer):
-    """Base of the layers whose cells have gates, and a cuDNN counterpart."""
+    """Base of the layers whose cells have gates, and a cuDNN counterpart.
+
+    In training on a GPU the loop is cuDNN's where the options allow it. Its
+    weights are the same, and what is exported never holds it.
+    """
 
     recurrent_activation = cell_property("recurrent_activation")
 
@@ -212,6 +217,10 @@ class GatedLayer(RecurrentLayer):
             )
         super().__init__(cell, **kwargs)
         self.use_cudnn = use_cudnn
+        if use_cudnn and not self._cudnn_obstacle():
+            # So that Keras does not compile the model with XLA, which has
+            # no cuDNN loops.
+            self.supports_jit = False
 
     def has_fast_scan(self, training):
         return (
@@ -219,14 +228,69 @@ class GatedLayer(RecurrentLayer):
             and self.cell.recurrent_activation is keras.activations.sigmoid
         )
 
+    def cudnn_loop(self):
+        """Returns the loop of `kerasrnn.layers.cudnn` and the bias's shape."""
+        raise NotImplementedError
+
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if self.use_cudnn is True:
+        if self.use_cudnn is True and (obstacle := self._cudnn_obstacle()):
             raise ValueError(
-                "use_cudnn=True was specified, but there is no cuDNN path "
-                "for this layer on this machine. Pass use_cudnn='auto' to "
-                "take the fastest path there is."
+                "use_cudnn=True was specified, but cuDNN cannot run this "
+                f"layer here: {obstacle}. Pass use_cudnn='auto' to take the "
+                "fastest path there is."
             )
         return super().inner_loop(sequences, initial_state, mask, training)
+
+    def _cudnn_obstacle(self):
+        """Why cuDNN cannot train this layer here, or ""."""
+        if not self.has_fast_scan(training=True):
+            return (
+                "it has no unroll, no recurrent_dropout, no implementation "
+                "but 2, no activations but tanh and sigmoid, and no GRU but "
+                "that with reset_after=True"
+            )
+        return cudnn.obstacle_here()
+
+    def _fast_scan(self, sequences, states, mask, training):
+        if not (training and self.use_cudnn) or self._cudnn_obstacle():
+            return super()._fast_scan(sequences, states, mask, training)
+        if mask is None:
+            return self._cudnn_scan(sequences, states, None)
+        lengths, fits = cudnn.right_padded_lengths(mask)
+        if self.use_cudnn is True:
+            message = (
+                "use_cudnn=True was specified, but cuDNN reads only masks "
+                "that are right-padded: in each row one or more True, then "
+                "False to its end, in the direction of reading. Pass "
+                "use_cudnn='auto' for other masks."
+            )
+            with tf.control_dependencies(
+                [tf.debugging.Assert(fits, [message])]
+            ):
+                lengths = tf.identity(lengths)
+            return self._cudnn_scan(sequences, states, lengths)
+        own = super()._fast_scan
+        return tf.cond(
+            fits,
+            lambda: self._cudnn_scan(sequences, states, lengths),
+            lambda: own(sequences, states, mask, training),
+        )
+
+    def _cudnn_scan(self, sequences, states, lengths):
+        cell = self.cell
+        dtype = cell.compute_dtype
+        sequences = ops.cast(sequences, dtype)
+        if 0.0 < cell.dropout < 1.0:
+            sequences = sequences * cell.input_masks(sequences)
+        loop, bias_shape = self.cudnn_loop()
+        bias = tf.zeros(bias_shape) if cell.bias is None else cell.bias
+        weights = [cell.kernel, cell.recurrent_kernel, bias]
+        weights = [ops.cast(weight, dtype) for weight in weights]
+        states = [ops.cast(state, dtype) for state in states]
+        outputs, states = loop(
+            _time_major(sequences), *weights, states, lengths
+        )
+        return _time_major(outputs), states
 
     def get_config(self):
         return {**super().get_config(), "use_cudnn": self.use_cudnn}

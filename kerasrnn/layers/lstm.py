@@ -16,6 +16,7 @@ Computation 9 (1997), with the forget gate of Gers, Schmidhuber and Cummins,
 import keras
 from keras import ops
 
+from kerasrnn.layers import cudnn
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.layer import GatedLayer
@@ -232,3 +233,6 @@ class LSTM(GatedLayer):
 
     def fast_scan(self):
         return lstm_scan, [self.cell.recurrent_kernel]
+
+    def cudnn_loop(self):
+        return cudnn.lstm, (4 * self.units,)

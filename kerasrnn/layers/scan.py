@@ -65,7 +65,7 @@ def simple_rnn_scan(projected, recurrent_kernel, states, mask=None, reset=None):
                 backward, sequences, [d_final], 1, reverse=True
             )
             previous = _times(_shifted(h, outputs), keep)
-            return _once(
+            return once(
                 tf.cast(d_z, projected.dtype),
                 _kernel_gradient(previous, d_z, recurrent_kernel.dtype),
                 d_h,
@@ -158,7 +158,7 @@ def lstm_scan(projected, recurrent_kernel, states, mask=None, reset=None):
                 backward, sequences, [d_final_h, d_final_c], 1, reverse=True
             )
             previous_h = _times(_shifted(h, outputs), keep)
-            return _once(
+            return once(
                 tf.cast(d_z, projected.dtype),
                 _kernel_gradient(previous_h, d_z, recurrent_kernel.dtype),
                 d_h,
@@ -256,7 +256,7 @@ def gru_scan(
             )
             units = h.shape[-1]
             d_projected = tf.concat([d_a[:, :, : 2 * units], d_g], axis=-1)
-            return _once(
+            return once(
                 tf.cast(d_projected, projected.dtype),
                 _kernel_gradient(previous, d_a, recurrent_kernel.dtype),
                 tf.cast(tf.reduce_sum(d_a, axis=(0, 1)), recurrent_bias.dtype),
@@ -343,7 +343,7 @@ def _shifted(initial, values):
     return tf.concat([initial[None], values[:-1]], axis=0)
 
 
-def _once(*gradients):
+def once(*gradients):
     """Passes gradients on; differentiating them again raises."""
 
     @tf.custom_gradient

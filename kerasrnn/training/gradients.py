@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.layers import parallel
+from kerasrnn.model import cudnn_trains
 from kerasrnn.model import sequence_logits
 from kerasrnn.training.metrics import sequence_loss
 from kerasrnn.training.weights import Layout
@@ -21,6 +22,7 @@ def loss_gradient(
     states,
     key,
     scale=None,
+    with_cudnn: bool = False,
 ):
     """The loss of one batch and its gradient.
 
@@ -34,6 +36,7 @@ def loss_gradient(
         key: int64 [3], see `CharRNN`'s `dropout_key`.
         scale: float32 scalar that the gradient is multiplied by before it
             is computed (see `loss_scaling`); None is 1.
+        with_cudnn: Whether the loops over time are cuDNN's.
 
     Returns:
         `(nats, characters, gradient [P] of the nats, states)`.
@@ -41,7 +44,12 @@ def loss_gradient(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(flat)
         logits, states = sequence_logits(
-            config, layout.split(flat), inputs, states, dropout_key=key
+            config,
+            layout.split(flat),
+            inputs,
+            states,
+            dropout_key=key,
+            with_cudnn=with_cudnn,
         )
         nats, characters = sequence_loss(logits, targets)
     gradient = tape.gradient(nats, flat, output_gradients=scale)
@@ -56,12 +64,21 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
         layout: Where each weight stands.
         jit_compile: "off" runs operation by operation, "on" compiles the
             batch as a whole with XLA, "auto" compiles a part of it for each
-            core of a CPU, and the whole elsewhere.
+            core of a CPU, takes cuDNN's loops on a GPU where they fit, and
+            compiles the whole elsewhere.
     """
 
-    def whole(flat, inputs, targets, states, key, *scale):
+    def whole(flat, inputs, targets, states, key, *scale, with_cudnn=False):
         return loss_gradient(
-            config, layout, flat, inputs, targets, states, key, *scale
+            config,
+            layout,
+            flat,
+            inputs,
+            targets,
+            states,
+            key,
+            *scale,
+            with_cudnn=with_cudnn,
         )
 
     def part(batched, flat, key, *scale):
@@ -76,6 +93,10 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
 
     def in_parts(flat, inputs, targets, states, key, *scale):
         if not parallel.compiles_here():
+            if cudnn_trains(config):
+                return whole(
+                    flat, inputs, targets, states, key, *scale, with_cudnn=True
+                )
             return compiled_whole(flat, inputs, targets, states, key, *scale)
         # Dropout is a function of the stream, so each part knows its own.
         streams = key[2] + tf.range(tf.shape(inputs, tf.int64)[0])

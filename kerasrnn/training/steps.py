@@ -175,8 +175,14 @@ class Trainer:
             iterations = self._optimizer.iterations.value
             iterations.assign(tf.cast(step, iterations.dtype))
             states, *values = self.strategy.run(
-                self._replica_step,
-                args=(inputs, targets, states, index, step, rates[index]),
+                self.replica_step,
+                args=(
+                    _at(inputs, index),
+                    _at(targets, index),
+                    states,
+                    step,
+                    rates[index],
+                ),
             )
             records = [
                 array.write(index, self._first_replica(value))
@@ -196,7 +202,22 @@ class Trainer:
     def _first_replica(self, value):
         return self.strategy.experimental_local_results(value)[0]
 
-    def _replica_step(self, inputs, targets, states, index, step, rate):
+    def replica_step(self, inputs, targets, states, step, rate):
+        """One step of one replica; a TPU compiles exactly this.
+
+        Call it in `strategy.run`.
+
+        Args:
+            inputs: int32 [B, T], the replica's streams.
+            targets: int32 [B, T].
+            states: List of tensors [B, units].
+            step: int64 scalar, the step's number.
+            rate: float32 scalar, its learning rate.
+
+        Returns:
+            `(states, nats, characters, gradient norm, skipped)`, all but the
+            states over all replicas; see `StepRecords`.
+        """
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         seed = tf.constant(self.config.training.seed, tf.int64)
@@ -208,8 +229,8 @@ class Trainer:
             scale = [tf.convert_to_tensor(self._loss_scale.scale.value)]
         nats, characters, gradient, states = self._loss_gradient(
             tf.convert_to_tensor(self._weights.value),
-            inputs[index],
-            targets[index],
+            inputs,
+            targets,
             states,
             key,
             *(value / batch for value in scale),
@@ -260,6 +281,16 @@ class Trainer:
         if average is not None:
             momentum = optimization.averaging_momentum(training, step)
             average.assign_sub((average - weights) * (1 - momentum))
+
+
+def _at(value, index):
+    """One batch of N, a tensor or one for each replica.
+
+    It is cut out here, so that N is no part of what a replica compiles.
+    """
+    return tf.nest.map_structure(
+        lambda batches: batches[index], value, expand_composites=True
+    )
 
 
 def _same(value):
