@@ -16,6 +16,7 @@ CELLS = ("simple_rnn", "lstm", "gru")
 INITIALIZERS = ("keras", "charrnn", "torchrnn")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "exponential", "step", "cosine")
+ON_NAN = ("stop", "rollback")
 SPLITS = ("tail", "interleaved")
 VOCABULARIES = ("characters", "bytes")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -159,6 +160,9 @@ class TrainingConfig:
             this one starts from, character by character; a character new to
             them starts afresh. Its network, dropout and kind of vocabulary
             are taken over. Empty starts afresh.
+        on_nan: When the loss is not a finite number or explodes: "stop", or
+            "rollback" to the last good checkpoint with half the learning
+            rate, five times at most.
         seed: Of weights, dropout and samples.
         jit_compile: "auto", "on" or "off": compile the step with XLA.
     """
@@ -187,6 +191,7 @@ class TrainingConfig:
     keep: int = 3
     patience: int = 0
     init_from: str = ""
+    on_nan: str = "stop"
     seed: int = 0
     jit_compile: str = "auto"
 
@@ -219,6 +224,7 @@ class TrainingConfig:
             _check_fraction(self, name)
         _check_choice(self, "optimizer", OPTIMIZERS)
         _check_choice(self, "schedule", SCHEDULES)
+        _check_choice(self, "on_nan", ON_NAN)
         _check_choice(self, "jit_compile", ("auto", "on", "off"))
 
 

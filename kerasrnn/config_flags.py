@@ -25,6 +25,7 @@ _CHOICES = {
     "split": configuration.SPLITS,
     "optimizer": configuration.OPTIMIZERS,
     "schedule": configuration.SCHEDULES,
+    "on_nan": configuration.ON_NAN,
     "jit_compile": ("auto", "on", "off"),
 }
 

@@ -21,6 +21,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import checkpoint
 from kerasrnn.training import files
+from kerasrnn.training import retention
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -80,9 +81,9 @@ class CheckpointTest(parameterized.TestCase):
         (self.folder / "0101").mkdir()
         (self.folder / ".tmp-200-1").mkdir()
         self.assertEqual(checkpoint.latest(self.folder).name, "100")
-        checkpoint.keep_newest(self.folder, 2)
+        retention.keep_newest(self.folder, 2)
         self.assertEqual(checkpoint.steps(self.folder), [20, 100])
-        checkpoint.keep_only(self.folder, 20)
+        retention.keep_only(self.folder, 20)
         self.assertEqual(checkpoint.steps(self.folder), [20])
 
     def test_nothing_there(self):
@@ -116,13 +117,13 @@ class CheckpointTest(parameterized.TestCase):
             f"""
             import sys
             sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT)!r}]
-            from checkpoint_test import checkpoint, make_checkpoint
+            from checkpoint_test import checkpoint, make_checkpoint, retention
             step = 0
             while True:
                 step += 1
                 checkpoint.save(sys.argv[1], make_checkpoint(step, 300_000))
                 print(step, flush=True)
-                checkpoint.keep_newest(sys.argv[1], 2)
+                retention.keep_newest(sys.argv[1], 2)
             """
         )
         draws = random.Random(0)

@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 
 import numpy as np
 from absl import logging
@@ -111,6 +110,14 @@ def steps(directory) -> list[int]:
 
 
 def latest(directory) -> pathlib.Path | None:
+    """Returns the path of the newest checkpoint that is intact, or None."""
+    checkpoint = load_latest(directory)
+    if checkpoint is None:
+        return None
+    return pathlib.Path(directory) / str(checkpoint.step)
+
+
+def load_latest(directory) -> Checkpoint | None:
     """Returns the newest checkpoint that is intact, or None.
 
     Damaged ones are left where they are, with a warning.
@@ -118,11 +125,9 @@ def latest(directory) -> pathlib.Path | None:
     for step in reversed(steps(directory)):
         path = pathlib.Path(directory) / str(step)
         try:
-            load(path)
+            return load(path)
         except UserError as error:
             logging.warning("Passing over a damaged checkpoint: %s", error)
-        else:
-            return path
     return None
 
 
@@ -205,28 +210,6 @@ def find(workdir, which: str = "best") -> pathlib.Path:
             f"(kerasrnn-train --workdir={workdir}), or give another --workdir."
         )
     return path
-
-
-def keep_newest(directory, count: int) -> None:
-    """Removes all but the newest `count` checkpoints."""
-    for step in steps(directory)[:-count]:
-        remove(directory, step)
-
-
-def keep_only(directory, step: int) -> None:
-    """Removes all checkpoints but that of one step."""
-    for other in steps(directory):
-        if other != step:
-            remove(directory, other)
-
-
-def remove(directory, step: int) -> None:
-    """Removes a checkpoint; one that is half removed has no number."""
-    path = pathlib.Path(directory) / str(step)
-    removed = path.with_name(f".tmp-{step}-removed")
-    shutil.rmtree(removed, ignore_errors=True)
-    path.rename(removed)
-    shutil.rmtree(removed, ignore_errors=True)
 
 
 def _write(path, data):

@@ -13,6 +13,7 @@ import numpy as np
 from kerasrnn.errors import UserError
 
 _TEMPORARY = ".tmp-"
+_REPLACED = "-replaced"
 
 
 def write_file(path, data: bytes) -> None:
@@ -50,7 +51,7 @@ def new_directory(target: pathlib.Path):
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{_TEMPORARY}{target.name}-{os.getpid()}")
-    replaced = target.with_name(f"{_TEMPORARY}{target.name}-replaced")
+    replaced = target.with_name(f"{_TEMPORARY}{target.name}{_REPLACED}")
     try:
         temporary.mkdir()
         yield temporary
@@ -66,7 +67,15 @@ def new_directory(target: pathlib.Path):
 
 
 def sweep(directory) -> None:
-    """Removes what a killed process left half written."""
+    """Removes what a killed process left half written.
+
+    A directory that was being replaced by another is put back, if the other
+    one had not come to its place.
+    """
+    for path in pathlib.Path(directory).glob(f"{_TEMPORARY}*{_REPLACED}"):
+        name = path.name.removeprefix(_TEMPORARY).removesuffix(_REPLACED)
+        if not path.with_name(name).exists():
+            path.rename(path.with_name(name))
     for path in pathlib.Path(directory).glob(f"{_TEMPORARY}*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -13,16 +13,17 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.config import Config
-from kerasrnn.errors import UserError
 from kerasrnn.generator import TextGenerator
 from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.dataset import TextDataset
+from kerasrnn.training import divergence
 from kerasrnn.training import files
 from kerasrnn.training import transfer
 from kerasrnn.training.distribution import collect
 from kerasrnn.training.distribution import distribute
 from kerasrnn.training.distribution import make_strategy
+from kerasrnn.training.divergence import Diverged
 from kerasrnn.training.evaluation import Evaluator
 from kerasrnn.training.evaluation import number_of_streams
 from kerasrnn.training.interruption import Interrupted
@@ -82,7 +83,7 @@ def train_and_evaluate(
 
     Raises:
         UserError: The settings do not fit the text or the checkpoint, a
-            file cannot be written, or the loss is no longer a number.
+            file cannot be written, or the training has diverged.
         Interrupted: A signal came; the current step is saved.
     """
     training = _Training(
@@ -129,39 +130,47 @@ class _Training:
             limits,
             validates=sum(stop - start for start, stop in self.held_out) > 1,
         )
-        self.layout, weights = self._first_weights()
+        self.layout, self.trainer = self._untrained()
         layout = self.layout
-        self.trainer = Trainer(config, strategy, layout, weights)
         self.evaluator = Evaluator(
             config.model, layout, training.sequence_length
         )
         self.generator = TextGenerator(config.model, corpus.vocabulary)
         self.saver = Saver(config, workdir, corpus, layout, self.plan)
         self.position = Position()
+        self.failures = 0  # since the newest checkpoint
         self._resume()
-        self.saved_step = self.position.step
+        self._is_saved()
         self.pace = Pace()
         self.recorder = Recorder(workdir, self.plan, self.position)
         self.started = time.monotonic() - self.position.elapsed
-        self.saved_time = time.monotonic()
 
     def run(self) -> Result:
+        while True:
+            try:
+                reason = self._train()
+                break
+            except Diverged as diverged:
+                self._go_back(diverged)
+        self.recorder.finish()
+        position = self.position
+        return Result(
+            position.step, position.best_step, position.best_loss, reason
+        )
+
+    def _train(self):
+        """Trains to the end, and returns why it is that."""
         reason = self._is_over()
         while True:
             self._attend(ending=bool(reason))
             # Early stopping is decided by the validation just made.
             reason = reason or self._is_over()
             if reason and self.saved_step == self.position.step:
-                break
+                return reason
             self.interruption.check()
             if not reason:
                 self._advance()
                 reason = self._is_over()
-        self.recorder.finish()
-        position = self.position
-        return Result(
-            position.step, position.best_step, position.best_loss, reason
-        )
 
     def close(self) -> None:
         self.recorder.close()
@@ -172,13 +181,19 @@ class _Training:
         if self.saved_step == position.step:
             return
         position.elapsed = self._elapsed()
+        arrays = self.trainer.snapshot()
+        divergence.check_arrays(arrays.values(), position.step)
         self.recorder.sync()
         self.saver.save(
             position,
-            self.trainer.snapshot(),
+            arrays,
             collect(self.strategy, self.states, 0),
         )
-        self.saved_step = position.step
+        self._is_saved()
+        self.failures = 0
+
+    def _is_saved(self):
+        self.saved_step = self.position.step
         self.saved_time = time.monotonic()
         self.interruption.set_unsaved(False)
 
@@ -210,6 +225,32 @@ class _Training:
             self.trainer.restore(arrays)
             self.display.note(f"Going on from step {self.position.step:,}.")
         self.states = distribute(self.strategy, states, 0)
+
+    def _untrained(self):
+        layout, weights = self._first_weights()
+        return layout, Trainer(self.config, self.strategy, layout, weights)
+
+    def _go_back(self, diverged):
+        """Goes back to before the training diverged, or ends it there."""
+        before = self.position
+        self.failures += 1
+        step = self.saver.set_aside_failed(diverged.step, self.failures)
+        divergence.check_rollback(
+            diverged, self.config.training.on_nan, before.rollbacks, step
+        )
+        factor = divergence.RATE_FACTOR ** (before.rollbacks + 1)
+        self.display.note(
+            f"{diverged} Going back to step {step:,} with the learning rate "
+            f"times {factor:g}."
+        )
+        if step == 0:
+            _, self.trainer = self._untrained()
+        self.position = Position()
+        self._resume()
+        self.position.go_back_from(before)
+        self._is_saved()
+        self.recorder.close()
+        self.recorder = Recorder(self.workdir, self.plan, self.position)
 
     def _elapsed(self):
         return time.monotonic() - self.started
@@ -243,7 +284,8 @@ class _Training:
             step, self._elapsed(), self.pace.seconds_per_step
         )
         count = min(count, horizon - step)
-        rates = plan.rates(step, count, horizon)
+        factor = divergence.RATE_FACTOR**position.rollbacks
+        rates = [factor * rate for rate in plan.rates(step, count, horizon)]
         batch = self.dataset.batches(step, count)
         inputs, targets = distribute(
             self.strategy, [batch.inputs, batch.targets], 1
@@ -256,27 +298,14 @@ class _Training:
         )
         seconds = time.monotonic() - started
         self.pace.update(count, seconds)
-        self._check_finite(records)
+        divergence.check_steps(
+            records, step + 1, self.config.model.vocabulary_size
+        )
         self.interruption.set_unsaved(True)
         position.step += count
         per_second = batch.inputs.size / seconds
         self.recorder.steps(step, records, rates, per_second)
         self._show(per_second)
-
-    def _check_finite(self, records):
-        finite = np.isfinite(records.nats) & np.isfinite(records.gradient_norm)
-        if finite.all():
-            return
-        step = self.position.step + int(np.argmin(finite)) + 1
-        raise UserError(
-            f"The loss or its gradient is not a finite number at step {step}. "
-            + (
-                f"The checkpoint of step {self.saved_step} is intact: "
-                if self.saved_step
-                else "Nothing is saved yet: "
-            )
-            + "run again with a lower --learning_rate or --clip_norm."
-        )
 
     def _show(self, per_second):
         position = self.position
@@ -310,6 +339,7 @@ class _Training:
             ),
             between_calls=self._evaluated,
         )
+        divergence.check_arrays([result.loss], position.step)
         position.validated = position.step
         is_best = position.best_loss is None or result.loss < position.best_loss
         position.validation_loss = result.loss

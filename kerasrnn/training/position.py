@@ -19,6 +19,7 @@ class Position:
         best_loss: Its loss.
         stale: Validations since then.
         sampled: Step of the newest sample.
+        rollbacks: Times that it went back after it had diverged.
         pending: `[nats, characters, gradient norm, skipped, learning rate]`
             of each step that is not yet in a line of the history.
     """
@@ -31,11 +32,20 @@ class Position:
     best_loss: float | None = None
     stale: int = 0
     sampled: int = 0
+    rollbacks: int = 0
     pending: list = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict:
         """Returns it in JSON's types."""
         return dataclasses.asdict(self)
+
+    def go_back_from(self, later: "Position") -> None:
+        """Takes over what stays true when training goes back to here."""
+        self.rollbacks = later.rollbacks + 1
+        if later.best_step > self.best_step:
+            # Its checkpoint has taken the place of the one known here.
+            self.best_step, self.best_loss = later.best_step, later.best_loss
+            self.stale = 0
 
     @classmethod
     def from_dict(cls, values: dict) -> "Position":
@@ -46,10 +56,12 @@ class Position:
         """
         names = [field.name for field in dataclasses.fields(cls)]
         try:
+            values = {"rollbacks": 0, **values}  # Older checkpoints lack it.
             position = cls(**{name: values[name] for name in names})
             numbers = [position.step, position.elapsed, position.stale]
             numbers += [position.validated, position.best_step]
             numbers += [position.sampled, position.best_loss or 0.0]
+            numbers += [position.rollbacks]
             for record in position.pending:
                 # Before there was loss scaling no step was skipped.
                 if len(record) == 4:

@@ -9,6 +9,8 @@ from kerasrnn.errors import UserError
 from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import checkpoint
+from kerasrnn.training import divergence
+from kerasrnn.training import retention
 from kerasrnn.training.plan import Plan
 from kerasrnn.training.position import Position
 from kerasrnn.training.weights import Layout
@@ -64,7 +66,7 @@ class Saver:
             arrays[f"state_{index}"] = state
         directory = self._workdir.checkpoints
         self._write(directory, position, weights, arrays)
-        checkpoint.keep_newest(directory, self._config.training.keep)
+        retention.keep_newest(directory, self._config.training.keep)
 
     def save_best(self, position: Position, weights: np.ndarray) -> None:
         """Saves the weights [P] with the lowest validation loss so far.
@@ -73,7 +75,26 @@ class Saver:
             UserError: It could not be written.
         """
         self._write(self._workdir.best, position, weights, {})
-        checkpoint.keep_only(self._workdir.best, position.step)
+        retention.keep_only(self._workdir.best, position.step)
+
+    def set_aside_failed(self, failed: int, count: int) -> int:
+        """Sets aside the checkpoints that only lead to a failed step.
+
+        Args:
+            failed: Number of the step.
+            count: How many of the good checkpoints to go back.
+
+        Returns:
+            The step of the newest that stays; 0 if none does.
+        """
+        directory = self._workdir.checkpoints
+        steps = checkpoint.steps(directory)
+        good = divergence.good_steps(steps, failed)
+        target = good[max(len(good) - count, 0)] if good else 0
+        for step in steps:
+            if step > target:
+                retention.set_aside(directory, step, "diverged")
+        return target
 
     def newest(self):
         """Returns what to go on from, or None at the very start.

@@ -11,6 +11,7 @@ from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.training import checkpoint
 from kerasrnn.training import files
+from kerasrnn.training import retention
 
 # What may change from one start to the next. All else decides what the
 # weights, the states and the order of the text mean.
@@ -31,6 +32,7 @@ _MAY_CHANGE = frozenset(
         "jit_compile",
         "keep",
         "learning_rate",
+        "on_nan",
         "patience",
         "sample_every",
         "sample_length",
@@ -87,15 +89,13 @@ class Workdir:
         Raises:
             UserError: There are checkpoints, but none is intact.
         """
-        path = checkpoint.latest(self.checkpoints)
-        if path is not None:
-            return checkpoint.load(path)
-        if checkpoint.steps(self.checkpoints):
+        newest = checkpoint.load_latest(self.checkpoints)
+        if newest is None and checkpoint.steps(self.checkpoints):
             raise UserError(
                 f"None of the checkpoints in {self.checkpoints} is intact. "
                 "Put a good copy there, or give another --workdir."
             )
-        return None
+        return newest
 
     def has_checkpoints(self) -> bool:
         """Whether a training goes on here, rather than begins."""
@@ -137,6 +137,7 @@ def locked(path):
         workdir = Workdir(path)
         for directory in (path, workdir.checkpoints, workdir.best):
             files.sweep(directory)
+        retention.set_aside_damaged(workdir.checkpoints)
         yield workdir
     finally:
         os.close(descriptor)

@@ -1,0 +1,59 @@
+"""Which checkpoints stay, and which are put out of the way."""
+
+import contextlib
+import pathlib
+import shutil
+
+from absl import logging
+
+from kerasrnn.training import checkpoint
+
+
+def keep_newest(directory, count: int) -> None:
+    """Removes all but the newest `count` checkpoints."""
+    for step in checkpoint.steps(directory)[:-count]:
+        remove(directory, step)
+
+
+def keep_only(directory, step: int) -> None:
+    """Removes all checkpoints but that of one step."""
+    for other in checkpoint.steps(directory):
+        if other != step:
+            remove(directory, other)
+
+
+def remove(directory, step: int) -> None:
+    """Removes a checkpoint; one that is half removed has no number."""
+    path = pathlib.Path(directory) / str(step)
+    removed = path.with_name(f".tmp-{step}-removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    path.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def set_aside(directory, step: int, why: str) -> pathlib.Path:
+    """Renames a checkpoint to `<step>.<why>`, which nobody takes for one.
+
+    It is not removed: whoever wants to look into it can.
+    """
+    path = pathlib.Path(directory) / str(step)
+    aside = path.with_name(f"{step}.{why}")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+    return aside
+
+
+def set_aside_damaged(directory) -> None:
+    """Sets aside what is newer than the newest intact checkpoint.
+
+    Else it would count among the newest, and the intact ones would go to
+    make room. Where none is intact, all stay as they are.
+    """
+    newest = checkpoint.latest(directory)
+    if newest is None:
+        return
+    for step in checkpoint.steps(directory):
+        if step > int(newest.name):
+            with contextlib.suppress(OSError):
+                aside = set_aside(directory, step, "damaged")
+                logging.warning("The damaged checkpoint is now %s.", aside)
