@@ -20,69 +20,6 @@ FULL = bool(os.environ.get("KERASRNN_FULL"))
 
 
 class EqualitiesTest(parameterized.TestCase):
-    @parameterized.parameters(*served_signatures.MODELS)
-    def test_token_equality(self, name):
-        """Calls in a row give the text, state and sums of one call."""
-        served = served_signatures.Served.of(name)
-        chance = random.Random(name)
-        for _ in range(1000 if FULL else 25):
-            request = served_signatures.random_request(chance)
-            length = request["length"] = chance.randint(1, 60)
-            whole = served.generate(**request)
-            self.assertEqual(whole["error"], b"")
-            text, log_prob, generated = b"", 0.0, 0
-            state, prompt = b"", request["prompt"]
-            while length:
-                piece = chance.randint(0, min(length, 15))
-                length -= piece
-                row = served.generate(
-                    **{
-                        **request,
-                        "prompt": prompt,
-                        "state_bytes": state,
-                        "length": piece,
-                    }
-                )
-                self.assertEqual(row["error"], b"")
-                row["text"].decode()
-                text += row["text"]
-                log_prob += row["log_prob"]
-                generated += row["length"]
-                state, prompt = row["state_bytes"], b""
-                if row["finish"] == b"stop":
-                    break
-            self.assertEqual(text, whole["text"], request)
-            self.assertEqual(state, whole["state_bytes"], request)
-            self.assertEqual(row["finish"], whole["finish"], request)
-            self.assertEqual(generated, whole["length"])
-            self.assertAlmostEqual(log_prob, whole["log_prob"], places=3)
-
-    @parameterized.parameters(*served_signatures.MODELS)
-    def test_prompt_equality(self, name):
-        """A prompt in pieces is the prompt at once."""
-        served = served_signatures.Served.of(name)
-        chance = random.Random(name)
-        for _ in range(200 if FULL else 10):
-            prompt = served_signatures.random_text(chance, 150)
-            parameters = {"length": 20, "seed": chance.randrange(2**62)}
-            whole = served.generate(prompt, **parameters)
-            state, start, unknown = b"", 0, 0
-            while len(prompt) - start > 20:
-                stop = start + chance.randint(0, 20)
-                row = served.generate(
-                    prompt[start:stop], state_bytes=state, length=0
-                )
-                self.assertEqual(row["text"], b"")
-                self.assertEqual(row["length"], 0)
-                state, start = row["state_bytes"], stop
-                unknown += row["unknown"]
-            row = served.generate(
-                prompt[start:], state_bytes=state, **parameters
-            )
-            for key in ("text", "state_bytes", "log_prob", "finish"):
-                self.assertEqual(row[key], whole[key], (prompt, key))
-            self.assertEqual(unknown + row["unknown"], whole["unknown"])
-
     def test_a_prompt_clears_what_a_stop_string_could_match(self):
         served = served_signatures.Served.of("lstm")
         first = served.generate(length=1, seed=5)
