@@ -32,6 +32,22 @@ while True:
     publish_test.publish_one(Path(sys.argv[1]), sys.stdout)
 """
 
+# Publishes one version, then says what is there.
+PUBLISHER = """
+import os
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import publish_test
+from kerasrnn.errors import UserError
+try:
+    publish_test.publish_one(Path(sys.argv[1]))
+    print("published")
+except UserError as error:
+    print(error)
+print(*sorted(os.listdir(sys.argv[1])))
+"""
+
 
 def publish_one(export_dir, progress=None):
     """Publishes a version of `FILES`, and says how far it is."""
@@ -46,7 +62,7 @@ def publish_one(export_dir, progress=None):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"x" * size)
             say("wrote")
-        target = publish(directory, export_dir)
+        target = publish(directory)
         say("published")
     return target
 
@@ -60,17 +76,19 @@ def _contents(directory):
 
 
 class Reader(threading.Thread):
-    """Polls as a server does, and keeps what it saw incomplete."""
+    """Polls each millisecond, and keeps what it saw incomplete."""
 
     def __init__(self, export_dir):
         super().__init__(daemon=True)
         self.export_dir = export_dir
         self.done = threading.Event()
+        self.polls = 0
         self.seen = set()
         self.incomplete = []
 
     def run(self):
         while not self.done.wait(0.001):
+            self.polls += 1
             for version in set(versions(self.export_dir)) - self.seen:
                 contents = _contents(self.export_dir / str(version))
                 self.seen.add(version)
@@ -115,7 +133,7 @@ class PublishTest(absltest.TestCase):
     def test_an_empty_directory_is_not_published(self):
         with self.assertRaisesRegex(UserError, "nothing to publish"):
             with preparation(self.export_dir) as directory:
-                publish(directory, self.export_dir)
+                publish(directory)
         self.assertEqual(versions(self.export_dir), [])
 
     def test_a_failure_leaves_nothing(self):
@@ -197,32 +215,82 @@ class KilledTest(absltest.TestCase):
         reader = Reader(export_dir)
         reader.start()
         chance = random.Random(0)
-        for _ in range(KILLS):
-            self._publish_and_kill(export_dir, chance)
-        while len(versions(export_dir)) < VERSIONS:
-            publish_one(export_dir)
+        kills = 0
+        while kills < KILLS or len(versions(export_dir)) < VERSIONS:
+            # A number of steps, not a time: the kill comes at any of them.
+            steps = len(FILES) + 1
+            mean = VERSIONS // KILLS * steps
+            self._publish_and_kill(export_dir, chance.randint(1, 2 * mean))
+            kills += 1
+        publish_one(export_dir)  # Sweeps what the last one left.
         reader.done.set()
         reader.join()
+        print(
+            f"\n{len(versions(export_dir))} versions, {kills} kills, "
+            f"{reader.polls} polls, {len(reader.incomplete)} incomplete"
+        )
         self.assertEqual(reader.incomplete, [])
-        self.assertNotEmpty(reader.seen)
+        self.assertGreater(reader.polls, VERSIONS)
         published = versions(export_dir)
         self.assertEqual(published, list(range(1, len(published) + 1)))
+        self.assertGreaterEqual(len(reader.seen), VERSIONS)
         leftovers = [p.name for p in export_dir.iterdir()]
         self.assertEqual(
             sorted(name for name in leftovers if not name.isdigit()), [".lock"]
         )
 
-    def _publish_and_kill(self, export_dir, chance):
+    def _publish_and_kill(self, export_dir, steps):
         arguments = [str(export_dir), str(Path(__file__).parent)]
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, *arguments],
             stdout=subprocess.PIPE,
             text=True,
         ) as writer:
-            # A number of steps, not a time: the kill comes at any of them.
-            for _ in range(chance.randint(1, 40)):
+            for _ in range(steps):
                 self.assertNotEqual(writer.stdout.readline(), "")
             writer.send_signal(signal.SIGKILL)
+
+
+class FileSystemTest(absltest.TestCase):
+    """Real file systems that refuse: in a name space of the test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.create_tempdir().full_path
+        probe = self._mounted("size=64k", ["true"])
+        if probe.returncode:
+            self.skipTest(f"nothing can be mounted here: {probe.stderr}")
+
+    def _mounted(self, options, command):
+        """Runs a command where a file system lies over the directory."""
+        mount = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"'
+        return subprocess.run(
+            ["unshare", "-rm", "sh", "-c", mount, "sh", options]
+            + [self.directory, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _publish(self, options):
+        arguments = [self.directory, str(Path(__file__).parent)]
+        return self._mounted(
+            options, [sys.executable, "-c", PUBLISHER, *arguments]
+        )
+
+    def test_a_file_system_that_has_room_is_published_on(self):
+        run = self._publish("size=64k")
+        self.assertEqual(run.stdout, "published\n.lock 1\n", run.stderr)
+
+    def test_a_full_file_system_is_told_and_left_as_it_was(self):
+        run = self._publish("size=16k")
+        self.assertRegex(run.stdout, "^Cannot export into .*: the disk is full")
+        self.assertRegex(run.stdout, "Nothing was published.\n.lock\n$")
+
+    def test_a_read_only_file_system_is_told(self):
+        run = self._publish("ro")
+        self.assertRegex(run.stdout, "not writable .Read-only file system")
+        self.assertEndsWith(run.stdout, "Nothing was published.\n\n")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def export_model(
             checkpoint=checkpoint or {},
             tensorflow_version=tf.__version__,
         )
-        return publish(directory, export_dir)
+        return publish(directory)
 
 
 def _hide_accelerators():

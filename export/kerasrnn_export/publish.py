@@ -54,7 +54,8 @@ def preparation(export_dir: str | os.PathLike) -> Iterator[Path]:
 
 
 def publish(
-    prepared_directory: str | os.PathLike, export_dir: str | os.PathLike
+    prepared_directory: str | os.PathLike,
+    export_dir: str | os.PathLike | None = None,
 ) -> Path:
     """Renames a prepared directory to the next version of `export_dir`.
 
@@ -63,7 +64,8 @@ def publish(
 
     Args:
         prepared_directory: On the same file system; it is gone afterwards.
-        export_dir: The directory that the server polls.
+        export_dir: The directory that the server polls; None is the one
+            that the prepared directory is in, see `preparation`.
 
     Returns:
         The version's directory.
@@ -72,7 +74,8 @@ def publish(
         UserError: The export directory cannot be written to, or is on
             another file system.
     """
-    prepared_directory, export_dir = Path(prepared_directory), Path(export_dir)
+    prepared_directory = Path(prepared_directory)
+    export_dir = Path(export_dir or prepared_directory.parent)
     with _explained(export_dir):
         if not any(prepared_directory.iterdir()):
             raise UserError(
