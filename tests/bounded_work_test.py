@@ -19,7 +19,7 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 # An export may raise its limits; minutes of work in one call.
-RAISED = SamplerOptions(max_length=2**22, max_prompt=2**22)
+RAISED = SamplerOptions(max_length=2**20, max_prompt=2**20)
 _TIMEOUT = 60
 _DEADLINE = 0.3
 # More than the server has threads.
