@@ -36,6 +36,7 @@ LIGHT = (
     "kerasrnn_serving.async_client",
     "kerasrnn_serving.client",
     "kerasrnn_serving.query",
+    "kerasrnn_serving.readings",
     "kerasrnn_serving.wire",
 )
 

@@ -76,7 +76,11 @@ class InspectionPageTest(absltest.TestCase):
         cls.reading = make_reading(HOSTILE * 3)
         cls.findings = make_findings(cls.reading)
         cls.document = inspection_page(
-            cls.reading, cls.findings, model="a <b>", name="<i>.py"
+            cls.reading,
+            cls.findings,
+            unit=cls.findings.first_unit(),
+            model="a <b>",
+            name="<i>.py",
         )
 
     def test_activations_are_within_half_a_step(self):
@@ -123,7 +127,7 @@ class InspectionPageTest(absltest.TestCase):
             "".join(random.choice(list(HOSTILE), size=5000)), 2, 512
         )
         document = inspection_page(
-            reading, make_findings(reading), model="m", name="t"
+            reading, make_findings(reading), unit=0, model="m", name="t"
         )
         self.assertLess(len(document.encode()), 8_000_000)
 
@@ -136,7 +140,7 @@ class InspectionPageTest(absltest.TestCase):
     def test_one_layer_is_not_named(self):
         reading = make_reading("ab " * 20, 1, 32)
         document = inspection_page(
-            reading, make_findings(reading), model="m", name="t"
+            reading, make_findings(reading), unit=0, model="m", name="t"
         )
         self.assertIn("32 units · 60 characters", document)
         self.assertEqual(reading.name(31), "unit 32")
@@ -183,7 +187,11 @@ class BrowserTest(absltest.TestCase):
         super().setUp()
         path = pathlib.Path(self.create_tempdir().full_path, "page.html")
         document = inspection_page(
-            self.reading, self.findings, model="a <b>", name="<i>.py"
+            self.reading,
+            self.findings,
+            unit=self.findings.first_unit(),
+            model="a <b>",
+            name="<i>.py",
         )
         path.write_text(document, encoding="utf-8", newline="")
         self.browser.open(path)

@@ -32,6 +32,7 @@ NEED_TENSORFLOW = {
     "kerasrnn-evaluate": ["--workdir=work"],
     "kerasrnn-sample": ["--workdir=work"],
     "kerasrnn-export": ["--workdir=work", "--export_dir=models"],
+    "kerasrnn-inspect": ["--workdir=work"],
 }
 
 EXTRA = "pip install 'kerasrnn[train]'"
@@ -147,11 +148,20 @@ class WheelTest(parameterized.TestCase):
         result = self.run_there(name, *NEED_TENSORFLOW[name])
         self.assertRegex(
             result.stderr,
-            f"^error: {name} needs (Keras|TensorFlow), which is not installed "
-            f"here: run `{re.escape(EXTRA)}`\\.\n$",
+            f"^error: {name}( --workdir)? needs (Keras|TensorFlow), which is "
+            f"not installed here: run `{re.escape(EXTRA)}`\\.\n$",
         )
         self.assertEqual((result.stdout, result.returncode), ("", 1))
         self.assertEqual(os.listdir(self.elsewhere), [])
+
+    def test_served_models_are_inspected_without_tensorflow(self):
+        # Nobody serves there; all else than TensorFlow would be found out.
+        result = self.run_there(
+            "kerasrnn-inspect", "--server=localhost:1", "--text=a"
+        )
+        self.assertRegex(result.stderr, r"\nerror: .*localhost:1(.|\n)*\n$")
+        self.assertNotIn("TensorFlow", result.stderr)
+        self.assertEqual(result.returncode, 1)
 
     @parameterized.parameters(
         "import kerasrnn; kerasrnn.LSTM",

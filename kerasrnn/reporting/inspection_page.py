@@ -8,15 +8,13 @@ Glossary of shapes: T characters, P probes, N units of all layers.
 """
 
 import base64
-import pathlib
 
 import numpy as np
 
+from kerasrnn.reporting import asset
 from kerasrnn.reporting import colors
-from kerasrnn.reporting.findings import BLOG_SHARE
-from kerasrnn.reporting.findings import CLOSE
-from kerasrnn.reporting.findings import QUANTILE
 from kerasrnn.reporting.findings import Findings
+from kerasrnn.reporting.findings import share_sentences
 from kerasrnn.reporting.page import element
 from kerasrnn.reporting.page import page
 from kerasrnn.reporting.probes import PROBES
@@ -39,17 +37,17 @@ _KEYS = (
 
 
 def inspection_page(
-    reading: Reading, findings: Findings, *, model: str, name: str
+    reading: Reading, findings: Findings, *, unit: int, model: str, name: str
 ) -> str:
     """Returns the page as a whole HTML document.
 
     Args:
         reading: The text, and what the network did.
         findings: Which units follow what.
+        unit: The unit to show first.
         model: What the model is called.
         name: What the text is called.
     """
-    here = pathlib.Path(__file__).parent
     body = element(
         "div",
         _head(reading, model, name),
@@ -64,30 +62,10 @@ def inspection_page(
     return page(
         f"Inside {model}",
         body,
-        style=(here / "inspection.css").read_text(encoding="utf-8"),
-        script=(here / "inspection.js").read_text(encoding="utf-8"),
-        data=_data(reading, findings),
+        style=asset("inspection.css"),
+        script=asset("inspection.js"),
+        data=_data(reading, findings, unit),
     )
-
-
-def share_sentences(findings: Findings) -> tuple[str, ...]:
-    """Returns what there is to say of how many units follow something."""
-    share, control, close = map(
-        _percent,
-        (findings.share, findings.control_share, findings.close_share),
-    )
-    units = findings.scores.shape[1]
-    return (
-        f"{share} of the {units:,} units follow one of these better than "
-        f"{_percent(QUANTILE)} of the units do on shuffled text, where "
-        f"{control} of them do.",
-        f"{close} follow one closely (a correlation of {CLOSE} or more). "
-        f"Karpathy, in 2015 and by eye: {BLOG_SHARE}.",
-    )
-
-
-def _percent(share):
-    return f"{100 * share:.0f}\u00a0%"
 
 
 def _head(reading, model, name):
@@ -194,13 +172,13 @@ _EXPLANATION = (
     "character's own surprise in bits: how unlikely the model found it.",
     "A dot above the line is a unit: the further to the right, the higher the "
     "magnitude of its correlation with the probe, from 0 to 1. The grey dots "
-    "below are the control: the same units and the same probe on the text's "
-    "characters in random order. The upright line has 99 % of them to its "
-    "left.",
+    "below are the control, the same on shuffled text: the network reads the "
+    "characters in random order, or the probe those of another place; shown "
+    "is what scores higher. The upright line has 99 % of it to its left.",
 )
 
 
-def _data(reading, findings):
+def _data(reading, findings, unit):
     scales = np.abs(reading.activations).max(axis=0, initial=0)  # [N]
     relative = reading.activations / np.maximum(scales, 1e-9)
     table, guesses = _candidates(reading)
@@ -214,7 +192,7 @@ def _data(reading, findings):
             ],
             "layers": reading.num_layers,
             "units": reading.units_per_layer,
-            "unit": findings.first_unit(),
+            "unit": unit,
             "scales": [round(float(scale), 5) for scale in scales],
             "candidates": table,
             "colors": {

@@ -61,6 +61,11 @@ class Reading:
             return f"unit {within + 1}"
         return f"layer {layer + 1}, unit {within + 1}"
 
+    def short_name(self, unit: int) -> str:
+        """Returns LAYER:UNIT, as `kerasrnn-inspect --unit` takes it."""
+        layer, within = divmod(unit, self.units_per_layer)
+        return f"{layer + 1}:{within + 1}"
+
     def relative_activations(self, unit: int) -> np.ndarray:
         """Returns a unit's activations by the largest of them, float32 [T]."""
         column = self.activations[:, unit]

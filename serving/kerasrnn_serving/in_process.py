@@ -1,0 +1,98 @@
+"""The model of a working directory, asked as a served one is.
+
+It answers through the same functions that are exported, so what it says of a
+text is what a server of the same model says.
+"""
+
+import pathlib
+
+import tensorflow as tf
+from kerasrnn_export import archive
+from kerasrnn_export import signatures
+from kerasrnn_export.sampler import Sampler
+
+from kerasrnn.errors import UserError
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.training import checkpoint
+from kerasrnn.training.workdir import Workdir
+from kerasrnn_serving.results import Inspection
+from kerasrnn_serving.results import Score
+from kerasrnn_serving.rows import reading_rows
+
+
+class InProcessModel:
+    """Has the methods of `kerasrnn_serving.client.Client` that read text.
+
+    Args:
+        workdir: What `kerasrnn-train` wrote to.
+        which: The checkpoint, "best" or "latest".
+
+    Attributes:
+        config: The model's `Config`.
+        step: Steps that it was trained for.
+
+    Raises:
+        UserError: There is no such checkpoint, or it is damaged.
+    """
+
+    def __init__(self, workdir, which: str = "best"):
+        model, vocabulary, self.config, info = checkpoint.load_model(
+            workdir, which
+        )
+        self.step = info["step"]
+        self._workdir = Workdir(pathlib.Path(workdir))
+        self._vocabulary = vocabulary
+        self._corpus_sha256 = info.get("corpus_sha256")
+        sampler = Sampler(
+            self.config.model,
+            [variable.numpy() for variable in model.weights],
+            vocabulary,
+        )
+        self._functions = {
+            signature.name: archive.signature_function(
+                getattr(sampler, signature.name), signature
+            )
+            for signature in (signatures.SCORE, signatures.INSPECT)
+        }
+
+    def score(self, texts) -> list[Score]:
+        """Gives each text its probability."""
+        return [row.score() for row in self._read(signatures.SCORE, texts)]
+
+    def inspect(self, texts) -> list[Inspection]:
+        """Shows what the network does while it reads each text."""
+        rows = self._read(signatures.INSPECT, texts)
+        return [row.inspection() for row in rows]
+
+    def validation_text(self, length: int) -> bytes:
+        """Returns the first text that was held out for validation.
+
+        Args:
+            length: Characters at most.
+
+        Raises:
+            UserError: The working directory has none any more.
+        """
+        corpus = Corpus(self._workdir.corpus)
+        sequence_length = self.config.training.sequence_length
+        ranges = corpus.split_ranges("validation", sequence_length)
+        if corpus.sha256 != self._corpus_sha256 or not ranges:
+            raise UserError(
+                f"{self._workdir.path} holds no text that this model was "
+                "validated on; give a text with --file."
+            )
+        start, stop = ranges[0]
+        ids = corpus.ids[start : min(stop, start + length)]
+        return self._vocabulary.decode_bytes(ids)
+
+    def _read(self, signature, texts):
+        rows = reading_rows(texts, b"")
+        for row in rows:
+            while row.pieces:
+                outputs = self._functions[signature.name](
+                    tf.constant([row.pieces[0]]),
+                    tf.constant([row.state_bytes]),
+                )
+                values = {name: v.numpy()[0] for name, v in outputs.items()}
+                row.update(values, version=0)
+        return rows

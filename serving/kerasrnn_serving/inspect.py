@@ -1,0 +1,226 @@
+"""Shows what the units of a network do while it reads a text.
+
+Writes one HTML page, which needs no network: the text, coloured by what a
+unit does; the likeliest next characters under each; and which units follow
+quotes, comments, brackets, indentation and the like. Without --file or
+--text it reads what was held out for validation.
+
+    kerasrnn-inspect --workdir=my_model --file=program.py
+    kerasrnn-inspect --server=localhost:8500 --file=program.py
+    kerasrnn-inspect --workdir=my_model --terminal --unit=2:17
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+from kerasrnn import program
+from kerasrnn.errors import UserError
+from kerasrnn.extras import require_tensorflow
+from kerasrnn.reporting.probes import SYNTAXES
+from kerasrnn_serving import connection_flags
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+
+    def define(function, *arguments, **options):
+        function(*arguments, flag_values=flag_values, **options)
+
+    define(
+        flags.DEFINE_string,
+        "workdir",
+        "workdir",
+        "Directory that kerasrnn-train wrote; its model is read in this "
+        "process.",
+    )
+    define(
+        flags.DEFINE_enum,
+        "checkpoint",
+        "best",
+        ("best", "latest"),
+        "Which weights: those with the best validation loss, or the newest.",
+    )
+    define(flags.DEFINE_string, "text", None, "The text to read.")
+    define(
+        flags.DEFINE_string,
+        "file",
+        None,
+        "File that holds the text to read; - is standard input.",
+    )
+    define(
+        flags.DEFINE_integer,
+        "length",
+        5000,
+        "Characters to read; the rest of a longer text is left out.",
+        lower_bound=1,
+    )
+    define(
+        flags.DEFINE_string,
+        "output",
+        "inspection.html",
+        "File to write the page to.",
+    )
+    define(
+        flags.DEFINE_bool,
+        "terminal",
+        False,
+        "Write no page: print the text in the colours of one unit.",
+    )
+    define(
+        flags.DEFINE_string,
+        "unit",
+        None,
+        "The unit to show first, as LAYER:UNIT, both counted from 1; without "
+        "it one that follows something.",
+    )
+    define(
+        flags.DEFINE_enum,
+        "syntax",
+        "auto",
+        ("auto", *SYNTAXES),
+        "What starts a comment and ends quotes in the text: as in Python and "
+        "shell (hash), C, TeX or prose. auto goes by what the text looks like.",
+    )
+    connection_flags.define_connection_flags(flag_values, None)
+    define(
+        flags.DEFINE_integer,
+        "num_layers",
+        1,
+        "Layers of the served model, which does not say it; with 1 its units "
+        "are in one list.",
+        lower_bound=1,
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Runs the program."""
+    if argv[1:]:
+        raise UserError(
+            f"Unexpected argument {argv[1]!r}; a text is given with "
+            "--file=... or --text=..."
+        )
+    return execute(flags.FLAGS)
+
+
+def execute(values: flags.FlagValues) -> int:
+    """Does what the flags say and returns the exit status."""
+    text, name = _given_text(values)
+    with contextlib.ExitStack() as stack:
+        if values.server is not None:
+            model, title, num_layers = _served(values, text, stack)
+        else:
+            model, title = _in_process(values)
+            num_layers = model.config.model.num_layers
+        if text is None:
+            text = model.validation_text(values.length)
+            name = "the validation text"
+        _inspect(values, model, title, num_layers, text, name)
+    return 0
+
+
+def _given_text(values):
+    """Returns the text and its name; None where none is given."""
+    from kerasrnn.sampling_flags import read_file
+
+    if values.text is not None and values.file is not None:
+        raise UserError("Both --text and --file are given; give one of them.")
+    if values.text is not None:
+        return os.fsencode(values.text), "the text given"
+    if values.file == "-":
+        return sys.stdin.buffer.read(), "standard input"
+    if values.file is not None:
+        return read_file(values.file, "--file"), values.file
+    return None, None
+
+
+def _served(values, text, stack):
+    if values["workdir"].present:
+        raise UserError(
+            "Both --workdir and --server are given; give the one whose model "
+            "is to be looked into."
+        )
+    if text is None:
+        raise UserError(
+            "A served model does not hold the text that it was trained on; "
+            "give one to read with --file or --text."
+        )
+    client = stack.enter_context(connection_flags.client_of(values))
+    return client, f"{values.model} at {values.server}", values.num_layers
+
+
+def _in_process(values):
+    require_tensorflow("kerasrnn-inspect --workdir")
+    from kerasrnn.training import checkpoint
+
+    # Says that there is no model before TensorFlow is imported.
+    path = checkpoint.find(values.workdir, values.checkpoint)
+    _say(f"Loading {path} ...")
+    from kerasrnn_serving.in_process import InProcessModel
+
+    model = InProcessModel(values.workdir, values.checkpoint)
+    return model, pathlib.Path(values.workdir).resolve().name
+
+
+def _inspect(values, model, title, num_layers, text, name):
+    from kerasrnn.reporting import findings
+    from kerasrnn.reporting.probes import syntax_of
+    from kerasrnn_serving import readings
+
+    text = readings.first_characters(text, values.length)
+    _say(f"Reading {name} ...")
+    reading = readings.read(model, text, num_layers)
+    unit = readings.unit_named(values.unit, reading)
+    _say("Reading the same characters in random order ...")
+    shuffled = readings.read(model, readings.shuffled_text(reading), num_layers)
+    syntax = values.syntax
+    if syntax == "auto":
+        syntax = syntax_of(reading.text)
+    found = findings.find(
+        reading.text,
+        reading.activations,
+        shuffled.text,
+        shuffled.activations,
+        syntax,
+    )
+    unit = found.first_unit() if unit is None else unit
+    if values.terminal:
+        _print_colored(reading, found, unit)
+    else:
+        _write_page(values.output, reading, found, unit, title, name)
+
+
+def _print_colored(reading, found, unit):
+    from kerasrnn.reporting import terminal
+
+    sys.stdout.buffer.write(terminal.colored(reading, found, unit).encode())
+    sys.stdout.buffer.flush()
+
+
+def _write_page(output, reading, found, unit, title, name):
+    from kerasrnn.reporting.inspection_page import inspection_page
+    from kerasrnn.reporting.inspection_page import share_sentences
+    from kerasrnn.training import files
+
+    page = inspection_page(reading, found, unit=unit, model=title, name=name)
+    data = page.encode("utf-8", "replace")
+    files.write_file(output, data)
+    for sentence in share_sentences(found):
+        print(sentence)
+    print(f"Wrote {output} ({len(data) / 1e6:.1f} MB). Open it in a browser.")
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def run() -> None:
+    """Entry point of `kerasrnn-inspect`."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()
