@@ -83,6 +83,9 @@ class StreamingTest(parameterized.TestCase):
             )
             stopped += whole["finish"] == signatures.FINISH_STOP.encode()
             multiple += len(text) > len(text.decode())
+        print(
+            f"\n{name}: {SPLITS} of {SPLITS} splits give the text of one call"
+        )
         # Both kinds of ending, and characters of many bytes, were among them.
         self.assertBetween(stopped, 1, SPLITS - 1)
         self.assertGreater(multiple, 0)
