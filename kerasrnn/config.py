@@ -34,6 +34,18 @@ def _check_fraction(config, name):
         raise UserError(f"{name} must be in [0, 1), not {value}.")
 
 
+def _check_separator(separator, vocabulary):
+    if len(separator) > 1:
+        raise UserError(
+            "document_separator must be one character, or an escape of one "
+            f"as in \\n, not {separator!r}."
+        )
+    if vocabulary == "bytes" and separator > "\xff":
+        raise UserError(
+            f"document_separator must be one byte, not {separator!r}."
+        )
+
+
 def _check_choice(config, name, choices):
     value = getattr(config, name)
     if value not in choices:
@@ -58,6 +70,8 @@ class ModelConfig:
             (uniform in [-0.08, 0.08]) or "torchrnn" (normal, variance
             1 / (input + units)).
         dtype_policy: Keras dtype policy of all layers.
+        separator_id: Id of the character that every document follows: it is
+            read from the zero state, whatever came before. 0 is none.
     """
 
     vocabulary_size: int
@@ -68,9 +82,16 @@ class ModelConfig:
     dropout: float = 0.1
     initializer: str = "keras"
     dtype_policy: str = "float32"
+    separator_id: int = 0
 
     def __post_init__(self):
         _check_at_least(self, "vocabulary_size", 2)
+        _check_at_least(self, "separator_id", 0)
+        if self.separator_id >= self.vocabulary_size:
+            raise UserError(
+                f"separator_id must be below {self.vocabulary_size}, the "
+                f"vocabulary's size, not {self.separator_id}."
+            )
         _check_at_least(self, "units", 1)
         _check_at_least(self, "num_layers", 1)
         _check_at_least(self, "embedding_size", 0)
@@ -82,7 +103,7 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which text is read, as what, and how it is split.
+    r"""Which text is read, as what, and how it is split.
 
     Attributes:
         data: Paths and glob patterns; empty means the source code of
@@ -90,6 +111,10 @@ class DataConfig:
         vocabulary: "characters" (UTF-8 text) or "bytes".
         min_count: Characters that occur less often in the text become
             unknown (id 0).
+        document_separator: Character (or escape, as in \n) that ends a
+            document: no state is carried across it, in training, evaluation
+            and sampling. Of several files, each ends a document too. Empty
+            reads the text as one.
         split: "tail" holds out the end of the text, "interleaved" the end
             of each of `split_streams` equal pieces, as char-rnn does.
         split_streams: Number of pieces of the interleaved split.
@@ -100,6 +125,7 @@ class DataConfig:
     data: tuple[str, ...] = ()
     vocabulary: str = "characters"
     min_count: int = 1
+    document_separator: str = ""
     split: str = "tail"
     split_streams: int = 50
     validation_fraction: float = 0.05
@@ -112,6 +138,7 @@ class DataConfig:
         _check_at_least(self, "split_streams", 1)
         _check_fraction(self, "validation_fraction")
         _check_fraction(self, "test_fraction")
+        _check_separator(self.document_separator, self.vocabulary)
         if self.validation_fraction + self.test_fraction >= 1:
             raise UserError(
                 "Nothing is left to train on: validation_fraction "
@@ -235,6 +262,15 @@ class Config:
     model: ModelConfig
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
+
+    def __post_init__(self):
+        if bool(self.data.document_separator) != bool(self.model.separator_id):
+            raise UserError(
+                "The model's separator_id must be the id of the data's "
+                "document_separator, and 0 where that is empty; they are "
+                f"{self.model.separator_id} and "
+                f"{self.data.document_separator!r}."
+            )
 
     def to_json(self) -> str:
         """Returns the configuration as indented JSON text."""

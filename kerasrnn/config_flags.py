@@ -30,7 +30,7 @@ _CHOICES = {
 }
 
 # Found out from the text.
-_NOT_FLAGS = ("vocabulary_size",)
+_NOT_FLAGS = ("vocabulary_size", "separator_id")
 
 
 def define_config_flags(flag_values: flags.FlagValues) -> None:
@@ -59,6 +59,8 @@ def given_fields(flag_values: flags.FlagValues, cls) -> dict:
             value = tuple(map(_absolute, value))
         elif field.name == "init_from" and value:
             value = _absolute(value)
+        elif field.name == "document_separator":
+            value = _unescaped(value)
         fields[field.name] = value
     return fields
 
@@ -90,6 +92,16 @@ def _define(field, hint, text, flag_values):
         flags.DEFINE_multi_string(
             name, list(default), text, flag_values=flag_values
         )
+
+
+def _unescaped(text):
+    """Returns what an escape stands for, as in a string of Python."""
+    if len(text) < 2 or not text.startswith("\\"):
+        return text
+    try:
+        return text.encode("ascii").decode("unicode_escape")
+    except UnicodeError:
+        return text
 
 
 def _absolute(path):

@@ -60,7 +60,7 @@ class CharRNN(keras.Model):
     """Multi-layer character model: embedding or one-hot, cells, softmax.
 
     Call arguments:
-        tokens: int32 ids [B, T].
+        tokens: int32 ids [B, T]; see `sequence_logits` on documents.
         states: Flat list of float32 tensors [B, U], layer by layer (h, c of
             an LSTM, h of the others); None is zeros.
         training: Whether dropout applies.
@@ -167,8 +167,15 @@ def state_sizes(config: ModelConfig) -> list[int]:
 
 
 def cudnn_trains(config: ModelConfig) -> bool:
-    """Whether a training step that is built here is fastest with cuDNN."""
-    return config.cell in _CUDNN_LOOPS and not cudnn.obstacle_here()
+    """Whether a training step that is built here is fastest with cuDNN.
+
+    Its loops know no documents.
+    """
+    return (
+        config.cell in _CUDNN_LOOPS
+        and not config.separator_id
+        and not cudnn.obstacle_here()
+    )
 
 
 def sequence_logits(
@@ -179,7 +186,9 @@ def sequence_logits(
     Args:
         config: The `ModelConfig`.
         weights: Flat list of tensors, in the order of `CharRNN.weights`.
-        tokens: int32 ids [B, T].
+        tokens: int32 ids [B, T]. Where `config.separator_id` is set, that id
+            is read from the zero state, and so is the id that a negative
+            one, `~id`, stands for.
         states: Flat list of tensors [B, U].
         dropout_key: None, or see `CharRNN`.
         with_cudnn: Whether the loops are cuDNN's. For training where
@@ -191,7 +200,7 @@ def sequence_logits(
     weights = _unflatten(config, weights)
     dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
     per_layer = len(states) // config.num_layers
-    outputs = tf.transpose(tokens)  # [T, B]
+    outputs, reset = _document_starts(config, tf.transpose(tokens))  # [T, B]
     next_states = []
     for index, layer in enumerate(weights.layers):
         layer_states = states[index * per_layer : (index + 1) * per_layer]
@@ -207,7 +216,7 @@ def sequence_logits(
             else:
                 projected = _project(outputs, layer.kernel, _input_bias(layer))
             outputs, layer_states = _scan(
-                config, layer, projected, layer_states, dtype
+                config, layer, projected, layer_states, dtype, reset
             )  # [T, B, U]
         next_states.extend(layer_states)
         outputs = tf.cast(outputs, dtype)
@@ -230,6 +239,9 @@ def step_model(config, weights) -> StepModel:
     output_bias = _output_bias(weights)
 
     def read(ids, states):
+        if config.separator_id:
+            first = (ids == config.separator_id)[:, None]
+            states = [tf.where(first, 0.0, state) for state in states]
         outputs = ids
         next_states = []
         for index, layer in enumerate(weights.layers):
@@ -253,6 +265,15 @@ def step_model(config, weights) -> StepModel:
         return tf.matmul(top, weights.output_kernel) + output_bias
 
     return StepModel(read, logits)
+
+
+def _document_starts(config, tokens):
+    """Returns ids, and where they are read from the zero state, or None."""
+    if not config.separator_id:
+        return tokens, None
+    marked = tokens < 0
+    ids = tf.where(marked, -1 - tokens, tokens)
+    return ids, marked | (ids == config.separator_id)
 
 
 def _unflatten(config, weights) -> _Weights:
@@ -327,12 +348,12 @@ def _project(values, kernel, bias):
     return tf.reshape(flat, [shape[0], shape[1], kernel.shape[-1]])
 
 
-def _scan(config, layer, projected, states, dtype):
+def _scan(config, layer, projected, states, dtype, reset):
     weights = [layer.recurrent_kernel]
     if config.cell == "gru":
         weights.append(layer.bias[1])
     weights = [tf.cast(weight, dtype) for weight in weights]
-    return _SCANS[config.cell](projected, *weights, states)
+    return _SCANS[config.cell](projected, *weights, states, reset=reset)
 
 
 def _cudnn_loop(config, layer, inputs, states):

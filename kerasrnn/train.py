@@ -171,7 +171,9 @@ def _train_in(workdir, saved, data, model_fields, training, interruption):
         )
         if saved is None:
             model = ModelConfig(
-                vocabulary_size=len(corpus.vocabulary), **model_fields
+                vocabulary_size=len(corpus.vocabulary),
+                separator_id=corpus.separator_id,
+                **model_fields,
             )
             config = Config(model=model, data=data, training=training)
             workdir.write_configuration(config, corpus.vocabulary)

@@ -283,6 +283,8 @@ def fingerprint(config: ModelConfig, weights, vocabulary: Vocabulary) -> str:
     digest = hashlib.sha256()
     arithmetic = (config.cell, config.units, config.num_layers)
     digest.update(repr((arithmetic, config.embedding_size)).encode())
+    if config.separator_id:
+        digest.update(repr(config.separator_id).encode())
     digest.update(vocabulary.to_json().encode())
     for weight in weights:
         digest.update(repr(weight.shape).encode())

@@ -349,7 +349,8 @@ def _settings(settings):
 def _shown(value):
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "the standard library"
-    return value
+    # Quotes where nothing would be seen.
+    return value if str(value).strip() else repr(value)
 
 
 def _key(colour, text):

@@ -96,6 +96,13 @@ class Corpus:
         """Number of characters of the text."""
         return len(self.ids)
 
+    @property
+    def separator_id(self) -> int:
+        """Id of the character that ends a document; 0 is none."""
+        # Every text is taken to follow a separator where there are such.
+        separated = self.config.document_separator
+        return self.vocabulary.start_id if separated else 0
+
     def split_ranges(
         self, name: str, multiple: int = 1
     ) -> list[tuple[int, int]]:
@@ -197,6 +204,8 @@ def encode_file(path: os.PathLike | str, vocabulary: Vocabulary) -> np.ndarray:
 def _fingerprint(config, files):
     """Returns a hash of all that the ids follow from, but a vocabulary."""
     parts = [_VERSION, config.vocabulary, config.min_count]
+    if config.document_separator:
+        parts.append(config.document_separator)
     for path in files:
         try:
             status = path.stat()
@@ -228,13 +237,21 @@ def _encode(config, files, directory, vocabulary, progress):
     if not given:
         report = reporter(progress, files, "counting")
         counts = count_characters(files, config.vocabulary, report)
+        separator = config.document_separator
+        if separator:
+            # One may be put between two files.
+            counts[ord(separator)] += len(files) - 1
         vocabulary = Vocabulary.from_counts(
-            config.vocabulary, counts, config.min_count
+            config.vocabulary, counts, config.min_count, separator
         )
     report = reporter(progress, files, "encoding")
     with write_aside(directory / "ids") as file:
         num_characters, num_unknown, sha256 = write_ids(
-            file, files, vocabulary, report
+            file,
+            files,
+            vocabulary,
+            report,
+            vocabulary.start_id if config.document_separator else 0,
         )
         if num_characters < 2:
             raise UserError(

@@ -41,6 +41,10 @@ class TextDataset:
         ranges: (start, stop) of the parts to read, in order.
         batch_size: Number of streams.
         sequence_length: Characters of a stream in one batch.
+        documents: Whether no state may go from one document to another.
+            Then `~id`, which `kerasrnn.model` reads from the zero state,
+            stands for the first id of a stream and of a range, and the
+            target before a range that is joined to another is 0.
 
     Attributes:
         steps_per_epoch: Batches until the streams begin again.
@@ -55,7 +59,9 @@ class TextDataset:
         ranges: Sequence[tuple[int, int]],
         batch_size: int,
         sequence_length: int,
+        documents: bool = False,
     ):
+        self._documents = documents
         self.batch_size = batch_size
         self.sequence_length = sequence_length
         self._ids = ids
@@ -69,6 +75,7 @@ class TextDataset:
         self._stream_starts = starts  # [B]
         self._range_starts = bounds[:, 0]
         self._joined_stops = np.cumsum(bounds[:, 1] - bounds[:, 0])
+        self._joined_starts = np.append(0, self._joined_stops[:-1])
 
     def batch(self, step: int) -> Batch:
         """Returns batch number `step` of training, [B, T]."""
@@ -84,13 +91,18 @@ class TextDataset:
             + np.arange(self.sequence_length + 1)
         )  # [N, B, T + 1]
         ids = self._ids[self._in_text(positions)].astype(np.int32)
-        return Batch(ids[..., :-1], ids[..., 1:])
+        inputs, targets = ids[..., :-1], ids[..., 1:]
+        if self._documents:
+            first = np.isin(positions, self._joined_starts)  # [N, B, T + 1]
+            targets = np.where(first[..., 1:], 0, targets)
+            first[in_epoch == 0, :, 0] = True
+            inputs = np.where(first[..., :-1], ~inputs, inputs)
+        return Batch(inputs, targets)
 
     def _in_text(self, positions):
         """Returns where in the text positions in the joined ranges are."""
         index = np.searchsorted(self._joined_stops, positions, side="right")
-        joined_starts = np.append(0, self._joined_stops[:-1])
-        return positions + (self._range_starts - joined_starts)[index]
+        return positions + (self._range_starts - self._joined_starts)[index]
 
 
 def _layout(num_ids, ranges, batch_size, sequence_length):

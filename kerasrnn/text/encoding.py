@@ -64,8 +64,17 @@ def write_ids(
     files: Sequence[pathlib.Path],
     vocabulary: Vocabulary,
     report: Callable[[int], None],
+    separator_id: int = 0,
 ) -> tuple[int, int, str]:
     """Writes the ids of all files' characters, as `dtype_for` says.
+
+    Args:
+        file: Where to.
+        files: What to read, one after the other.
+        vocabulary: Gives the ids.
+        report: Called after each block with its number of bytes.
+        separator_id: Written after a file that ends with another character,
+            if one follows; 0 writes nothing.
 
     Returns:
         The number of characters, how many are unknown, and the SHA-256 of
@@ -78,13 +87,21 @@ def write_ids(
     dtype = dtype_for(vocabulary)
     digest = hashlib.sha256()
     num_characters = num_unknown = 0
+    last = separator_id
+
+    def write(ids):
+        nonlocal num_characters, num_unknown, last
+        file.write(ids)
+        digest.update(ids)
+        num_characters += len(ids)
+        num_unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
+        last = ids[-1] if len(ids) else last
+
     for path in files:
+        if last != separator_id and separator_id:
+            write(np.array([separator_id], dtype))
         for code_points, num_bytes in read_blocks(path, vocabulary.kind):
-            ids = vocabulary.encode_code_points(code_points).astype(dtype)
-            file.write(ids)
-            digest.update(ids)
-            num_characters += len(ids)
-            num_unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
+            write(vocabulary.encode_code_points(code_points).astype(dtype))
             report(num_bytes)
     return num_characters, num_unknown, digest.hexdigest()
 

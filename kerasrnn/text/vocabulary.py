@@ -29,8 +29,9 @@ class Vocabulary:
         kind: "characters" (Unicode code points) or "bytes".
         characters: What ids 1, 2, ... stand for; a byte is the character
             with its value as code point.
-        start_id: The character that every text is taken to follow: newline
-            if there is one, else the most frequent character.
+        start_id: The character that every text is taken to follow: the
+            document separator if there is one, else newline if it is a
+            character of the text, else the most frequent character.
 
     Raises:
         UserError: The parts do not make a vocabulary.
@@ -45,7 +46,11 @@ class Vocabulary:
 
     @classmethod
     def from_counts(
-        cls, kind: str, counts: np.ndarray, min_count: int = 1
+        cls,
+        kind: str,
+        counts: np.ndarray,
+        min_count: int = 1,
+        separator: str = "",
     ) -> "Vocabulary":
         """Returns the vocabulary of a text whose characters were counted.
 
@@ -53,18 +58,29 @@ class Vocabulary:
             kind: "characters" or "bytes".
             counts: Occurrences of each code point or byte value, integers.
             min_count: Characters that occur less often become unknown.
+            separator: Character between documents, or "". It is known
+                however rare it is.
 
         Raises:
-            UserError: No character occurs that often.
+            UserError: No character occurs that often, or there is no
+                separator.
         """
         counts = np.asarray(counts)
-        code_points = np.flatnonzero(counts >= max(min_count, 1))
+        frequent = counts >= max(min_count, 1)
+        if separator:
+            if not counts[ord(separator)]:
+                raise UserError(
+                    f"The document separator {separator!r} does not occur in "
+                    "the text; give another --document_separator."
+                )
+            frequent[ord(separator)] = True
+        code_points = np.flatnonzero(frequent)
         if not code_points.size:
             raise UserError(
                 f"No character occurs {min_count} times, so the vocabulary "
                 "is empty; give more text or a lower --min_count."
             )
-        newline = np.flatnonzero(code_points == ord("\n"))
+        newline = np.flatnonzero(code_points == ord(separator or "\n"))
         start = newline[0] if newline.size else counts[code_points].argmax()
         return cls(kind, tuple(map(chr, code_points.tolist())), int(start) + 1)
 

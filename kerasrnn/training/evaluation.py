@@ -71,7 +71,8 @@ class Evaluator:
         states = [
             tf.zeros([streams, size]) for size in state_sizes(self._config)
         ]
-        text = _Streams(ids, ranges, streams, start_id)
+        documents = bool(self._config.separator_id)
+        text = _Streams(ids, ranges, streams, start_id, documents)
         batches = -(-text.length // self._sequence_length)
         pace, position, nats, characters = Pace(), 0, 0.0, 0
         while position < batches:
@@ -122,9 +123,13 @@ class Evaluator:
 
 
 class _Streams:
-    """The text to score as S rows, each padded with id 0 at its end."""
+    """The text to score as S rows, each padded with id 0 at its end.
 
-    def __init__(self, ids, ranges, streams, start_id):
+    Of documents, the first character of a range that is joined to another
+    is read from the zero state and not scored (see `TextDataset`).
+    """
+
+    def __init__(self, ids, ranges, streams, start_id, documents):
         bounds = np.asarray(ranges, np.int64).reshape(-1, 2)
         lengths = bounds[:, 1] - bounds[:, 0]
         total = int(lengths.sum())
@@ -132,6 +137,8 @@ class _Streams:
         self._start_id = start_id
         self._range_starts = bounds[:, 0]
         self._joined_stops = np.cumsum(lengths)
+        self._joined_starts = np.append(0, self._joined_stops[:-1])
+        self._documents = documents
         if len(bounds) == streams:
             edges = np.append(0, self._joined_stops)
         else:
@@ -155,16 +162,21 @@ class _Streams:
         ids[inside] = self._ids[self._in_text(positions[inside])]
         if first == 0 and offset:
             ids[:, 0] = self._start_id
+        inputs, targets = ids[:, :-1], ids[:, 1:]
+        if self._documents:
+            joined = inside & np.isin(positions, self._joined_starts)
+            joined &= positions != self._starts[:, None]
+            targets = np.where(joined[:, 1:], 0, targets)
+            inputs = np.where(joined[:, :-1], ~inputs, inputs)
         shape = (len(ids), count, sequence_length)
         return tuple(
             np.ascontiguousarray(row.reshape(shape).transpose(1, 0, 2))
-            for row in (ids[:, :-1], ids[:, 1:])
+            for row in (inputs, targets)
         )
 
     def _in_text(self, positions):
         index = np.searchsorted(self._joined_stops, positions, side="right")
-        joined_starts = np.append(0, self._joined_stops[:-1])
-        return positions + (self._range_starts - joined_starts)[index]
+        return positions + (self._range_starts - self._joined_starts)[index]
 
 
 def number_of_streams(

@@ -120,6 +120,7 @@ class _Training:
             corpus.split_ranges("train", training.sequence_length),
             training.batch_size,
             training.sequence_length,
+            documents=bool(config.model.separator_id),
         )
         self.held_out = corpus.split_ranges(
             "validation", training.sequence_length

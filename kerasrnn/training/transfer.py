@@ -119,7 +119,9 @@ def model_fields(source: Config, given: dict) -> dict:
     """
     check_shape(source, given)
     fields = dataclasses.asdict(source.model) | given
-    del fields["vocabulary_size"]
+    # Found out from the new text.
+    for name in ("vocabulary_size", "separator_id"):
+        del fields[name]
     return fields
 
 

@@ -188,4 +188,6 @@ def _differences(saved, wanted):
 def _shown(value):
     if isinstance(value, tuple):
         return ",".join(value) or "the standard library"
+    if isinstance(value, str) and not value.isprintable():
+        return repr(value)
     return str(value)
