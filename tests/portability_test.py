@@ -145,6 +145,9 @@ class GraphTest(parameterized.TestCase):
 class OtherTensorFlowTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
+        self.python = os.environ.get("KERASRNN_SESSION_PYTHON")
+        if not self.python:
+            self.skipTest("no other TensorFlow here: make compat has one")
         self.exported = served_signatures.Exported.of(SIZE)
         chance = random.Random(0)
         self.rows = [
@@ -165,12 +168,9 @@ class OtherTensorFlowTest(absltest.TestCase):
 
     def test_another_tensorflows_session_loader_says_the_same(self):
         """Greedy texts, 99 of 100 sampled ones, states to 1e-5."""
-        python = os.environ.get("KERASRNN_SESSION_PYTHON")
-        if not python:
-            self.skipTest("no other TensorFlow here: make compat has one")
         expected = session_runner.run(self.exported.directory, self.calls)
         received = session_runner.run_elsewhere(
-            python, self.exported.directory, self.calls
+            self.python, self.exported.directory, self.calls
         )
         texts = [
             [answer["text"][0] for answer in answers[: len(self.rows)]]
