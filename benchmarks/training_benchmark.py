@@ -1,33 +1,51 @@
 """Times a whole training step against keras.layers and PyTorch.
 
-    python benchmarks/training_benchmark.py --units=128 --batch=50 --length=50
+    python benchmarks/training_benchmark.py
     python benchmarks/training_benchmark.py --units=512 --batch=64 --length=100
 
-A step is forward, backward, clip and Adam on a stack of recurrent layers and
-a dense one, as a plain `tf.function`. Each side lives in a process of its own
-and they take turns, so that a change of the machine's speed meets all alike:
+The first command goes through all shapes of the table in docs/performance.md
+(some minutes). A step is forward, backward, clip and Adam on a stack of
+recurrent layers and a dense one, as a plain `tf.function`. Each side lives in
+a process of its own and they take turns:
 
     keras    keras.layers in a keras.Sequential, one-hot input
     layers   kerasrnn.layers in their place, the same program
-    charrnn  CharRNN on ids, with the gradient that kerasrnn-train computes
+    charrnn  CharRNN on ids, with the gradient and the threads of
+             kerasrnn-train
     torch    torch.nn in the same arrangement (`pip install 'kerasrnn[bench]'`)
+    product  one product of large matrices: what the machine can do
 
-The median over the rounds is printed, and the ratio of `layers` and `charrnn`
-to each peer with the quartiles of its spread over the rounds.
+The median over the rounds is printed, the share of the machine's rate of
+products that an LSTM reaches, and the ratio of `layers` and `charrnn` to each
+peer with the quartiles of its spread over the rounds.
 """
 
-import os
-import subprocess
 import sys
-import time
 
 import numpy as np
 from absl import app
 from absl import flags
+from alternation import Worker
+from alternation import alternate
+from alternation import is_installed
+from alternation import ratio
+from alternation import serve_turns
 
 _VOCABULARY = 65
 _TORCH = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 _KERAS = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
+_GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
+_SMALL = {"units": 128, "batch": 50, "length": 50, "dtype": "float32"}
+_LARGE = {"units": 512, "batch": 64, "length": 100, "dtype": "float32"}
+_TABLE = (
+    {"cell": "lstm", **_SMALL},
+    {"cell": "lstm", **_LARGE},
+    {"cell": "lstm", **_LARGE, "dtype": "bfloat16"},
+    {"cell": "gru", **_SMALL},
+    {"cell": "gru", **_LARGE},
+    {"cell": "simple_rnn", **_SMALL},
+    {"cell": "simple_rnn", **_LARGE},
+)
 
 
 def define_flags(flag_values=flags.FLAGS):
@@ -37,7 +55,7 @@ def define_flags(flag_values=flags.FLAGS):
     )
     for name, value, text in (
         ("layers", 2, "Number of recurrent layers."),
-        ("units", 128, "Width of each layer."),
+        ("units", 0, "Width of each layer; 0 is the whole table."),
         ("batch", 50, "Streams side by side."),
         ("length", 50, "Time steps of a stream."),
         ("rounds", 15, "Turns of each side."),
@@ -53,7 +71,7 @@ def define_flags(flag_values=flags.FLAGS):
     )
     flags.DEFINE_list(
         "sides",
-        ["keras", "layers", "charrnn", "torch"],
+        ["keras", "layers", "charrnn", "torch", "product"],
         "Which sides take part.",
         flag_values=flag_values,
     )
@@ -67,21 +85,20 @@ def main(argv):
     del argv
     options = flags.FLAGS
     if options.worker:
-        _work(_SIDES[options.worker](options))
+        serve_turns(_SIDES[options.worker](options))
         return
-    sides = [side for side in options.sides if _available(side)]
-    workers = {side: _start(side) for side in sides}
-    for side in sides:
-        _turn(workers[side], 2)  # compiles and warms up
-    steps = options.steps or max(1, round(0.5 / _turn(workers[sides[0]], 3)))
-    seconds = {side: [] for side in sides}
-    for _ in range(options.rounds):
-        for side in sides:
-            seconds[side].append(_turn(workers[side], steps))
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
-    _report(options, {k: np.array(v) for k, v in seconds.items()})
+    sides = [s for s in options.sides if s != "torch" or is_installed(s)]
+    for shape in _TABLE if not options.units else ({},):
+        for name, value in shape.items():
+            options[name].value = value
+        arguments = [sys.argv[0]] + [
+            f"--{name}={options[name].value}"
+            for name in ("cell", "layers", "units", "batch", "length", "dtype")
+        ]
+        workers = {
+            side: Worker([*arguments, f"--worker={side}"]) for side in sides
+        }
+        _report(options, alternate(workers, options.rounds, options.steps))
 
 
 def _report(options, seconds):
@@ -92,63 +109,42 @@ def _report(options, seconds):
         f"{options.rounds} rounds"
     )
     for side, values in seconds.items():
+        if side == "product":
+            continue
         rate = characters / np.median(values)
-        print(f"  {side:8s} {rate:10,.0f} characters/s (median)")
+        print(f"  {side:8s} {rate:10,.0f} characters/s (median)", end="")
+        if "product" in seconds:
+            share = _operations(options) / values
+            share /= _PRODUCT_OPERATIONS / seconds["product"]
+            print(f", {np.median(share):.0%} of the rate of products", end="")
+        print()
     for ours in ("layers", "charrnn"):
         for peer in ("keras", "torch"):
             if ours in seconds and peer in seconds:
-                ratios = seconds[peer] / seconds[ours]
-                low, middle, high = np.percentile(ratios, [25, 50, 75])
-                print(
-                    f"  {ours} / {peer}: {middle:.2f} "
-                    f"(quartiles {low:.2f} to {high:.2f})"
-                )
+                spread = ratio(seconds[peer], seconds[ours])
+                print(f"  {ours} / {peer}: {spread}", flush=True)
 
 
-def _available(side):
-    if side != "torch":
-        return True
-    code = "import torch"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True)
-    if found.returncode:
-        print("torch is not installed: its side is left out")
-    return found.returncode == 0
+def _operations(options):
+    """Multiplications and additions of a step's products, one-hot apart."""
+    square = options.units**2 * _GATES[options.cell]
+    kernels = (2 * options.layers - 1) * square + options.units * _VOCABULARY
+    return 3 * 2 * kernels * options.batch * options.length
 
 
-def _start(side):
-    environment = {
-        **os.environ,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        # A thread that waits for the other sides' turns must not spin.
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
-    return subprocess.Popen(
-        [sys.executable, *sys.argv, f"--worker={side}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
+_PRODUCT = (6400, 512, 2048)
+_PRODUCT_OPERATIONS = 2 * 6400 * 512 * 2048
 
 
-def _turn(worker, steps):
-    """Lets a worker run some steps; returns its seconds a step."""
-    worker.stdin.write(f"{steps}\n")
-    worker.stdin.flush()
-    answer = worker.stdout.readline()
-    if not answer:
-        raise SystemExit(f"a side ended early: {' '.join(worker.args)}")
-    return float(answer)
+def _product(options):
+    import tensorflow as tf
 
-
-def _work(step):
-    for line in sys.stdin:
-        count = int(line)
-        start = time.perf_counter()
-        for _ in range(count):
-            step()
-        print((time.perf_counter() - start) / count, flush=True)
+    rows, inner, columns = _PRODUCT
+    dtype = tf.as_dtype(options.dtype)
+    left = tf.cast(tf.random.normal([rows, inner]), dtype)
+    right = tf.cast(tf.random.normal([inner, columns]), dtype)
+    product = tf.function(lambda: tf.matmul(left, right)[0, 0])
+    return lambda: product().numpy()
 
 
 def _batch(options):
@@ -216,6 +212,7 @@ def _charrnn(options):
     from kerasrnn.config import ModelConfig
     from kerasrnn.model import state_sizes
     from kerasrnn.training.gradients import make_loss_gradient
+    from kerasrnn.training.threads import configure_threads
     from kerasrnn.training.weights import initial_weights
 
     config = ModelConfig(
@@ -228,6 +225,7 @@ def _charrnn(options):
         if options.dtype == "float32"
         else "mixed_bfloat16",
     )
+    configure_threads(config)
     layout, first = initial_weights(config, seed=0)
     weights = keras.Variable(first)
     optimizer = keras.optimizers.Adam(2e-3)
@@ -282,6 +280,7 @@ _SIDES = {
     "layers": _layers,
     "charrnn": _charrnn,
     "torch": _torch,
+    "product": _product,
 }
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ exported sampler all call them; `CharRNN` is the Keras model that owns the
 weights.
 """
 
+import functools
 from typing import NamedTuple
 
 import keras
@@ -25,6 +26,8 @@ from kerasrnn.layers import LSTM
 from kerasrnn.layers import SimpleRNN
 from kerasrnn.layers import cudnn
 from kerasrnn.layers import scan as scans
+from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.engine import choose_engine
 from kerasrnn.layers.gru import gru_step
 from kerasrnn.layers.lstm import lstm_step
 from kerasrnn.layers.simple_rnn import simple_rnn_step
@@ -166,20 +169,34 @@ def state_sizes(config: ModelConfig) -> list[int]:
     return [config.units] * (config.num_layers * states_of_a_layer)
 
 
-def cudnn_trains(config: ModelConfig) -> bool:
-    """Whether a training step that is built here is fastest with cuDNN.
+def training_engine(config: ModelConfig, batch, steps) -> Engine:
+    """Returns how the loops of a training step that is built here are run.
 
-    Its loops know no documents.
+    Args:
+        config: What the model is.
+        batch: Streams, None where they are not known.
+        steps: Sequence length, None where it is not known.
     """
-    return (
-        config.cell in _CUDNN_LOOPS
-        and not config.separator_id
-        and not cudnn.obstacle_here()
+    # The loops of cuDNN know no documents.
+    if config.cell in _CUDNN_LOOPS and not config.separator_id:
+        if not cudnn.obstacle_here():
+            return Engine.CUDNN
+    return choose_engine(
+        config.units,
+        batch,
+        steps,
+        keras.DTypePolicy(config.dtype_policy).compute_dtype,
     )
 
 
 def sequence_logits(
-    config, weights, tokens, states, dropout_key=None, with_cudnn=False
+    config,
+    weights,
+    tokens,
+    states,
+    dropout_key=None,
+    engine=Engine.PLAIN,
+    differentiable=True,
 ):
     """Reads sequences and predicts the character after each of their own.
 
@@ -191,8 +208,10 @@ def sequence_logits(
             one, `~id`, stands for.
         states: Flat list of tensors [B, U].
         dropout_key: None, or see `CharRNN`.
-        with_cudnn: Whether the loops are cuDNN's. For training where
-            `cudnn_trains` says so, never for what is exported.
+        engine: How the loops over time are run. For training that which
+            `training_engine` returns; what is exported takes the default.
+        differentiable: Whether there is a gradient; without, the loops keep
+            nothing for it.
 
     Returns:
         `(logits [B, T, V] float32, states)`.
@@ -204,7 +223,7 @@ def sequence_logits(
     next_states = []
     for index, layer in enumerate(weights.layers):
         layer_states = states[index * per_layer : (index + 1) * per_layer]
-        if with_cudnn:
+        if engine is Engine.CUDNN:
             if index == 0:
                 outputs = _embed_tokens(weights, outputs, dtype)
             outputs, layer_states = _cudnn_loop(
@@ -215,8 +234,14 @@ def sequence_logits(
                 projected = _project_tokens(weights, outputs, dtype)
             else:
                 projected = _project(outputs, layer.kernel, _input_bias(layer))
-            outputs, layer_states = _scan(
-                config, layer, projected, layer_states, dtype, reset
+            scan = functools.partial(
+                _SCANS[config.cell],
+                reset=reset,
+                engine=engine,
+                differentiable=differentiable,
+            )
+            outputs, layer_states = scan(
+                projected, *_recurrent_weights(layer, dtype), layer_states
             )  # [T, B, U]
         next_states.extend(layer_states)
         outputs = tf.cast(outputs, dtype)
@@ -344,16 +369,16 @@ def _project(values, kernel, bias):
     flat = tf.reshape(values, [-1, values.shape[-1]])  # [T * B, ...]
     flat = tf.matmul(flat, tf.cast(kernel, values.dtype))
     if bias is not None:
-        flat += tf.cast(bias, values.dtype)
+        # TensorFlow fuses this addition with the product, and no other.
+        flat = tf.nn.bias_add(flat, tf.cast(bias, values.dtype))
     return tf.reshape(flat, [shape[0], shape[1], kernel.shape[-1]])
 
 
-def _scan(config, layer, projected, states, dtype, reset):
+def _recurrent_weights(layer, dtype):
     weights = [layer.recurrent_kernel]
-    if config.cell == "gru":
+    if layer.bias.shape.rank == 2:  # a GRU's, for inputs and for states
         weights.append(layer.bias[1])
-    weights = [tf.cast(weight, dtype) for weight in weights]
-    return _SCANS[config.cell](projected, *weights, states, reset=reset)
+    return [tf.cast(weight, dtype) for weight in weights]
 
 
 def _cudnn_loop(config, layer, inputs, states):

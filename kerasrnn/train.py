@@ -191,7 +191,9 @@ def _run(config, workdir, corpus, limits, display, interruption):
     display.note("Starting TensorFlow ...")
     from kerasrnn.training.distribution import make_strategy
     from kerasrnn.training.loop import train_and_evaluate
+    from kerasrnn.training.threads import configure_threads
 
+    configure_threads(config.model)
     strategy = make_strategy(flags.FLAGS.strategy, flags.FLAGS.tpu)
     display.note(_description(config, corpus, strategy))
     result = train_and_evaluate(

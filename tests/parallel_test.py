@@ -11,7 +11,7 @@ from absl.testing import parameterized
 
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
-from kerasrnn.layers import parallel
+from kerasrnn.layers import engine
 from kerasrnn.model import state_sizes
 from kerasrnn.training.gradients import make_loss_gradient
 from kerasrnn.training.weights import initial_weights
@@ -119,7 +119,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
 
         @tf.function(jit_compile=True)
         def step(value):
-            seen.append(parallel.compiles_here())
+            seen.append(engine.compiles_here())
             return value
 
         step(tf.zeros([1]))

@@ -254,7 +254,9 @@ class GradientTest(parameterized.TestCase):
             for tensor in (case.projected, *case.weights)
         ] + case.states
         values, gradients = _values_and_gradients(_scan, case, narrow)
-        self.assertTrue(all(v.dtype == tf.float32 for v in values))
+        dtypes = [value.dtype for value in values]
+        self.assertEqual(dtypes[0], tf.bfloat16)
+        self.assertTrue(all(d == tf.float32 for d in dtypes[1:]))
         for gradient, tensor, oracle in zip(
             gradients, narrow, exact, strict=True
         ):

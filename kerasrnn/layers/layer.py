@@ -8,10 +8,9 @@ from keras import ops
 
 from kerasrnn.layers import cudnn
 from kerasrnn.layers import parallel
+from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.engine import choose_engine
 from kerasrnn.layers.loops import differentiable_loop
-
-# A loop with fewer multiplications is over before it is compiled.
-_MIN_PRODUCTS_TO_COMPILE = 2**24
 
 _CELL_CONFIG = (
     "units",
@@ -133,25 +132,19 @@ class RecurrentLayer(keras.layers.RNN):
         scan, weights = self.fast_scan()
         weights = [cell.kernel, bias, *weights]
         weights = [w if w is None else ops.cast(w, dtype) for w in weights]
-        if training and self._pays_to_compile(sequences):
-            results = parallel.in_parts(
-                _compiled_scan(scan), (sequences, states, mask), weights
-            )
+        engine = Engine.PLAIN
+        if training:
+            batch, steps, _ = sequences.shape
+            engine = choose_engine(self.units, batch, steps, dtype)
+        run = functools.partial(_project_and_scan, scan, engine)
+        if engine is Engine.PLAIN:
+            outputs, states = run((sequences, states, mask), *weights)
+        else:
+            results = parallel.in_parts(run, (sequences, states, mask), weights)
             outputs = tf.concat([part for part, _ in results], axis=0)
             states = zip(*(part for _, part in results), strict=True)
             states = [tf.concat(state, axis=0) for state in states]
-        else:
-            outputs, states = _project_and_scan(
-                scan, (sequences, states, mask), *weights
-            )
         return ops.cast(outputs, dtype), [ops.cast(s, dtype) for s in states]
-
-    def _pays_to_compile(self, sequences):
-        batch, steps, _ = sequences.shape
-        if steps is None or not parallel.compiles_here():
-            return False  # every new length would be compiled anew
-        products = self.units**2 * self.cell.num_gates
-        return steps * (batch or 32) * products >= _MIN_PRODUCTS_TO_COMPILE
 
     def _plain_scan(self, sequences, states, mask, training):
         projected = self.cell.project(sequences, training)  # [B, T, G * U]
@@ -296,16 +289,12 @@ class GatedLayer(RecurrentLayer):
         return {**super().get_config(), "use_cudnn": self.use_cudnn}
 
 
-@functools.cache
-def _compiled_scan(scan):
-    return parallel.compiled(functools.partial(_project_and_scan, scan))
-
-
-def _project_and_scan(scan, batched, kernel, bias, *weights):
+def _project_and_scan(scan, engine, batched, kernel, bias, *weights):
     """Projects the inputs of all steps at once and runs the loop.
 
     Args:
         scan: One of the loops of `kerasrnn.layers.scan`.
+        engine: How to run it.
         batched: `(sequences [B, T, features], states, mask)`.
         kernel: Tensor [features, G * U].
         bias: Tensor [G * U] or None.
@@ -315,20 +304,30 @@ def _project_and_scan(scan, batched, kernel, bias, *weights):
         `(outputs [B, T, U], states)`.
     """
     sequences, states, mask = batched
+    sequences = _time_major(sequences)
+    steps, batch = tf.unstack(tf.shape(sequences)[:2])
     # One product of matrices: the gradient of a batch of products by one
     # kernel would be a kernel for each row before it is summed.
-    flat = tf.reshape(sequences, [-1, sequences.shape[-1]])  # [B * T, ...]
+    flat = tf.reshape(sequences, [-1, sequences.shape[-1]])  # [T * B, ...]
     flat = tf.matmul(flat, kernel)
     if bias is not None:
-        flat += bias
-    batch, steps = tf.unstack(tf.shape(sequences)[:2])
-    projected = tf.reshape(flat, [batch, steps, kernel.shape[-1]])
+        # TensorFlow fuses this addition with the product, and no other.
+        flat = tf.nn.bias_add(flat, bias)
+    projected = tf.reshape(flat, [steps, batch, kernel.shape[-1]])
     if mask is not None:
         mask = _time_major(mask)
-    outputs, states = scan(_time_major(projected), *weights, states, mask)
+    outputs, states = scan(projected, *weights, states, mask, engine=engine)
     return _time_major(outputs), states
 
 
 def _time_major(value):
-    """[B, T, ...] to [T, B, ...], or back."""
-    return tf.transpose(value, [1, 0, *range(2, len(value.shape))])
+    """[B, T, ...] to [T, B, ...], or back.
+
+    What was transposed so by a layer below is taken as it was.
+    """
+    order = [1, 0, *range(2, len(value.shape))]
+    if tf.is_symbolic_tensor(value) and value.op.type == "Transpose":
+        original, permutation = value.op.inputs
+        if list(tf.get_static_value(permutation)) == order:
+            return original
+    return tf.transpose(value, order)

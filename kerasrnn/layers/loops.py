@@ -7,40 +7,54 @@ is differentiated by TensorFlow. Shapes: T time steps, B batch.
 import tensorflow as tf
 
 
-def loop(step, sequences, states, *, num_outputs, reverse=False):
+def loop(step, sequences, states, *, dtypes, stacked=None, reverse=False):
     """Runs `step` over the first dimension of `sequences`.
 
     Args:
-        step: Called as `step(slices, states)`, returns `(outputs, states)`;
-            `outputs` is a list of `num_outputs` tensors.
-        sequences: List of tensors [T, ...], one slice of each a step.
+        step: Called as `step(slices, states)` with a dict of slices, returns
+            `(outputs, states)`, two lists of tensors.
+        sequences: Dict of tensors [T, ...] and of arrays of T tensors, one
+            slice of each a step.
         states: List of tensors; shapes and dtypes are those `step` returns.
-        num_outputs: Number of tensors in `outputs`.
+        dtypes: Those of the outputs.
+        stacked: Which outputs to stack, a list of bool; by default all.
         reverse: Run from T - 1 to 0. Outputs stay at their own time.
 
     Returns:
-        `(outputs, states)`: outputs stacked to [T, ...], and final states.
+        `(outputs, states)`: each output as a tensor [T, ...] if stacked,
+        else as an array of T tensors; and the final states.
     """
-    num_steps = sequences[0].shape[0] or tf.shape(sequences[0])[0]
-    dtype = states[0].dtype
+    first = next(v for v in sequences.values() if tf.is_tensor(v))
+    num_steps = first.shape[0] or tf.shape(first)[0]
 
     def body(counter, arrays, states):
         time = num_steps - 1 - counter if reverse else counter
-        outputs, states = step([value[time] for value in sequences], states)
+        slices = {
+            name: value[time] if tf.is_tensor(value) else value.read(time)
+            for name, value in sequences.items()
+        }
+        outputs, states = step(slices, states)
         arrays = [
             array.write(time, output)
             for array, output in zip(arrays, outputs, strict=True)
         ]
         return counter + 1, arrays, list(states)
 
-    arrays = [tf.TensorArray(dtype, size=num_steps) for _ in range(num_outputs)]
+    arrays = [
+        tf.TensorArray(dtype, size=num_steps, clear_after_read=False)
+        for dtype in dtypes
+    ]
     _, arrays, states = tf.while_loop(
         lambda counter, *_: counter < num_steps,
         body,
         (0, arrays, list(states)),
         maximum_iterations=num_steps,
     )
-    return [array.stack() for array in arrays], states
+    stacked = stacked or [True] * len(arrays)
+    return [
+        array.stack() if stack else array
+        for array, stack in zip(arrays, stacked, strict=True)
+    ], states
 
 
 def differentiable_loop(step, sequences, states, *, unroll=False):

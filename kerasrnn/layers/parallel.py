@@ -1,48 +1,30 @@
-"""Work in parts: each CPU core compiles and runs its own rows of the batch.
+"""Work in parts: each CPU core runs its own rows of the batch.
 
 The products of a recurrent step are small. Two cores that share each of them
 meet at every one, hundreds of times a batch; two cores that have half of the
-rows each meet once. So the batch is cut in parts, one a core, and each part
-runs as one function compiled with XLA, which also fuses what stands between
-the products. docs/performance.md has the measurements.
+rows each meet once. So the batch is cut in parts, one a core, and all that is
+done to a part is apart from the others. docs/performance.md has the
+measurements.
 """
 
 import itertools
 import os
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
+
+from kerasrnn.layers.engine import compiles_here
 
 # A part with fewer rows makes too narrow a product.
 _MIN_ROWS = 16
 
 
-def compiles_here() -> bool:
-    """Whether a compiled function pays in the graph that is being made.
-
-    It does not in eager mode (there is no graph to run parts side by side),
-    where a GPU does the work, and where the caller is compiled as a whole.
-    """
-    return not (
-        tf.executing_eagerly()
-        or tf.config.list_logical_devices("GPU")
-        or tf.config.list_logical_devices("TPU")
-        or control_flow_util.GraphOrParentsInXlaContext(
-            tf.compat.v1.get_default_graph()
-        )
-    )
-
-
-def compiled(function) -> tf.function:
-    """Returns the function, compiled with XLA for each shape that it meets."""
-    return tf.function(function, jit_compile=True, autograph=False)
-
-
 def in_parts(function, batched, shared=()) -> list:
     """Calls a function once for each part of the batch.
 
+    There is one part alone where `compiles_here` is False.
+
     Args:
-        function: Called as `function(part, *shared)`; compile it.
+        function: Called as `function(part, *shared)`.
         batched: A structure of tensors with the batch as their first
             dimension, and of None.
         shared: What every call gets.
@@ -83,6 +65,8 @@ def _part_sizes(batch):
 
 
 def _sizes(num_rows):
+    if not compiles_here():
+        return [num_rows]
     parts = tf.config.threading.get_inter_op_parallelism_threads()
     parts = parts or len(os.sched_getaffinity(0))
     if isinstance(num_rows, int):

@@ -9,17 +9,26 @@ They are for the standard activations, with a gradient of their own:
 * the only product of the backward loop is that with the recurrent kernel,
   which is transposed once, before it;
 * the gradient of the recurrent kernel is one product over T * B rows, after
-  the loop.
+  the loop;
+* what the forward loop keeps for the backward one are the gates and the
+  states, nothing else.
 
 Differentiating such a gradient again is refused with an error.
 """
 
+import functools
+
 import tensorflow as tf
 
+from kerasrnn.layers import elements
+from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.engine import compiled
 from kerasrnn.layers.loops import loop
 
 
-def simple_rnn_scan(projected, recurrent_kernel, states, mask=None, reset=None):
+def simple_rnn_scan(
+    projected, recurrent_kernel, states, mask=None, reset=None, **options
+):
     """Simple (Elman) network over time: `h = tanh(p + h @ R)`.
 
     Args:
@@ -29,55 +38,18 @@ def simple_rnn_scan(projected, recurrent_kernel, states, mask=None, reset=None):
         mask: Optional bool [T, B]; where False the state is held.
         reset: Optional bool [T, B]; where True the state is zero before the
             step.
+        **options: Those of `lstm_scan`.
 
     Returns:
         `(h of every step [T, B, U], [last h])`.
     """
-    (h,) = states
-    hold, keep = _mask_factors(mask, reset, h.dtype)
-
-    @tf.custom_gradient
-    def scan(projected, recurrent_kernel, h):
-        def forward(slices, states):
-            z, h = slices["projected"], states[0]
-            h = _times(h, slices.get("keep"))
-            new = tf.tanh(_accumulate(z, h, recurrent_kernel))
-            return [_hold(slices, new, h)], [_hold(slices, new, h)]
-
-        sequences = _present(projected=projected, hold=hold, keep=keep)
-        (outputs,), final = _named_loop(forward, sequences, [h], 1)
-
-        def gradient(d_outputs, d_final):
-            transposed = tf.transpose(recurrent_kernel)
-
-            def backward(slices, states):
-                d_h = slices["d_outputs"] + states[0]
-                d_z = d_h * (1 - tf.square(slices["outputs"]))
-                d_z = _where_active(slices, d_z)
-                d_previous = _product(d_z, transposed, d_h.dtype)
-                d_previous = _add_held(slices, d_previous, d_h)
-                return [d_z], [_times(d_previous, slices.get("keep"))]
-
-            sequences = _present(
-                d_outputs=d_outputs, outputs=outputs, hold=hold, keep=keep
-            )
-            (d_z,), (d_h,) = _named_loop(
-                backward, sequences, [d_final], 1, reverse=True
-            )
-            previous = _times(_shifted(h, outputs), keep)
-            return once(
-                tf.cast(d_z, projected.dtype),
-                _kernel_gradient(previous, d_z, recurrent_kernel.dtype),
-                d_h,
-            )
-
-        return (outputs, final[0]), gradient
-
-    outputs, h = scan(projected, recurrent_kernel, h)
-    return outputs, [h]
+    scan = _Scan(elements.SIMPLE_RNN, mask, reset, **options)
+    return scan(projected, recurrent_kernel, states)
 
 
-def lstm_scan(projected, recurrent_kernel, states, mask=None, reset=None):
+def lstm_scan(
+    projected, recurrent_kernel, states, mask=None, reset=None, **options
+):
     """Long short-term memory over time, gates in the order i, f, g, o.
 
         i, f, o = sigmoid(p + h @ R),  g = tanh(p + h @ R)
@@ -90,85 +62,15 @@ def lstm_scan(projected, recurrent_kernel, states, mask=None, reset=None):
         mask: Optional bool [T, B]; where False the states are held.
         reset: Optional bool [T, B]; where True the states are zero before
             the step.
+        **options: `engine`, how to run the loop, by default `Engine.PLAIN`;
+            `differentiable=False` keeps nothing for a gradient.
 
     Returns:
-        `(h of every step [T, B, U], [last h, last c])`.
+        `(h of every step [T, B, U], [last h, last c])`; the first in the
+        dtype of `projected`, the others in that of the states.
     """
-    h, c = states
-    hold, keep = _mask_factors(mask, reset, h.dtype)
-
-    @tf.custom_gradient
-    def scan(projected, recurrent_kernel, h, c):
-        def forward(slices, states):
-            h = _times(states[0], slices.get("keep"))
-            c = _times(states[1], slices.get("keep"))
-            z = _accumulate(slices["projected"], h, recurrent_kernel)
-            i, f, g, o = tf.split(z, 4, axis=-1)
-            i, f, o = tf.sigmoid(i), tf.sigmoid(f), tf.sigmoid(o)
-            g = tf.tanh(g)
-            new_c = f * c + i * g
-            squashed = tf.tanh(new_c)
-            new_h = _hold(slices, o * squashed, h)
-            new_c = _hold(slices, new_c, c)
-            return [new_h, new_c, i, f, g, o, squashed], [new_h, new_c]
-
-        sequences = _present(projected=projected, hold=hold, keep=keep)
-        (outputs, carries, i, f, g, o, squashed), final = _named_loop(
-            forward, sequences, [h, c], 7
-        )
-
-        def gradient(d_outputs, d_final_h, d_final_c):
-            transposed = tf.transpose(recurrent_kernel)
-
-            def backward(slices, states):
-                i, f, g, o = (slices[gate] for gate in "ifgo")
-                squashed = slices["squashed"]
-                d_h = slices["d_outputs"] + states[0]
-                d_c = states[1] + _where_active(
-                    slices, d_h * o * (1 - tf.square(squashed))
-                )
-                d_z = tf.concat(
-                    [
-                        d_c * g * i * (1 - i),
-                        d_c * slices["previous_c"] * f * (1 - f),
-                        d_c * i * (1 - tf.square(g)),
-                        d_h * squashed * o * (1 - o),
-                    ],
-                    axis=-1,
-                )  # [B, 4U]
-                d_z = _where_active(slices, d_z)
-                d_previous = _product(d_z, transposed, d_h.dtype)
-                d_previous = _add_held(slices, d_previous, d_h)
-                d_c = _hold(slices, d_c * f, d_c)
-                factor = slices.get("keep")
-                return [d_z], [_times(d_previous, factor), _times(d_c, factor)]
-
-            sequences = _present(
-                d_outputs=d_outputs,
-                previous_c=_times(_shifted(c, carries), keep),
-                i=i,
-                f=f,
-                g=g,
-                o=o,
-                squashed=squashed,
-                hold=hold,
-                keep=keep,
-            )
-            (d_z,), (d_h, d_c) = _named_loop(
-                backward, sequences, [d_final_h, d_final_c], 1, reverse=True
-            )
-            previous_h = _times(_shifted(h, outputs), keep)
-            return once(
-                tf.cast(d_z, projected.dtype),
-                _kernel_gradient(previous_h, d_z, recurrent_kernel.dtype),
-                d_h,
-                d_c,
-            )
-
-        return (outputs, *final), gradient
-
-    outputs, h, c = scan(projected, recurrent_kernel, h, c)
-    return outputs, [h, c]
+    scan = _Scan(elements.LSTM, mask, reset, **options)
+    return scan(projected, recurrent_kernel, states)
 
 
 def gru_scan(
@@ -178,6 +80,7 @@ def gru_scan(
     states,
     mask=None,
     reset=None,
+    **options,
 ):
     """Gated recurrent unit over time, gates in the order z, r, g.
 
@@ -196,151 +99,230 @@ def gru_scan(
         mask: Optional bool [T, B]; where False the state is held.
         reset: Optional bool [T, B]; where True the state is zero before the
             step.
+        **options: Those of `lstm_scan`.
 
     Returns:
         `(h of every step [T, B, U], [last h])`.
     """
-    (h,) = states
-    hold, keep = _mask_factors(mask, reset, h.dtype)
+    scan = _Scan(elements.GRU, mask, reset, **options)
+    return scan(projected, recurrent_kernel, states, recurrent_bias)
 
-    @tf.custom_gradient
-    def scan(projected, recurrent_kernel, recurrent_bias, h):
-        bias = tf.cast(recurrent_bias, h.dtype)
 
-        def forward(slices, states):
-            h = _times(states[0], slices.get("keep"))
-            p = tf.cast(slices["projected"], h.dtype)
-            a = _accumulate(bias, h, recurrent_kernel)
-            units = h.shape[-1]
-            zr = tf.sigmoid(p[:, : 2 * units] + a[:, : 2 * units])
-            z, r = tf.split(zr, 2, axis=-1)
-            inner = a[:, 2 * units :]
-            g = tf.tanh(p[:, 2 * units :] + r * inner)
-            new = _hold(slices, g + z * (h - g), h)
-            return [new, z, r, g, inner], [new]
+class _Scan:
+    """One call of a scan: the loops, and how they are run."""
 
-        sequences = _present(projected=projected, hold=hold, keep=keep)
-        (outputs, z, r, g, inner), final = _named_loop(
-            forward, sequences, [h], 5
+    def __init__(
+        self, cell, mask, reset, engine=Engine.PLAIN, differentiable=True
+    ):
+        self._cell = cell
+        self._engine = engine
+        self._differentiable = differentiable
+        self._flags = _present(
+            hold=None if mask is None else ~mask[:, :, None],  # [T, B, 1]
+            reset=None if reset is None else reset[:, :, None],
         )
 
-        def gradient(d_outputs, d_final):
-            transposed = tf.transpose(recurrent_kernel)
-            previous = _times(_shifted(h, outputs), keep)
+    def __call__(self, projected, kernel, states, *biases):
+        run = self._run if self._differentiable else self._run_forward
+        outputs, *states = run(projected, kernel, *states, *biases)
+        return outputs, states
 
-            def backward(slices, states):
-                z, r, g = (slices[gate] for gate in "zrg")
-                d_h = slices["d_outputs"] + states[0]
-                d_g = d_h * (1 - z) * (1 - tf.square(g))
-                d_z = d_h * (slices["previous"] - g) * z * (1 - z)
-                d_r = d_g * slices["inner"] * r * (1 - r)
-                d_a = tf.concat([d_z, d_r, d_g * r], axis=-1)  # [B, 3U]
-                d_a, d_g = (_where_active(slices, d) for d in (d_a, d_g))
-                d_previous = _hold(slices, d_h * z, d_h)
-                d_previous += _product(d_a, transposed, d_h.dtype)
-                d_previous = _times(d_previous, slices.get("keep"))
-                return [d_a, d_g], [d_previous]
+    def _run_forward(self, projected, kernel, *rest):
+        outputs, _, final = self._forward(projected, kernel, rest, keeps=False)
+        return outputs, *final
 
-            sequences = _present(
-                d_outputs=d_outputs,
-                previous=previous,
-                z=z,
-                r=r,
-                g=g,
-                inner=inner,
-                hold=hold,
-                keep=keep,
-            )
-            (d_a, d_g), (d_initial,) = _named_loop(
-                backward, sequences, [d_final], 2, reverse=True
-            )
-            units = h.shape[-1]
-            d_projected = tf.concat([d_a[:, :, : 2 * units], d_g], axis=-1)
-            return once(
-                tf.cast(d_projected, projected.dtype),
-                _kernel_gradient(previous, d_a, recurrent_kernel.dtype),
-                tf.cast(tf.reduce_sum(d_a, axis=(0, 1)), recurrent_bias.dtype),
-                d_initial,
-            )
+    def _run(self, projected, kernel, *rest):
+        @tf.custom_gradient
+        def scan(projected, kernel, *rest):
+            outputs, residuals, final = self._forward(projected, kernel, rest)
 
-        return (outputs, final[0]), gradient
+            def gradient(d_outputs, *d_final):
+                d_outputs = tf.cast(d_outputs, outputs.dtype)
+                d_product, d_projected, d_states = self._backward(
+                    d_outputs, residuals, kernel, d_final
+                )
+                d_kernel = self._kernel_gradient(
+                    rest[0], outputs, d_product, kernel.dtype
+                )
+                d_biases = [
+                    tf.cast(tf.reduce_sum(d_product, [0, 1]), bias.dtype)
+                    for bias in rest[len(final) :]
+                ]
+                return once(d_projected, d_kernel, *d_states, *d_biases)
 
-    outputs, h = scan(projected, recurrent_kernel, recurrent_bias, h)
-    return outputs, [h]
+            return (outputs, *final), gradient
+
+        return scan(projected, kernel, *rest)
+
+    def _forward(self, projected, kernel, rest, keeps=True):
+        count = 2 if self._cell is elements.LSTM else 1
+        run = functools.partial(_forward_loop, self._cell, self._engine, keeps)
+        slices = {"projected": projected, **self._flags}
+        states, biases = list(rest[:count]), list(rest[count:])
+        return self._compiled(run)(slices, kernel, states, biases)
+
+    def _backward(self, d_outputs, residuals, kernel, d_final):
+        run = functools.partial(_backward_loop, self._cell, self._engine)
+        slices = {"d_outputs": d_outputs, **self._flags}
+        return self._compiled(run)(slices, residuals, kernel, list(d_final))
+
+    def _compiled(self, run):
+        return _shared(run) if self._engine is Engine.LOOPS else run
+
+    def _kernel_gradient(self, h, outputs, d_product, dtype):
+        """Sum over all steps of `previous h^T @ d_product`.
+
+        The first step's h is apart: all others are `outputs` as they are.
+        """
+        first, others = tf.cast(h, dtype), tf.cast(outputs[:-1], dtype)
+        if "reset" in self._flags:
+            reset = self._flags["reset"]
+            first = tf.where(reset[0], tf.zeros_like(first), first)
+            others = tf.where(reset[1:], tf.zeros_like(others), others)
+        d_product = tf.cast(d_product, dtype)
+        return tf.matmul(first, d_product[0], transpose_a=True) + tf.matmul(
+            _flat(others), _flat(d_product[1:]), transpose_a=True
+        )
 
 
-def _named_loop(step, sequences, states, num_outputs, reverse=False):
-    names = list(sequences)
-    return loop(
-        lambda slices, states: step(
-            dict(zip(names, slices, strict=True)), states
-        ),
-        [sequences[name] for name in names],
+def _forward_loop(cell, engine, keeps, slices, kernel, states, biases):
+    """Runs over time.
+
+    Returns:
+        `(h of every step [T, B, U], residuals, final states)`; the residuals
+        are tensors [T, ...], or arrays where steps alone are compiled: what
+        is not stacked need not be copied.
+    """
+    step = functools.partial(_forward_step, cell, keeps)
+    step = _shared(step) if engine is Engine.STEPS else step
+
+    def body(slices, states):
+        product = tf.matmul(tf.cast(states[0], kernel.dtype), kernel)
+        return step(product, slices, states, biases)
+
+    wide = states[0].dtype
+    dtypes = [slices["projected"].dtype]
+    dtypes += [wide] * (cell.num_residuals if keeps else 0)
+    stacked = [True] + [engine is not Engine.STEPS] * (len(dtypes) - 1)
+    (outputs, *residuals), states = loop(
+        body, slices, states, dtypes=dtypes, stacked=stacked
+    )
+    return outputs, residuals, states
+
+
+def _forward_step(cell, keeps, product, slices, states, biases):
+    wide = states[0].dtype
+    if "reset" in slices:
+        product, *states = _zero_where(slices["reset"], product, *states)
+    new, residuals = cell.forward(
+        tf.cast(product, wide),
+        tf.cast(slices["projected"], wide),
         states,
-        num_outputs=num_outputs,
-        reverse=reverse,
+        [tf.cast(bias, wide) for bias in biases],
     )
+    if "hold" in slices:
+        # A choice, not a sum: what is held stays the same to the bit.
+        new = [
+            tf.where(slices["hold"], o, n)
+            for o, n in zip(states, new, strict=True)
+        ]
+    output = tf.cast(new[0], slices["projected"].dtype)
+    return [output, *residuals] if keeps else [output], new
 
 
-def _present(**sequences):
-    return {k: v for k, v in sequences.items() if v is not None}
+def _backward_loop(cell, engine, slices, residuals, kernel, d_final):
+    """Runs back over time.
 
+    Returns:
+        `(d_product [T, B, G * U], d_projected [T, B, G * U], derivatives of
+        the first states)`.
+    """
+    step = functools.partial(_backward_step, cell)
+    step = _shared(step) if engine is Engine.STEPS else step
+    transposed = tf.transpose(kernel)
+    passes_h = cell.passes_h or "hold" in slices
+    d_h, *d_others = d_final
+    slices = {
+        **slices,
+        **{f"residual_{n}": value for n, value in enumerate(residuals)},
+    }
 
-def _mask_factors(mask, reset, dtype):
-    """Turns bool [T, B] into factors [T, B, 1]: 1 to hold, 0 to reset."""
-    hold = None if mask is None else tf.cast(~mask, dtype)[:, :, None]
-    keep = None if reset is None else tf.cast(~reset, dtype)[:, :, None]
-    return hold, keep
+    def body(slices, states):
+        outputs, direct = step(slices, states)
+        product = tf.matmul(tf.cast(outputs[0], kernel.dtype), transposed)
+        product = tf.cast(product, d_h.dtype)
+        if "reset" in slices:
+            (product,) = _zero_where(slices["reset"], product)
+        return outputs, [product, *direct]
 
-
-def _times(value, factor):
-    return value if factor is None else value * factor
-
-
-def _hold(slices, new, old):
-    if "hold" not in slices:
-        return new
-    # A choice, not a sum of products: what is held stays the same to the bit.
-    return tf.where(slices["hold"] > 0, old, new)
-
-
-def _where_active(slices, value):
-    """Zero in rows that are held."""
-    if "hold" not in slices:
-        return value
-    return value * (1 - slices["hold"])
-
-
-def _add_held(slices, d_previous, d_h):
-    if "hold" not in slices:
-        return d_previous
-    return d_previous + d_h * slices["hold"]
-
-
-def _accumulate(summand, h, kernel):
-    """`summand + h @ kernel`, in the states' dtype."""
-    return tf.cast(summand, h.dtype) + _product(h, kernel, h.dtype)
-
-
-def _product(value, kernel, dtype):
-    """`value @ kernel` multiplied in the kernel's dtype, as `dtype`."""
-    return tf.cast(tf.matmul(tf.cast(value, kernel.dtype), kernel), dtype)
-
-
-def _kernel_gradient(previous, d_z, dtype):
-    """Sum over all steps of `previous^T @ d_z`, as one product."""
-    previous = tf.cast(previous, dtype)
-    d_z = tf.cast(d_z, dtype)
-    return tf.matmul(
-        tf.reshape(previous, [-1, previous.shape[-1]]),  # [T * B, U]
-        tf.reshape(d_z, [-1, d_z.shape[-1]]),  # [T * B, G * U]
-        transpose_a=True,
+    first = [d_h, *([tf.zeros_like(d_h)] if passes_h else []), *d_others]
+    dtype = slices["d_outputs"].dtype
+    arrays, (d_h, *others) = loop(
+        body,
+        slices,
+        first,
+        dtypes=[dtype] * (1 if cell.projects_alike else 2),
+        reverse=True,
     )
+    if passes_h:
+        d_h += others.pop(0)
+    return arrays[0], arrays[-1], [d_h, *others]
 
 
-def _shifted(initial, values):
-    """What each step started from: `initial`, then all but the last value."""
-    return tf.concat([initial[None], values[:-1]], axis=0)
+def _backward_step(cell, slices, states):
+    """One step back, all but the product.
+
+    `states` are the derivatives of the states after the step: what came
+    through the product of the step after, what came past it (where there is
+    such a way), and those of other states than h.
+    """
+    hold, reset = slices.get("hold"), slices.get("reset")
+    passes_h = cell.passes_h or hold is not None
+    residuals = [slices[f"residual_{n}"] for n in range(cell.num_residuals)]
+    d_h, *others = states
+    d_h += tf.cast(slices["d_outputs"], d_h.dtype)
+    if passes_h:
+        d_h += others.pop(0)
+    d_states = [d_h, *others]
+    d_product, d_projected, direct = cell.backward(d_states, residuals)
+    direct = [
+        tf.zeros_like(d_h) if value is None else value
+        for value in (direct if passes_h else direct[1:])
+    ]
+    outputs = [d_product] if cell.projects_alike else [d_product, d_projected]
+    if hold is not None:
+        outputs = _zero_where(hold, *outputs)
+        direct = [
+            tf.where(hold, held, value)
+            for held, value in zip(d_states, direct, strict=True)
+        ]
+    if reset is not None:
+        direct = _zero_where(reset, *direct)
+    dtype = slices["d_outputs"].dtype
+    return [tf.cast(value, dtype) for value in outputs], direct
+
+
+@functools.cache
+def _shared_by(function, arguments):
+    return compiled(functools.partial(function, *arguments))
+
+
+def _shared(run):
+    """The compiled form of a partial function, the same at each call."""
+    return _shared_by(run.func, run.args)
+
+
+def _present(**values):
+    return {k: v for k, v in values.items() if v is not None}
+
+
+def _zero_where(condition, *values):
+    return [tf.where(condition, tf.zeros_like(v), v) for v in values]
+
+
+def _flat(values):
+    """[T, B, D] as [T * B, D]."""
+    return tf.reshape(values, [-1, values.shape[-1]])
 
 
 def once(*gradients):

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
+from kerasrnn.layers.parallel import in_parts
 from kerasrnn.model import sequence_logits
 from kerasrnn.model import state_sizes
 from kerasrnn.training import metrics
@@ -100,17 +101,25 @@ class Evaluator:
         count = tf.shape(inputs)[0]
         weights = self._layout.split(weights)
 
-        def body(index, states, nats, characters):
+        def part(batched):
+            inputs, targets, states = batched
             logits, states = sequence_logits(
-                self._config, weights, inputs[index], states
+                self._config, weights, inputs, states, differentiable=False
             )
-            values = metrics.sequence_loss(logits, targets[index])
-            return (
-                index + 1,
-                states,
-                nats.write(index, values[0]),
-                characters.write(index, values[1]),
-            )
+            return *metrics.sequence_loss(logits, targets), states
+
+        def body(index, states, *arrays):
+            batched = (inputs[index], targets[index], states)
+            *sums, parts_states = zip(*in_parts(part, batched), strict=True)
+            states = [
+                tf.ensure_shape(tf.concat(parts, axis=0), state.shape)
+                for state, *parts in zip(states, *parts_states, strict=True)
+            ]
+            arrays = [
+                array.write(index, tf.add_n(values))
+                for array, values in zip(arrays, sums, strict=True)
+            ]
+            return index + 1, states, *arrays
 
         arrays = [tf.TensorArray(tf.float32, size=count) for _ in range(2)]
         _, states, nats, characters = tf.while_loop(

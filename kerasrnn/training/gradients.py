@@ -3,12 +3,17 @@
 Shapes: B streams, T sequence length, P elements of all weights.
 """
 
+import functools
+
 import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.layers import parallel
-from kerasrnn.model import cudnn_trains
+from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.engine import compiled
+from kerasrnn.layers.engine import compiles_here
 from kerasrnn.model import sequence_logits
+from kerasrnn.model import training_engine
 from kerasrnn.training.metrics import sequence_loss
 from kerasrnn.training.weights import Layout
 
@@ -22,7 +27,7 @@ def loss_gradient(
     states,
     key,
     scale=None,
-    with_cudnn: bool = False,
+    engine: Engine = Engine.PLAIN,
 ):
     """The loss of one batch and its gradient.
 
@@ -36,7 +41,7 @@ def loss_gradient(
         key: int64 [3], see `CharRNN`'s `dropout_key`.
         scale: float32 scalar that the gradient is multiplied by before it
             is computed (see `loss_scaling`); None is 1.
-        with_cudnn: Whether the loops over time are cuDNN's.
+        engine: How the loops over time are run.
 
     Returns:
         `(nats, characters, gradient [P] of the nats, states)`.
@@ -49,7 +54,7 @@ def loss_gradient(
             inputs,
             states,
             dropout_key=key,
-            with_cudnn=with_cudnn,
+            engine=engine,
         )
         nats, characters = sequence_loss(logits, targets)
     gradient = tape.gradient(nats, flat, output_gradients=scale)
@@ -63,47 +68,39 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
         config: What the model is.
         layout: Where each weight stands.
         jit_compile: "off" runs operation by operation, "on" compiles the
-            batch as a whole with XLA, "auto" compiles a part of it for each
-            core of a CPU, takes cuDNN's loops on a GPU where they fit, and
-            compiles the whole elsewhere.
+            batch as a whole with XLA, "auto" cuts it in parts for the cores
+            of a CPU and compiles of them what pays there, takes cuDNN's
+            loops on a GPU where they fit, and compiles the whole elsewhere.
     """
 
-    def whole(flat, inputs, targets, states, key, *scale, with_cudnn=False):
-        return loss_gradient(
-            config,
-            layout,
-            flat,
-            inputs,
-            targets,
-            states,
-            key,
-            *scale,
-            with_cudnn=with_cudnn,
-        )
+    def whole(*arguments, engine=Engine.PLAIN):
+        return loss_gradient(config, layout, *arguments, engine=engine)
 
-    def part(batched, flat, key, *scale):
+    def part(batched, flat, key, *scale, engine=Engine.PLAIN):
         inputs, targets, states, streams = batched
         key = tf.concat([key[:2], streams[:1]], axis=0)
-        return whole(flat, inputs, targets, states, key, *scale)
+        return whole(flat, inputs, targets, states, key, *scale, engine=engine)
 
     if jit_compile == "off":
         return whole
-    compiled_whole = parallel.compiled(whole)
-    compiled_part = parallel.compiled(part)
+    compiled_whole = compiled(whole)
+    if jit_compile == "on":
+        return compiled_whole
 
-    def in_parts(flat, inputs, targets, states, key, *scale):
-        if not parallel.compiles_here():
-            if cudnn_trains(config):
-                return whole(
-                    flat, inputs, targets, states, key, *scale, with_cudnn=True
-                )
-            return compiled_whole(flat, inputs, targets, states, key, *scale)
+    def fastest(flat, inputs, targets, states, key, *scale):
+        engine = training_engine(config, *inputs.shape)
+        arguments = (flat, inputs, targets, states, key, *scale)
+        if engine is Engine.PLAIN:
+            # A CPU is through with a small model before it is compiled.
+            run = whole if compiles_here() else compiled_whole
+            return run(*arguments)
+        if engine is Engine.CUDNN:
+            return whole(*arguments, engine=engine)
+        run = functools.partial(part, engine=engine)
         # Dropout is a function of the stream, so each part knows its own.
         streams = key[2] + tf.range(tf.shape(inputs, tf.int64)[0])
         results = parallel.in_parts(
-            compiled_part,
-            (inputs, targets, states, streams),
-            (flat, key, *scale),
+            run, (inputs, targets, states, streams), (flat, key, *scale)
         )
         nats, characters, gradients, states = zip(*results, strict=True)
         states = [
@@ -116,4 +113,4 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
             states,
         )
 
-    return compiled_whole if jit_compile == "on" else in_parts
+    return fastest

@@ -1,0 +1,119 @@
+"""Sides of a comparison, each in a process of its own, that take turns.
+
+A side is a function without arguments that makes one step. The program that
+compares starts itself once more for each side, with `--worker=SIDE`, and lets
+one side run at a time: the others are stopped, so that no thread of theirs
+spins meanwhile. What changes the machine's speed meets all sides alike.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class Worker:
+    """A side's process.
+
+    Args:
+        arguments: What the program is started with again.
+        environment: Variables beyond those of this process.
+    """
+
+    def __init__(self, arguments: Sequence[str], environment=None):
+        self._process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                **(environment or {}),
+            },
+            text=True,
+        )
+        self._arguments = arguments
+
+    def turn(self, steps: int) -> float:
+        """Lets the side make some steps; returns its seconds a step."""
+        self._process.send_signal(signal.SIGCONT)
+        try:
+            self._process.stdin.write(f"{steps}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the empty answer tells
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"a side ended early: {' '.join(self._arguments)}")
+        self._process.send_signal(signal.SIGSTOP)
+        return float(answer)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+
+
+def serve_turns(step: Callable[[], object]) -> None:
+    """Is a worker: makes as many steps as each line of the input says."""
+    for line in sys.stdin:
+        count = int(line)
+        start = time.perf_counter()
+        for _ in range(count):
+            step()
+        print((time.perf_counter() - start) / count, flush=True)
+
+
+def alternate(
+    workers: dict[str, Worker],
+    rounds: int,
+    steps: int = 0,
+    seconds: float = 0.5,
+) -> dict[str, np.ndarray]:
+    """Lets sides take turns.
+
+    Args:
+        workers: The sides by name; they are closed at the end.
+        rounds: Turns of each.
+        steps: Steps a turn; 0 is as many as take the first side `seconds`.
+        seconds: See `steps`.
+
+    Returns:
+        Seconds a step by side, arrays [rounds].
+    """
+    try:
+        for worker in workers.values():
+            worker.turn(2)  # compiles and warms up
+        if not steps:
+            first = next(iter(workers.values()))
+            steps = max(1, round(seconds / first.turn(2)))
+        taken = {name: [] for name in workers}
+        for _ in range(rounds):
+            for name, worker in workers.items():
+                taken[name].append(worker.turn(steps))
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return {name: np.array(values) for name, values in taken.items()}
+
+
+def ratio(peer: np.ndarray, ours: np.ndarray) -> str:
+    """How many times as fast ours is, with its spread over the rounds."""
+    low, middle, high = np.percentile(peer / ours, [25, 50, 75])
+    return f"{middle:.2f} (quartiles {low:.2f} to {high:.2f})"
+
+
+def is_installed(module: str) -> bool:
+    """Whether a Python module can be imported; if not, says so."""
+    found = subprocess.run(
+        [sys.executable, "-c", f"import {module}"], capture_output=True
+    )
+    if found.returncode:
+        print(f"{module} is not installed: its side is left out")
+    return found.returncode == 0

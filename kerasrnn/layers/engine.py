@@ -1,0 +1,80 @@
+"""How a loop over time is run: by rule, so that nobody has to know a flag."""
+
+import enum
+import functools
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+
+# A training with fewer multiplications in a loop is over before it is
+# compiled.
+_MIN_PRODUCTS_TO_COMPILE = 2**22
+# From this many units on the products take the time, and oneDNN's are faster
+# than XLA's; below it what stands between them does, and XLA's loop is.
+_MIN_UNITS_FOR_STEPS = 256
+
+
+class Engine(enum.Enum):
+    """What of a loop is compiled with XLA.
+
+    Attributes:
+        PLAIN: Nothing: portable, for every shape, and what to take inside a
+            function that is compiled as a whole.
+        STEPS: What a step does element by element; the loop and the products
+            are TensorFlow's.
+        LOOPS: The loop over time as a whole.
+        CUDNN: Nothing; on a GPU, `kerasrnn.layers.cudnn` is the loop.
+    """
+
+    PLAIN = "plain"
+    STEPS = "steps"
+    LOOPS = "loops"
+    CUDNN = "cudnn"
+
+
+def choose_engine(units, batch, steps, dtype) -> Engine:
+    """Returns the engine to train with, in the graph that is being made.
+
+    Args:
+        units: Width of the layer.
+        batch: Rows, None where they are not known.
+        steps: Time steps, None where they are not known.
+        dtype: Of the products, by its name.
+    """
+    if not compiles_here():
+        return Engine.PLAIN
+    return cpu_engine(units, batch, steps, dtype)
+
+
+def cpu_engine(units, batch, steps, dtype) -> Engine:
+    """Returns the engine to train with on a CPU; see `choose_engine`."""
+    if units >= _MIN_UNITS_FOR_STEPS or dtype in ("bfloat16", "float16"):
+        # XLA multiplies 16-bit floats as slowly as 32-bit ones on a CPU.
+        return Engine.STEPS
+    # A loop is compiled anew for each length.
+    products = 0 if steps is None else steps * (batch or 32) * units**2
+    if products < _MIN_PRODUCTS_TO_COMPILE:
+        return Engine.PLAIN
+    return Engine.LOOPS
+
+
+def compiles_here() -> bool:
+    """Whether a compiled function pays in the graph that is being made.
+
+    It does not in eager mode (there is no graph to run parts side by side),
+    where a GPU does the work, and where the caller is compiled as a whole.
+    """
+    return not (
+        tf.executing_eagerly()
+        or tf.config.list_logical_devices("GPU")
+        or tf.config.list_logical_devices("TPU")
+        or control_flow_util.GraphOrParentsInXlaContext(
+            tf.compat.v1.get_default_graph()
+        )
+    )
+
+
+@functools.cache
+def compiled(function) -> tf.function:
+    """Returns the function, compiled with XLA for each shape that it meets."""
+    return tf.function(function, jit_compile=True, autograph=False)

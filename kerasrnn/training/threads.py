@@ -1,0 +1,45 @@
+"""TensorFlow's threads, chosen for the model that is trained.
+
+A part of the batch for each core (`kerasrnn.layers.parallel`) keeps all cores
+busy by itself. Where the products are TensorFlow's own, each of them would
+still be cut again, for all cores: parts then wait for each other. So an
+operation gets one thread, and as many operations as there are cores run side
+by side. docs/performance.md has what it is worth.
+"""
+
+import os
+
+import keras
+import tensorflow as tf
+
+from kerasrnn.config import ModelConfig
+from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.engine import cpu_engine
+
+_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def configure_threads(config: ModelConfig) -> bool:
+    """Sets TensorFlow's threads, before it starts, where that pays.
+
+    What the environment says (TF_NUM_INTRAOP_THREADS) stays, as does all in a
+    process in which TensorFlow has started, and where there is a GPU.
+
+    Returns:
+        Whether the threads were set.
+    """
+    if any(os.environ.get(name) for name in _VARIABLES):
+        return False
+    if tf.config.list_physical_devices("GPU"):
+        return False
+    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    if cpu_engine(config.units, None, None, dtype) is not Engine.STEPS:
+        return False
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(
+            len(os.sched_getaffinity(0))
+        )
+    except RuntimeError:
+        return False
+    return True
