@@ -181,12 +181,8 @@ def training_engine(config: ModelConfig, batch, steps) -> Engine:
     if config.cell in _CUDNN_LOOPS and not config.separator_id:
         if not cudnn.obstacle_here():
             return Engine.CUDNN
-    return choose_engine(
-        config.units,
-        batch,
-        steps,
-        keras.DTypePolicy(config.dtype_policy).compute_dtype,
-    )
+    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    return choose_engine(config.units, batch, steps, dtype)
 
 
 def sequence_logits(

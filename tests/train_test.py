@@ -148,7 +148,8 @@ class TrainTest(absltest.TestCase):
         process.send_signal(signal.SIGINT)
         process.communicate()
         self.assertEqual(process.returncode, 130)
-        self.assertLen(self.steps(), 1)
+        saved = self.steps()[-1]
+        self.assertLen(_losses(self.workdir, saved), saved)
         # At the start nothing can be lost, so it ends at once.
         process = self.start(*self.small("--evaluate_every=1000000"))
         self.wait_for(process, "Starting TensorFlow")
