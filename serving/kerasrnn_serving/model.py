@@ -34,6 +34,14 @@ class Answer:
     version: int
 
 
+@dataclasses.dataclass
+class _Definitions:
+    """The signatures of a version, and the inputs to add to those checked."""
+
+    by_name: Mapping
+    checked: dict = dataclasses.field(default_factory=dict)
+
+
 class Model:
     """Describes calls of one model's signatures; sends nothing itself.
 
@@ -81,7 +89,10 @@ class Model:
         definitions = self._known.get(known)
         if definitions is None:
             definitions = yield from self._fetch_signatures(version)
-        extra = self._extra_inputs(signature, definitions)
+        extra = definitions.checked.get(signature.name)
+        if extra is None:
+            extra = self._extra_inputs(signature, definitions.by_name)
+            definitions.checked[signature.name] = extra
         request = self._request(signature, inputs, extra, version)
         reply = yield Call(wire.PREDICT, request, wire.PredictResponse)
         rows = len(inputs[signature.inputs[0].name])
@@ -97,11 +108,13 @@ class Model:
         self._fill_spec(request.model_spec, version)
         request.model_spec.signature_name = signature.name
         for entry in signature.inputs:
-            tensor = wire.to_tensor(inputs[entry.name], entry.dtype)
-            request.inputs[entry.name].CopyFrom(tensor)
+            wire.fill_tensor(
+                request.inputs[entry.name], inputs[entry.name], entry.dtype
+            )
         for name, (value, dtype) in extra.items():
-            tensor = wire.to_tensor(np.repeat(value, rows), dtype)
-            request.inputs[name].CopyFrom(tensor)
+            wire.fill_tensor(
+                request.inputs[name], np.repeat(value, rows), dtype
+            )
         return request
 
     def statuses(self) -> Conversation:
@@ -161,10 +174,10 @@ class Model:
         # The versions of the day: two while replicas are upgraded.
         if len(self._known) >= _MAX_KNOWN:
             self._known = {}
-        self._known[answered] = definitions.signature_def
+        known = self._known[answered] = _Definitions(definitions.signature_def)
         if version is None:
             self._newest = answered
-        return definitions.signature_def
+        return known
 
     def _foreign(self, why):
         return ServingError(

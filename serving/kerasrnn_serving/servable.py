@@ -49,6 +49,15 @@ class Servable:
         self._session = tf.compat.v1.Session(graph=self._graph, config=options)
         try:
             self.signatures = self._load(directory)
+            # Looking them up by name in each call would take its time.
+            self._tensors = {
+                info.name: self._graph.as_graph_element(info.name)
+                for signature in self.signatures.values()
+                for info in (
+                    *signature.inputs.values(),
+                    *signature.outputs.values(),
+                )
+            }
             self._warm_up(directory / WARMUP_FILE)
         except StatusError:
             self.close()
@@ -109,10 +118,13 @@ class Servable:
                 f'Serving signature key "{name}" not found.',
             )
         signature = self.signatures[name]
-        feeds = _feeds(signature, request.inputs)
+        feeds = {
+            self._tensors[name]: array
+            for name, array in _feeds(signature, request.inputs).items()
+        }
         aliases = _output_aliases(signature, request.output_filter)
         outputs = self._run(
-            [signature.outputs[alias].name for alias in aliases],
+            [self._tensors[signature.outputs[alias].name] for alias in aliases],
             feeds,
             timeout_seconds,
         )
@@ -120,7 +132,7 @@ class Servable:
         response.model_spec.name = request.model_spec.name
         response.model_spec.signature_name = name
         for alias, output in zip(aliases, outputs, strict=True):
-            response.outputs[alias].CopyFrom(_output_tensor(output))
+            _fill_output(response.outputs[alias], output)
         return response
 
     def _run(self, fetches, feeds, timeout_seconds):
@@ -208,12 +220,12 @@ def _joined(names):
     return ",".join(sorted(names))
 
 
-def _output_tensor(array):
+def _fill_output(tensor, array):
     array = np.asarray(array)
     # Values in the field of their type, as the server sends them unless told
     # otherwise: clients read `float_val` and `string_val`.
     dtype = "string" if array.dtype.hasobject else array.dtype.name
-    return wire.to_tensor(array, dtype, content=False)
+    wire.fill_tensor(tensor, array, dtype, content=False)
 
 
 def _status(error):

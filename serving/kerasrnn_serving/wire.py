@@ -59,6 +59,9 @@ _DTYPES = {
     23: ("uint64", "uint64", "uint64_val"),
 }
 _NUMBERS = {entry[0]: number for number, entry in _DTYPES.items()}
+# Fields whose values are on the wire as they are in memory.
+_PACKED_AS_THEY_ARE = ("float_val", "double_val")
+_LENGTH_DELIMITED = 2
 
 # A message may claim a huge shape in a few bytes; more elements than this
 # are not believed.
@@ -231,20 +234,42 @@ def to_tensor(values, dtype: str, *, content: bool = True):
         content: Whether to send numbers as raw bytes (`tensor_content`), as
             clients do, or in the field of their type, as the server does.
     """
-    array = np.asarray(values, "object" if dtype == "string" else dtype)
-    tensor = Tensor(dtype=_NUMBERS[array.dtype.name])
+    tensor = Tensor()
+    fill_tensor(tensor, values, dtype, content=content)
+    return tensor
+
+
+def fill_tensor(tensor, values, dtype: str, *, content: bool = True) -> None:
+    """Does what `to_tensor` does, in a new `Tensor` that is there already."""
+    name = "object" if dtype == "string" else dtype
+    array = np.asarray(values, name)
+    tensor.dtype = _NUMBERS[name]
     # Of a scalar too: a shape without dimensions is not one left out.
     tensor.tensor_shape.SetInParent()
     for size in array.shape:
         tensor.tensor_shape.dim.add(size=size)
-    if content and not array.dtype.hasobject:
+    field = _DTYPES[tensor.dtype][2]
+    if content and name != "object":
         tensor.tensor_content = _little_endian(array).tobytes()
+    elif field in _PACKED_AS_THEY_ARE:
+        # Without an object of Python's for each number.
+        tensor.MergeFromString(_packed(field, _little_endian(array).tobytes()))
     else:
         if array.dtype == np.float16:
             array = np.ascontiguousarray(array).view(np.uint16)
-        field = getattr(tensor, _DTYPES[tensor.dtype][2])
-        field.extend(array.ravel().tolist())
-    return tensor
+        getattr(tensor, field).extend(array.ravel().tolist())
+
+
+def _packed(field, content):
+    """Returns a repeated field of fixed width as it is on the wire."""
+    head, length = bytearray(), len(content)
+    number = _MESSAGES["Tensor"][field][0]
+    head.append(number << 3 | _LENGTH_DELIMITED)
+    while length > 0x7F:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + content
 
 
 def to_array(tensor) -> np.ndarray:
@@ -280,8 +305,10 @@ def to_array(tensor) -> np.ndarray:
         )
     if dtype == np.float16:
         values = np.array(values, np.uint16).view(np.float16)
-    elif field == "int_val":
+    elif field == "int_val" and dtype != np.int32:
         values = np.array(values, np.int32)
+    if len(values) == size and not dtype.hasobject:
+        return np.array(values).astype(dtype, copy=False).reshape(shape)
     last = values[-1] if len(values) else (b"" if dtype.hasobject else 0)
     array = np.full(size, last, dtype)
     array[: len(values)] = values
