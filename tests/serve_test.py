@@ -209,7 +209,7 @@ class DockerFilesTest(parameterized.TestCase):
         self.assertEqual(model.name, "kerasrnn")
         self.assertEqual(model.base_path, self.serving["volumes"][0]["target"])
         policy = model.model_version_policy
-        self.assertEqual(policy.latest.num_versions, 1)
+        self.assertEqual(policy.latest.num_versions, 2)
 
     def test_batching_takes_what_a_client_sends(self):
         # The message is of the server, and in none of its Python packages.

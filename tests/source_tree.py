@@ -31,6 +31,7 @@ WHEELS = {
     "grpc_health": "grpcio_health_checking",
     "hypothesis": "hypothesis",
     "keras": "keras",
+    "kubernetes_validate": "kubernetes_validate",
     "numpy": "numpy",
     "packaging": "packaging",
     "pytest": "pytest",

@@ -1,0 +1,255 @@
+"""Does the local server keep its memory under an hour of mixed load?
+
+    python benchmarks/serving_memory.py --minutes=60
+
+Clients in processes of their own send all there is: texts of one row and of
+many, streams, scores, inspections, rows with bad values, unknown models,
+wrong types, deadlines that pass, calls that are cancelled, connections that
+come and go. Fails if the server's anonymous resident memory (RssAnon) grows
+by over 1 MB in 10,000 requests after the warm-up, by a line fitted to the
+samples. Linux only.
+"""
+
+import multiprocessing
+import pathlib
+import random
+import re
+import tempfile
+import time
+
+import grpc
+import numpy as np
+import served
+from absl import flags
+from kerasrnn_serving import wire
+from kerasrnn_serving.client import Client
+from kerasrnn_serving.serving_error import ServingError
+
+from kerasrnn import program
+
+_LIMIT_MEGABYTES = 1.0
+_PER_REQUESTS = 10_000
+_CLIENTS = 4
+_SAMPLE_SECONDS = 1.0
+# The first part of the time is the warm-up: memory pools grow until then.
+_WARM_UP = 0.25
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the benchmark's flags."""
+    flags.DEFINE_float(
+        "minutes",
+        60.0,
+        "How long.",
+        lower_bound=0.1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "units",
+        16,
+        "Width of the two layers.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+
+
+def main(argv) -> int:
+    """Loads the server and fits the line; returns the exit status."""
+    del argv
+    minutes = flags.FLAGS.minutes
+    with tempfile.TemporaryDirectory() as directory:
+        # TensorFlow stays out of the process that forks the clients.
+        context = multiprocessing.get_context("spawn")
+        writer = context.Process(
+            target=served.write_export, args=[directory, 2, flags.FLAGS.units]
+        )
+        writer.start()
+        writer.join()
+        with served.local_server(directory) as (process, target):
+            samples = _load(context, process.pid, target, 60 * minutes)
+    return _report(np.array(samples))
+
+
+def _load(context, pid, target, seconds):
+    """Returns a list of (requests so far, RssAnon in MB)."""
+    count = context.Value("q", 0)
+    stop = context.Event()
+    clients = [
+        context.Process(target=_be_a_client, args=[target, seed, count, stop])
+        for seed in range(_CLIENTS)
+    ]
+    for client in clients:
+        client.start()
+    begin, samples = time.monotonic(), []
+    said = begin
+    while (passed := time.monotonic() - begin) < seconds:
+        stop.wait(_SAMPLE_SECONDS)
+        if not all(client.is_alive() for client in clients):
+            raise RuntimeError("a client has failed")
+        if passed > _WARM_UP * seconds:
+            samples.append((count.value, _resident_megabytes(pid)))
+        if time.monotonic() - said > 30:
+            said = time.monotonic()
+            print(
+                f"{passed / 60:6.1f} minutes {count.value:9,} requests "
+                f"{_resident_megabytes(pid):8.1f} MB",
+                flush=True,
+            )
+    stop.set()
+    for client in clients:
+        client.join()
+    return samples
+
+
+def _report(samples):
+    requests, megabytes = samples.T
+    slope = np.polyfit(requests, megabytes, 1)[0] * _PER_REQUESTS
+    counted = int(requests[-1] - requests[0])
+    print(
+        f"{counted:,} requests after the warm-up: {megabytes[0]:.1f} MB to "
+        f"{megabytes[-1]:.1f} MB, {slope:+.3f} MB in {_PER_REQUESTS:,} "
+        f"requests (limit {_LIMIT_MEGABYTES:g})"
+    )
+    if slope > _LIMIT_MEGABYTES:
+        print("FAILED: the server's memory grows.")
+        return 1
+    return 0
+
+
+def _resident_megabytes(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+) kB", text)[1]) / 1024
+
+
+def _be_a_client(target, seed, count, stop):
+    chance = random.Random(seed)
+    work = (
+        _generate,
+        _generate,
+        _stream,
+        _score,
+        _inspect,
+        _refused_rows,
+        _unknown_model,
+        _wrong_type,
+        _late,
+        _cancelled,
+        _status,
+    )
+    while not stop.is_set():
+        # Connections come and go.
+        with Client(target, timeout=60) as client:
+            with grpc.insecure_channel(target) as channel:
+                for _ in range(200):
+                    if stop.is_set():
+                        return
+                    calls = chance.choice(work)(chance, client, channel)
+                    with count.get_lock():
+                        count.value += calls
+
+
+def _text(chance, longest):
+    return "".join(chance.choices("abc ?é🙂", k=chance.randrange(longest)))
+
+
+def _generate(chance, client, channel):
+    rows = chance.choice((1, 1, 2, 8, 32))
+    client.generate(
+        [_text(chance, 50) for _ in range(rows)],
+        length=[chance.randrange(60) for _ in range(rows)],
+        temperature=[chance.random() for _ in range(rows)],
+        stop=[_text(chance, 4) for _ in range(rows)],
+    )
+    return 1
+
+
+def _stream(chance, client, channel):
+    return len(list(client.stream(_text(chance, 50), length=100, chunk=20)))
+
+
+def _score(chance, client, channel):
+    client.score([_text(chance, 500) for _ in range(chance.choice((1, 4)))])
+    return 1
+
+
+def _inspect(chance, client, channel):
+    client.inspect(_text(chance, 100))
+    return 1
+
+
+def _refused_rows(chance, client, channel):
+    try:
+        client.generate(["a", "b"], temperature=[-1, 1], length=5)
+    except ServingError:
+        return 1
+    raise RuntimeError("a bad row was not refused")
+
+
+def _status(chance, client, channel):
+    client.versions()
+    return 1
+
+
+def _request(model, inputs):
+    request = wire.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = "generate"
+    for name, (values, dtype) in inputs.items():
+        wire.fill_tensor(request.inputs[name], values, dtype)
+    return request
+
+
+def _fail(channel, request, code, timeout=60.0):
+    try:
+        _predict(channel)(request, timeout=timeout)
+    except grpc.RpcError as error:
+        if error.code() == code:
+            return 1
+        raise
+    # A deadline may also be met.
+    if code != grpc.StatusCode.DEADLINE_EXCEEDED:
+        raise RuntimeError(f"{code} was expected")
+    return 1
+
+
+def _predict(channel):
+    return channel.unary_unary(
+        wire.PREDICT,
+        wire.PredictRequest.SerializeToString,
+        wire.PredictResponse.FromString,
+    )
+
+
+def _unknown_model(chance, client, channel):
+    request = _request("nobody", {"prompt": ([b"a"], "string")})
+    return _fail(channel, request, grpc.StatusCode.NOT_FOUND)
+
+
+def _wrong_type(chance, client, channel):
+    request = _request("kerasrnn", {"prompt": ([1], "int32")})
+    return _fail(channel, request, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def _late(chance, client, channel):
+    request = _request(
+        "kerasrnn",
+        {"prompt": ([b"a"], "string"), "length": ([512], "int32")},
+    )
+    late = grpc.StatusCode.DEADLINE_EXCEEDED
+    return _fail(channel, request, late, timeout=0.002)
+
+
+def _cancelled(chance, client, channel):
+    request = _request("kerasrnn", {"prompt": ([b"a"], "string")})
+    call = _predict(channel).future(request, timeout=60)
+    call.cancel()
+    return 1
+
+
+def run() -> None:
+    """Entry point."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()
