@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-CHARACTERS = "\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'-&$3"
+CHARACTERS = (
+    "\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'-&$3"
+)
 # Longer than any machine should take to import TensorFlow.
 _START_SECONDS = 180
 

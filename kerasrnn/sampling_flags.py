@@ -167,8 +167,15 @@ def define_sampling_flags(flag_values: flags.FlagValues) -> None:
     define(flags.DEFINE_bool, "echo", True, "Print the prompt before the text.")
 
 
-def sampling_options(flag_values: flags.FlagValues) -> SamplingOptions:
+def sampling_options(
+    flag_values: flags.FlagValues, *, read_pipe: bool = True
+) -> SamplingOptions:
     """Returns the options that the flags give; reads the prompt.
+
+    Args:
+        flag_values: Where the flags are defined.
+        read_pipe: Whether what is piped into the program is the prompt
+            where none is given.
 
     Raises:
         UserError: A value is out of range, two prompts are given, or the
@@ -185,18 +192,21 @@ def sampling_options(flag_values: flags.FlagValues) -> SamplingOptions:
         json=flag_values.json,
         echo=flag_values.echo,
     )
-    prompt = _prompt(flag_values.prompt, flag_values.prompt_file)
+    prompt = _prompt(flag_values.prompt, flag_values.prompt_file, read_pipe)
     return dataclasses.replace(options, prompt=prompt)
 
 
-def _prompt(prompt: str | None, prompt_file: str | None) -> bytes:
+def _prompt(
+    prompt: str | None, prompt_file: str | None, read_pipe: bool
+) -> bytes:
     if prompt is not None and prompt_file is not None:
         raise UserError(
             "Both --prompt and --prompt_file are given; give one of them."
         )
     if prompt is not None:
         return os.fsencode(prompt)
-    if prompt_file == "-" or (prompt_file is None and _is_piped(sys.stdin)):
+    piped = prompt_file is None and read_pipe and _is_piped(sys.stdin)
+    if prompt_file == "-" or piped:
         return sys.stdin.buffer.read()
     if prompt_file is None:
         return b""

@@ -19,14 +19,13 @@ import serving_process
 import small_models
 import tensorflow as tf
 from absl.testing import absltest
-from kerasrnn_export.exporter import export_model
+from kerasrnn_export import archive
+from kerasrnn_export.options import SamplerOptions
+from kerasrnn_export.sampler import Sampler
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from kerasrnn.config import Config
-from kerasrnn.config import DataConfig
 from kerasrnn.generator import TextGenerator
-from kerasrnn.model import CharRNN
 
 _FULL = bool(os.environ.get("KERASRNN_FULL"))
 _CLIENTS = 16
@@ -59,14 +58,13 @@ class Exports:
 
     def prepare(self, directory, version):
         """Writes the version; returns where, and its text for each seed."""
-        model = CharRNN(self._config)
-        model.build_weights()
-        model.set_weights(small_models.random_weights(self._config, version))
-        config = Config(model=self._config, data=DataConfig())
-        path = export_model(
-            model, self._vocabulary, config, directory / "aside"
+        weights = small_models.random_weights(self._config, version)
+        sampler = Sampler(
+            self._config, weights, self._vocabulary, SamplerOptions()
         )
-        weights = [variable.value for variable in model.weights]
+        path = directory / "aside"
+        archive.write(sampler, path)
+        weights = [tf.constant(weight) for weight in weights]
         texts = [
             "".join(
                 chunk.text

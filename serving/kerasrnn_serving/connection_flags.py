@@ -25,7 +25,8 @@ def define_connection_flags(
         flags.DEFINE_string,
         "server",
         server,
-        "Address of the server's gRPC port, host:port.",
+        "Address of the server's gRPC port, host:port; or dns:///name:port "
+        "for all the addresses of a name, in turn.",
     )
     define(flags.DEFINE_string, "model", "kerasrnn", "The model's name there.")
     define(
@@ -67,6 +68,13 @@ def define_connection_flags(
         "Name in the server's certificate, if it is not the address.",
     )
     define(
+        flags.DEFINE_integer,
+        "max_message_bytes",
+        None,
+        "Refuse replies that are larger; no limit if not given.",
+        lower_bound=1,
+    )
+    define(
         flags.DEFINE_string,
         "token_file",
         None,
@@ -99,4 +107,5 @@ def client_of(values: flags.FlagValues):
         timeout=values.timeout,
         tls=tls,
         token=token,
+        max_message_bytes=values.max_message_bytes,
     )

@@ -2,6 +2,7 @@
 
     kerasrnn-query --prompt="ROMEO:" --length=1000
     kerasrnn-query --score=chapter.txt
+    kerasrnn-query --interactive
 
 The flags that say what to generate are those of `kerasrnn-sample`.
 """
@@ -28,6 +29,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "nats a character. - is standard input.",
         flag_values=flag_values,
     )
+    flags.DEFINE_bool(
+        "interactive",
+        False,
+        "Write a text in turns: a line of yours, then the model's "
+        "continuation. :help lists the commands, such as :temperature 0.7.",
+        flag_values=flag_values,
+    )
 
 
 def main(argv) -> int:
@@ -38,12 +46,33 @@ def main(argv) -> int:
             "--prompt=..."
         )
     values = flags.FLAGS
+    if values.interactive:
+        return _converse(values)
     if values.score is not None:
         with connection_flags.client_of(values) as client:
             return _score(client, values)
     options = sampling_flags.sampling_options(values)
     with connection_flags.client_of(values) as client:
         return _generate(client, options)
+
+
+def _converse(values):
+    if values.json or values.score is not None or values.num_samples != 1:
+        raise UserError(
+            "--interactive writes one text for a person to read; leave out "
+            "--json, --score and --num_samples."
+        )
+    if values.prompt_file == "-":
+        raise UserError(
+            "--interactive reads its lines from standard input; give the "
+            "prompt with --prompt or in a file."
+        )
+    options = sampling_flags.sampling_options(values, read_pipe=False)
+    # It imports the client, which --help need not wait for.
+    from kerasrnn_serving.interactive import converse
+
+    with connection_flags.client_of(values) as client:
+        return converse(client, options)
 
 
 def _generate(client, options):
@@ -59,11 +88,19 @@ def _generate(client, options):
         )
         chunks = _after_first(chunks, f"seed {seed}")
         if options.json:
-            _print_record(options, list(chunks))
-            continue
-        unknown = _print_text(options, chunks)
-        if unknown and not index:
-            _warn_unknown(unknown)
+            chunks = list(chunks)
+            _print_record(options, chunks)
+            last = chunks[-1]
+        else:
+            last, unknown = _print_text(options, chunks)
+            if unknown and not index:
+                _warn_unknown(unknown)
+        if last.restarted:
+            print(
+                f"note: version {last.version} came meanwhile, read the text "
+                "and went on; the seed alone does not give it again.",
+                file=sys.stderr,
+            )
     return 0
 
 
@@ -76,6 +113,7 @@ def _after_first(chunks, note):
 
 
 def _print_text(options, chunks):
+    """Prints the text; returns its last chunk and the unknown characters."""
     unknown = 0
     for count, chunk in enumerate(chunks):
         # The prompt comes with the first chunk: none is shown that the
@@ -84,7 +122,7 @@ def _print_text(options, chunks):
         _write(prompt + chunk.text.encode())
         unknown += chunk.unknown
     _write("\n")
-    return unknown
+    return chunk, unknown
 
 
 def _print_record(options, chunks):
