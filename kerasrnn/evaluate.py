@@ -9,7 +9,6 @@ so the split is named with the figure.
 """
 
 import json
-import pathlib
 
 from absl import flags
 
@@ -113,19 +112,13 @@ def execute(values: flags.FlagValues) -> int:
 
 def _text(values, saved):
     """Returns ids, ranges and a name for the text to measure."""
-    from kerasrnn.text.corpus import Corpus
     from kerasrnn.text.corpus import encode_file
-    from kerasrnn.training.workdir import Workdir
+    from kerasrnn.training.workdir import open_corpus
 
     if values.file is not None:
         ids = encode_file(values.file, saved.vocabulary)
         return ids, [(0, len(ids))], values.file
-    corpus = Corpus(Workdir(pathlib.Path(values.workdir)).corpus)
-    if corpus.sha256 != saved.info.get("corpus_sha256"):
-        raise UserError(
-            f"The text in {values.workdir} is not the one that the model was "
-            "trained on; run kerasrnn-train with that text, or give --file."
-        )
+    corpus = open_corpus(values.workdir, saved.info.get("corpus_sha256"))
     ranges = corpus.split_ranges(
         values.split, saved.config.training.sequence_length
     )

@@ -4,8 +4,10 @@ Takes the flags of kerasrnn-query, which asks a server, and gives the same
 text for the same seed.
 
     kerasrnn-sample --workdir=my_model --prompt='def '
+    kerasrnn-sample --workdir=my_names --novel --length=2000
 """
 
+import json
 import sys
 
 from absl import flags
@@ -33,6 +35,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     define_sampling_flags(flag_values)
+    flags.DEFINE_bool(
+        "novel",
+        False,
+        "Print only the lines generated that are not in the text that the "
+        "model was trained on, each once, and the share that is new.",
+        flag_values=flag_values,
+    )
 
 
 def main(argv: list[str]) -> int:
@@ -51,7 +60,7 @@ def execute(values: flags.FlagValues) -> int:
     checkpoint.find(values.workdir, values.checkpoint)
     from kerasrnn.generator import TextGenerator
 
-    model, vocabulary, config, _ = checkpoint.load_model(
+    model, vocabulary, config, info = checkpoint.load_model(
         values.workdir, values.checkpoint
     )
     generator = TextGenerator(config.model, vocabulary)
@@ -59,18 +68,70 @@ def execute(values: flags.FlagValues) -> int:
     unknown = generator.unknown(options.prompt)
     if unknown:
         _say(f"{unknown} characters of the prompt are unknown to the model.")
+    if values.novel:
+        find_novel = _novelty(values.workdir, vocabulary, config, info)
+        records = []
+        for seed in options.seeds():
+            _say(f"seed {seed}")
+            records.append(
+                _generate(generator, weights, options, seed, unknown, False)
+            )
+        return _print_novel(records, find_novel, options.json)
     for seed in options.seeds():
         if not options.json:
             _say(f"seed {seed}")
             if options.echo:
                 _write(options.prompt.decode(errors="replace"))
-        record = _generate(generator, weights, options, seed, unknown)
+        record = _generate(
+            generator, weights, options, seed, unknown, not options.json
+        )
         _write((record.to_json() if options.json else "") + "\n")
     return 0
 
 
-def _generate(generator, weights, options, seed, unknown):
-    """Generates one text, printing it as it comes unless as JSON."""
+def _novelty(workdir, vocabulary, config, info):
+    """Returns a function of lines; says early if there is no such text."""
+    from kerasrnn.text import novelty
+    from kerasrnn.training.workdir import open_corpus
+
+    corpus = open_corpus(workdir, info.get("corpus_sha256"))
+    ranges = corpus.split_ranges("train", config.training.sequence_length)
+
+    def find_novel(lines):
+        return novelty.find_novel(lines, corpus.ids, ranges, vocabulary)
+
+    find_novel([])
+    return find_novel
+
+
+def _print_novel(records, find_novel, as_json):
+    from kerasrnn.text.novelty import complete_lines
+
+    lines = []
+    for record in records:
+        # The first line begins where the prompt's last one does.
+        begun = record.prompt.rpartition("\n")[2]
+        lines += complete_lines(begun + record.text, record.finish == "stop")
+    found = find_novel(lines)
+    if as_json:
+        result = {
+            "novel": found.novel,
+            "lines": len(found.lines),
+            "share": found.share,
+            "seeds": [record.seed for record in records],
+        }
+        _write(json.dumps(result, ensure_ascii=False) + "\n")
+        return 0
+    _write("".join(f"{line}\n" for line in found.novel))
+    _say(
+        f"{found.share:.1%} of the {len(found.lines):,} lines generated are "
+        f"not in the training text: {len(found.novel):,} different ones."
+    )
+    return 0
+
+
+def _generate(generator, weights, options, seed, unknown, show):
+    """Generates one text; prints it as it comes if it is to be shown."""
     text, length, log_prob, finish = "", 0, 0.0, ""
     for chunk in generator.stream(
         weights,
@@ -82,7 +143,7 @@ def _generate(generator, weights, options, seed, unknown):
         seed=seed,
         stop=options.stop,
     ):
-        if not options.json:
+        if show:
             _write(chunk.text)
         text += chunk.text
         length += chunk.length

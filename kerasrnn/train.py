@@ -23,6 +23,7 @@ from kerasrnn.config_flags import define_config_flags
 from kerasrnn.config_flags import given_fields
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
+from kerasrnn.presets import summaries
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -38,8 +39,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "preset",
         None,
-        "Takes a set of flags that ships with kerasrnn: charrnn or torchrnn. "
-        "Any other flag on the command line wins over it.",
+        "Takes a set of flags that ships with kerasrnn. Any other flag on the "
+        f"command line wins over it. There are {'; '.join(summaries())}.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(

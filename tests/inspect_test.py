@@ -196,7 +196,7 @@ class InspectTest(absltest.TestCase):
         path, *_ = trained_workdir.make_workdir(
             self.create_tempdir().full_path, CORPUS, validation_fraction=0
         )
-        with self.assertRaisesRegex(UserError, "give a text with --file"):
+        with self.assertRaisesRegex(UserError, "give one with --file"):
             run(f"--workdir={path}")
 
 

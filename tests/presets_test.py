@@ -1,5 +1,9 @@
 """Tests of the presets: what they set, and that flags win over them."""
 
+import dataclasses
+import math
+
+import small_models
 from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -12,6 +16,18 @@ from kerasrnn.config import TrainingConfig
 from kerasrnn.config_flags import field_helps
 from kerasrnn.config_flags import given_fields
 from kerasrnn.errors import UserError
+
+# What the post says: name, layers, units, dropout and parameters in millions;
+# None where it says nothing. (It says "several layers" of LaTeX, and nothing
+# of the names.)
+POST = (
+    ("essays", 2, 512, 0.5, "characters", 3.4),
+    ("shakespeare", 3, 512, None, "characters", None),
+    ("wikipedia", 3, 700, None, "bytes", None),
+    ("latex", 3, 512, None, "characters", None),
+    ("linux", 3, 700, None, "bytes", 10.1),
+    ("names", 2, 128, None, "characters", None),
+)
 
 
 def parse(*arguments):
@@ -79,7 +95,7 @@ class PresetsTest(parameterized.TestCase):
 
     def test_unknown_preset_lists_the_known_ones(self):
         with self.assertRaisesRegex(
-            UserError, "no preset 'nanogpt'; there are charrnn, torchrnn"
+            UserError, "no preset 'nanogpt'; there are charrnn, essays, latex"
         ):
             presets.expand_presets(["train", "--preset=nanogpt"])
         with self.assertRaisesRegex(UserError, "needs a name: charrnn"):
@@ -92,9 +108,42 @@ class PresetsTest(parameterized.TestCase):
         self.assertEqual(presets.expand_presets(argv), argv)
 
     def test_every_preset_is_listed_and_parses(self):
-        self.assertEqual(presets.names(), ["charrnn", "torchrnn"])
+        self.assertEqual(
+            presets.names(),
+            sorted(["charrnn", "torchrnn", *(row[0] for row in POST)]),
+        )
+        values = flags.FlagValues()
+        train.define_flags(values)
         for name in presets.names():
             parse(f"--preset={name}")
+            self.assertRegex(values["preset"].help, rf"\b{name} \(")
+
+    @parameterized.parameters(*POST)
+    def test_presets_of_the_post(
+        self, name, layers, units, dropout, kind, parameters
+    ):
+        model, data, training = parse(f"--preset={name}")
+        self.assertEqual(
+            (model.cell, model.num_layers, model.units, data.vocabulary),
+            ("lstm", layers, units, kind),
+        )
+        if dropout is not None:
+            self.assertEqual(model.dropout, dropout)
+        if units > 128:
+            self.assertEqual(
+                (training.batch_size, training.sequence_length), (100, 100)
+            )
+        if parameters is not None:
+            shapes = small_models.weight_shapes(
+                dataclasses.replace(model, vocabulary_size=97)
+            )
+            count = sum(math.prod(shape) for shape in shapes)
+            self.assertAlmostEqual(count / 1e6, parameters, delta=0.2)
+
+    def test_wikipedia_is_trained_on_the_first_96_of_100(self):
+        _, data, _ = parse("--preset=wikipedia")
+        self.assertEqual((data.split, data.validation_fraction), ("tail", 0.04))
+        self.assertEqual(data.test_fraction, 0)
 
 
 class ConfigFlagsTest(parameterized.TestCase):
@@ -116,7 +165,7 @@ class ConfigFlagsTest(parameterized.TestCase):
         values(["train"])
         for cls in (ModelConfig, DataConfig, TrainingConfig):
             for name, field in cls.__dataclass_fields__.items():
-                if name == "vocabulary_size":
+                if name in ("vocabulary_size", "separator_id"):
                     continue
                 default = values[name].value
                 if name == "data":

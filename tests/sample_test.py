@@ -150,6 +150,42 @@ class SampleTest(absltest.TestCase):
         _, errors = run(self.flag, "--prompt=ZZ", "--length=1")
         self.assertIn("2 characters of the prompt are unknown", errors)
 
+    def test_novel(self):
+        arguments = (self.flag, "--length=400", "--num_samples=2", "--seed=1")
+        text, _ = run(*arguments, "--noecho")
+        known = set(TEXT.split("\n"))
+        printed, errors = run(*arguments, "--novel")
+        lines = [line for line in text.split("\n") if line]
+        novel = list(dict.fromkeys(set(lines) - known))
+        # The last line of each of the two may be cut short.
+        self.assertGreater(len(novel), 10)
+        self.assertContainsSubset(printed.splitlines(), novel)
+        self.assertGreaterEqual(len(printed.splitlines()), len(novel) - 2)
+        self.assertIn("% of the", errors)
+        self.assertIn("seed 1\nseed 2\n", errors)
+        result = json.loads(run(*arguments, "--novel", "--json")[0])
+        self.assertEqual(result["novel"], printed.splitlines())
+        self.assertEqual(result["seeds"], [1, 2])
+        self.assertIn(f"{result['share']:.1%}", errors)
+
+    def test_lines_that_were_learned_are_not_novel(self):
+        # The prompt makes the line whole; what follows it is new.
+        prompt = "--prompt=a bad cab.\nfeed ade a head, é €."
+        printed, errors = run(
+            self.flag, prompt, "--novel", "--stop=\n", "--length=300"
+        )
+        self.assertNotIn("a bad cab.\n", printed)
+        self.assertIn("lines generated are not in the training", errors)
+
+    def test_novel_needs_the_training_text(self):
+        workdir, *_ = trained_workdir.make_workdir(
+            self.create_tempdir().full_path, TEXT
+        )
+        for path in (workdir / "corpus").iterdir():
+            path.unlink()
+        with self.assertRaises(UserError):
+            run(f"--workdir={workdir}", "--novel")
+
     def test_no_model(self):
         with self.assertRaisesRegex(UserError, "There is no directory"):
             run(f"--workdir={self.folder}/missing")

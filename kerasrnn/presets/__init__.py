@@ -12,6 +12,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in _DIRECTORY.glob("*.flags"))
 
 
+def summaries() -> list[str]:
+    """Returns the name of each preset, and in brackets what it is."""
+    # The flagfile says it in its first line.
+    return [f"{name} ({_first_line(path(name))})" for name in names()]
+
+
+def _first_line(flagfile):
+    with open(flagfile, encoding="utf-8") as file:
+        return file.readline().strip("# .\n")
+
+
 def path(name: str) -> pathlib.Path:
     """Returns a preset's flagfile.
 

@@ -9,6 +9,7 @@ import socket
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import checkpoint
 from kerasrnn.training import files
 from kerasrnn.training import retention
@@ -107,6 +108,26 @@ class Workdir:
         files.write_file(
             self.path / "vocabulary.json", vocabulary.to_json().encode()
         )
+
+
+def open_corpus(path, sha256: str | None) -> Corpus:
+    """Returns the text that a model was trained on.
+
+    Args:
+        path: The working directory.
+        sha256: `corpus_sha256` of the model's checkpoint.
+
+    Raises:
+        UserError: The directory holds none, or another text.
+    """
+    corpus = Corpus(Workdir(pathlib.Path(path)).corpus)
+    if corpus.sha256 != sha256:
+        raise UserError(
+            f"The text in {path} is not the one that the model was trained "
+            "on; run kerasrnn-train with that text, or give another with "
+            "--file where there is that flag."
+        )
+    return corpus
 
 
 @contextlib.contextmanager

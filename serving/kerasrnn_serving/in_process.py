@@ -4,17 +4,14 @@ It answers through the same functions that are exported, so what it says of a
 text is what a server of the same model says.
 """
 
-import pathlib
-
 import tensorflow as tf
 from kerasrnn_export import archive
 from kerasrnn_export import signatures
 from kerasrnn_export.sampler import Sampler
 
 from kerasrnn.errors import UserError
-from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import checkpoint
-from kerasrnn.training.workdir import Workdir
+from kerasrnn.training.workdir import open_corpus
 from kerasrnn_serving.results import Inspection
 from kerasrnn_serving.results import Score
 from kerasrnn_serving.rows import reading_rows
@@ -40,7 +37,7 @@ class InProcessModel:
             workdir, which
         )
         self.step = info["step"]
-        self._workdir = Workdir(pathlib.Path(workdir))
+        self._workdir = workdir
         self._vocabulary = vocabulary
         self._corpus_sha256 = info.get("corpus_sha256")
         sampler = Sampler(
@@ -71,15 +68,15 @@ class InProcessModel:
             length: Characters at most.
 
         Raises:
-            UserError: The working directory has none any more.
+            UserError: The working directory has none.
         """
-        corpus = Corpus(self._workdir.corpus)
+        corpus = open_corpus(self._workdir, self._corpus_sha256)
         sequence_length = self.config.training.sequence_length
         ranges = corpus.split_ranges("validation", sequence_length)
-        if corpus.sha256 != self._corpus_sha256 or not ranges:
+        if not ranges:
             raise UserError(
-                f"{self._workdir.path} holds no text that this model was "
-                "validated on; give a text with --file."
+                "The model was trained with --validation_fraction=0, so "
+                f"{self._workdir} holds no text to read; give one with --file."
             )
         start, stop = ranges[0]
         ids = corpus.ids[start : min(stop, start + length)]
