@@ -10,14 +10,15 @@ a process of its own and they take turns:
 
     keras    keras.layers in a keras.Sequential, one-hot input
     layers   kerasrnn.layers in their place, the same program
+    threads  the same after `kerasrnn.layers.configure_threads`
     charrnn  CharRNN on ids, with the gradient and the threads of
              kerasrnn-train
     torch    torch.nn in the same arrangement (`pip install 'kerasrnn[bench]'`)
     product  one product of large matrices: what the machine can do
 
 The median over the rounds is printed, the share of the machine's rate of
-products that an LSTM reaches, and the ratio of `layers` and `charrnn` to each
-peer with the quartiles of its spread over the rounds.
+products that each side reaches, and our sides' ratios to each peer with the
+quartiles of their spread over the rounds.
 """
 
 import sys
@@ -71,7 +72,7 @@ def define_flags(flag_values=flags.FLAGS):
     )
     flags.DEFINE_list(
         "sides",
-        ["keras", "layers", "charrnn", "torch", "product"],
+        ["keras", "layers", "threads", "charrnn", "torch", "product"],
         "Which sides take part.",
         flag_values=flag_values,
     )
@@ -118,7 +119,7 @@ def _report(options, seconds):
             share /= _PRODUCT_OPERATIONS / seconds["product"]
             print(f", {np.median(share):.0%} of the rate of products", end="")
         print()
-    for ours in ("layers", "charrnn"):
+    for ours in ("layers", "threads", "charrnn"):
         for peer in ("keras", "torch"):
             if ours in seconds and peer in seconds:
                 spread = ratio(seconds[peer], seconds[ours])
@@ -205,14 +206,21 @@ def _layers(options):
     return _sequential(options, kerasrnn.layers)
 
 
+def _threads(options):
+    import kerasrnn.layers
+
+    kerasrnn.layers.configure_threads(options.units, options.dtype)
+    return _sequential(options, kerasrnn.layers)
+
+
 def _charrnn(options):
     import keras
     import tensorflow as tf
 
     from kerasrnn.config import ModelConfig
+    from kerasrnn.layers import configure_threads
     from kerasrnn.model import state_sizes
     from kerasrnn.training.gradients import make_loss_gradient
-    from kerasrnn.training.threads import configure_threads
     from kerasrnn.training.weights import initial_weights
 
     config = ModelConfig(
@@ -225,7 +233,7 @@ def _charrnn(options):
         if options.dtype == "float32"
         else "mixed_bfloat16",
     )
-    configure_threads(config)
+    configure_threads(options.units, options.dtype)
     layout, first = initial_weights(config, seed=0)
     weights = keras.Variable(first)
     optimizer = keras.optimizers.Adam(2e-3)
@@ -278,6 +286,7 @@ def _torch(options):
 _SIDES = {
     "keras": _keras,
     "layers": _layers,
+    "threads": _threads,
     "charrnn": _charrnn,
     "torch": _torch,
     "product": _product,

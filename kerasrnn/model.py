@@ -30,6 +30,8 @@ from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import choose_engine
 from kerasrnn.layers.gru import gru_step
 from kerasrnn.layers.lstm import lstm_step
+from kerasrnn.layers.projection import lookup
+from kerasrnn.layers.projection import project
 from kerasrnn.layers.simple_rnn import simple_rnn_step
 from kerasrnn.sampling import StepModel
 
@@ -340,34 +342,12 @@ def _embed_tokens(weights, tokens, dtype):
     return lookup(tf.cast(weights.embedding, dtype), tokens)
 
 
-@tf.custom_gradient
-def lookup(table, ids):
-    """Rows of `table` [V, D] at `ids` [...], with a dense gradient.
-
-    Returns:
-        Tensor [..., D].
-    """
-
-    def gradient(upstream):
-        width = table.shape[1]
-        return tf.math.unsorted_segment_sum(
-            tf.reshape(upstream, [-1, width]),
-            tf.reshape(ids, [-1]),
-            table.shape[0],
-        ), None
-
-    return tf.gather(table, ids), gradient
-
-
 def _project(values, kernel, bias):
-    """`values @ kernel + bias` for [T, B, ...], as one product."""
-    shape = tf.shape(values)
-    flat = tf.reshape(values, [-1, values.shape[-1]])  # [T * B, ...]
-    flat = tf.matmul(flat, tf.cast(kernel, values.dtype))
+    """`values @ kernel + bias` for [T, B, ...], in the dtype of `values`."""
+    kernel = tf.cast(kernel, values.dtype)
     if bias is not None:
-        # TensorFlow fuses this addition with the product, and no other.
-        flat = tf.nn.bias_add(flat, tf.cast(bias, values.dtype))
-    return tf.reshape(flat, [shape[0], shape[1], kernel.shape[-1]])
+        bias = tf.cast(bias, values.dtype)
+    return project(values, kernel, bias)
 
 
 def _recurrent_weights(layer, dtype):

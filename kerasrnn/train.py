@@ -190,11 +190,14 @@ def _train_in(workdir, saved, data, model_fields, training, interruption):
 
 def _run(config, workdir, corpus, limits, display, interruption):
     display.note("Starting TensorFlow ...")
+    import keras
+
+    from kerasrnn.layers.threads import configure_threads
     from kerasrnn.training.distribution import make_strategy
     from kerasrnn.training.loop import train_and_evaluate
-    from kerasrnn.training.threads import configure_threads
 
-    configure_threads(config.model)
+    policy = keras.DTypePolicy(config.model.dtype_policy)
+    configure_threads(config.model.units, policy.compute_dtype)
     strategy = make_strategy(flags.FLAGS.strategy, flags.FLAGS.tpu)
     display.note(_description(config, corpus, strategy))
     result = train_and_evaluate(

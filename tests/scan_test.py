@@ -15,6 +15,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn import layers
+from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.gru import gru_step
 from kerasrnn.layers.loops import differentiable_loop
 from kerasrnn.layers.lstm import lstm_step
@@ -45,6 +46,7 @@ class Case:
         batch=3,
         units=4,
         seed=0,
+        engine=Engine.PLAIN,
     ):
         random = np.random.default_rng(seed)
 
@@ -53,6 +55,7 @@ class Case:
 
         width = GATES[kind] * units
         self.kind = kind
+        self.engine = engine
         self.projected = normal(steps, batch, width)
         self.weights = [normal(units, width)]
         if kind == "gru":
@@ -76,7 +79,12 @@ def _scan(case, projected, *rest):
     """The fast loop, with `Case.tensors` flat."""
     count = len(case.weights)
     outputs, states = SCANS[case.kind](
-        projected, *rest[:count], list(rest[count:]), case.mask, case.reset
+        projected,
+        *rest[:count],
+        list(rest[count:]),
+        case.mask,
+        case.reset,
+        engine=case.engine,
     )
     return [outputs, *states]
 
@@ -159,6 +167,42 @@ class GradientTest(parameterized.TestCase):
                     function, jit_compile=jit_compile
                 )(*tensors),
             )
+
+    @parameterized.parameters(
+        *itertools.product(
+            KINDS, (Engine.STEPS, Engine.LOOPS), (False, True), (False, True)
+        )
+    )
+    def test_engines(self, kind, engine, masked, resetting):
+        for dtype in TOLERANCE:
+            case = Case(
+                kind,
+                dtype=dtype,
+                masked=masked,
+                resetting=resetting,
+                engine=engine,
+            )
+            _check_against_plain(
+                case,
+                lambda function, *tensors: tf.function(function)(*tensors),
+            )
+
+    @parameterized.parameters(*itertools.product(KINDS, (False, True)))
+    def test_without_a_gradient(self, kind, masked):
+        case = Case(kind, masked=masked, resetting=masked)
+        count = len(case.weights)
+        tensors = case.tensors()[1:]
+        outputs, states = SCANS[kind](
+            case.projected,
+            *tensors[:count],
+            tensors[count:],
+            case.mask,
+            case.reset,
+            differentiable=False,
+        )
+        expected = _scan(case, *case.tensors())
+        for value, oracle in zip([outputs, *states], expected, strict=True):
+            np.testing.assert_array_equal(value, oracle)
 
     def test_inside_strategy_run(self):
         # In a process of its own: devices are split before their first use.

@@ -10,6 +10,7 @@ with told("kerasrnn.layers"):
     from kerasrnn.layers.simple_rnn import SimpleRNN
     from kerasrnn.layers.simple_rnn import SimpleRNNCell
     from kerasrnn.layers.step_rnn import StepRNN
+    from kerasrnn.layers.threads import configure_threads
 
 __all__ = [
     "GRU",
@@ -19,4 +20,5 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "StepRNN",
+    "configure_threads",
 ]

@@ -11,6 +11,7 @@ from kerasrnn.layers import parallel
 from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import choose_engine
 from kerasrnn.layers.loops import differentiable_loop
+from kerasrnn.layers.projection import project
 
 _CELL_CONFIG = (
     "units",
@@ -305,15 +306,7 @@ def _project_and_scan(scan, engine, batched, kernel, bias, *weights):
     """
     sequences, states, mask = batched
     sequences = _time_major(sequences)
-    steps, batch = tf.unstack(tf.shape(sequences)[:2])
-    # One product of matrices: the gradient of a batch of products by one
-    # kernel would be a kernel for each row before it is summed.
-    flat = tf.reshape(sequences, [-1, sequences.shape[-1]])  # [T * B, ...]
-    flat = tf.matmul(flat, kernel)
-    if bias is not None:
-        # TensorFlow fuses this addition with the product, and no other.
-        flat = tf.nn.bias_add(flat, bias)
-    projected = tf.reshape(flat, [steps, batch, kernel.shape[-1]])
+    projected = project(sequences, kernel, bias)
     if mask is not None:
         mask = _time_major(mask)
     outputs, states = scan(projected, *weights, states, mask, engine=engine)

@@ -24,6 +24,7 @@ from kerasrnn.layers import elements
 from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import compiled
 from kerasrnn.layers.loops import loop
+from kerasrnn.layers.projection import column_sums
 
 
 def simple_rnn_scan(
@@ -145,7 +146,7 @@ class _Scan:
                     rest[0], outputs, d_product, kernel.dtype
                 )
                 d_biases = [
-                    tf.cast(tf.reduce_sum(d_product, [0, 1]), bias.dtype)
+                    tf.cast(column_sums(_flat(d_product)), bias.dtype)
                     for bias in rest[len(final) :]
                 ]
                 return once(d_projected, d_kernel, *d_states, *d_biases)

@@ -1,4 +1,4 @@
-"""TensorFlow's threads, chosen for the model that is trained.
+"""TensorFlow's threads, chosen for the layers that are trained.
 
 A part of the batch for each core (`kerasrnn.layers.parallel`) keeps all cores
 busy by itself. Where the products are TensorFlow's own, each of them would
@@ -9,31 +9,33 @@ by side. docs/performance.md has what it is worth.
 
 import os
 
-import keras
 import tensorflow as tf
 
-from kerasrnn.config import ModelConfig
 from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import cpu_engine
 
 _VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-def configure_threads(config: ModelConfig) -> bool:
+def configure_threads(units: int, dtype: str = "float32") -> bool:
     """Sets TensorFlow's threads, before it starts, where that pays.
 
-    What the environment says (TF_NUM_INTRAOP_THREADS) stays, as does all in a
-    process in which TensorFlow has started, and where there is a GPU.
+    Nothing changes where there is a GPU, where the environment says how many
+    threads there are (TF_NUM_INTRAOP_THREADS), and in a process in which
+    TensorFlow has started: call it before anything else of TensorFlow.
+
+    Args:
+        units: Width of the recurrent layers.
+        dtype: Of their products: the policy's compute dtype.
 
     Returns:
-        Whether the threads were set.
+        Whether the threads are set so.
     """
     if any(os.environ.get(name) for name in _VARIABLES):
         return False
     if tf.config.list_physical_devices("GPU"):
         return False
-    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
-    if cpu_engine(config.units, None, None, dtype) is not Engine.STEPS:
+    if cpu_engine(units, None, None, dtype) is not Engine.STEPS:
         return False
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)

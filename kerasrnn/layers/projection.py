@@ -1,0 +1,69 @@
+"""Products with all time steps' inputs at once.
+
+Shapes: T time steps, B batch, D features, N outputs.
+"""
+
+import tensorflow as tf
+
+
+def project(values, kernel, bias=None):
+    """Returns `values @ kernel + bias`, as one product of matrices.
+
+    The gradient of a batch of products by one kernel would be a kernel for
+    each row before it is summed.
+
+    Args:
+        values: Tensor [T, B, D].
+        kernel: Tensor [D, N], of the same dtype.
+        bias: None or a tensor [N], of the same dtype.
+
+    Returns:
+        Tensor [T, B, N].
+    """
+    steps, batch = tf.unstack(tf.shape(values)[:2])
+    flat = tf.reshape(values, [-1, values.shape[-1]])  # [T * B, D]
+    flat = tf.matmul(flat, kernel)
+    if bias is not None:
+        flat = _add_bias(flat, bias)
+    return tf.reshape(flat, [steps, batch, kernel.shape[-1]])
+
+
+def column_sums(values):
+    """Sums a matrix [M, N] over its rows, to [N].
+
+    TensorFlow adds 16-bit floats in 16 bits, where after some hundred of them
+    each further one is lost; a product is accumulated in 32 bits.
+    """
+    if values.dtype.size >= 4:
+        return tf.reduce_sum(values, axis=0)
+    ones = tf.ones([1, tf.shape(values)[0]], values.dtype)
+    return tf.matmul(ones, values)[0]
+
+
+@tf.custom_gradient
+def _add_bias(flat, bias):
+    def gradient(upstream):
+        return upstream, column_sums(upstream)
+
+    # TensorFlow fuses this addition with the product, and no other.
+    return tf.nn.bias_add(flat, bias), gradient
+
+
+@tf.custom_gradient
+def lookup(table, ids):
+    """Rows of `table` [V, D] at `ids` [...], with a dense gradient.
+
+    Returns:
+        Tensor [..., D].
+    """
+
+    def gradient(upstream):
+        wide = tf.float64 if table.dtype == tf.float64 else tf.float32
+        summed = tf.math.unsorted_segment_sum(
+            tf.cast(tf.reshape(upstream, [-1, table.shape[1]]), wide),
+            tf.reshape(ids, [-1]),
+            table.shape[0],
+        )
+        return tf.cast(summed, table.dtype), None
+
+    return tf.gather(table, ids), gradient
