@@ -15,6 +15,7 @@ from browser import Browser
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
+from kerasrnn.reporting import axes
 from kerasrnn.reporting import charts
 from kerasrnn.reporting.curves import spread
 from kerasrnn.reporting.curves import thinned
@@ -134,7 +135,7 @@ class ReportTest(absltest.TestCase):
         self.assertFalse(visible("linear-chart"))
 
     def test_a_training_of_few_steps_without_validation_or_samples(self):
-        self.write([{"step": 3, "losses": [2.0, 2.0, 2.0]}])
+        self.write([{"step": 3, "losses": [2.0, math.nan, 2.0]}])
         with Browser(dark=True) as browser:
             browser.open(write_report(self.workdir))
             self.assertEqual(browser.errors, [])
@@ -198,19 +199,19 @@ class CurvesTest(absltest.TestCase):
         for _ in range(500):
             low = random.normal() * 10 ** random.uniform(-6, 6)
             high = low + abs(low) * 10 ** random.uniform(-3, 3)
-            ticks = charts.linear_ticks(low, high, 6)
+            ticks = axes.linear_ticks(low, high, 6)
             self.assertBetween(len(ticks), 2, 8, (low, high, ticks))
             margin = 1e-6 * (high - low)
             self.assertGreaterEqual(ticks[0], low - margin)
             self.assertLessEqual(ticks[-1], high + margin)
         self.assertEqual(
-            charts.linear_ticks(0, 12000, 6),
+            axes.linear_ticks(0, 12000, 6),
             [0, 2000, 4000, 6000, 8000, 10000, 12000],
         )
         self.assertEqual(
-            charts.log_ticks(1, 200), [1, 2, 5, 10, 20, 50, 100, 200]
+            axes.log_ticks(1, 200), [1, 2, 5, 10, 20, 50, 100, 200]
         )
-        self.assertEqual(charts.log_ticks(1, 30000), [1, 10, 100, 1000, 10000])
+        self.assertEqual(axes.log_ticks(1, 30000), [1, 10, 100, 1000, 10000])
 
     def test_numbers_are_short(self):
         for value, text in (
@@ -222,7 +223,7 @@ class CurvesTest(absltest.TestCase):
             (3e-7, "3e-7"),
             (1.25, "1.25"),
         ):
-            self.assertEqual(charts.number(value), text)
+            self.assertEqual(axes.number(value), text)
 
     def test_gaps_in_a_line(self):
         svg, _ = charts.line_chart(

@@ -7,14 +7,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from kerasrnn.reporting.axes import LEFT
+from kerasrnn.reporting.axes import TOP
+from kerasrnn.reporting.axes import Axes
+from kerasrnn.reporting.axes import number
 from kerasrnn.reporting.page import element
-
-# Margins of the drawing, in its own units; the page scales it.
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 64, 14, 48
-# On the right of a drawing that has no axis there.
-_NO_AXIS = 16
-# Room that a number on an axis needs.
-_TICK_WIDTH, _TICK_HEIGHT = 100, 45
 
 STYLE = """\
 svg.chart { display: block; width: 100%; height: auto; }
@@ -74,61 +71,6 @@ class Mark:
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Axes:
-    """Turns values into places in the drawing.
-
-    Attributes:
-        x_range: Least and greatest x; of a logarithmic axis above 0.
-        y_range: Least and greatest y.
-        size: Width and height of the drawing.
-        log_x: Whether the x axis is logarithmic.
-        right_axis: Whether there is a second y axis.
-    """
-
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
-    size: tuple[int, int]
-    log_x: bool = False
-    right_axis: bool = False
-
-    @property
-    def bottom(self) -> float:
-        """Where the x axis is."""
-        return self.size[1] - _BOTTOM
-
-    @property
-    def right(self) -> float:
-        """Where the x axis ends."""
-        return self.size[0] - (_RIGHT if self.right_axis else _NO_AXIS)
-
-    def y_ticks(self, factor: float = 1.0) -> list[float]:
-        """Returns round numbers on the y axis, or on one times `factor`."""
-        count = round((self.bottom - _TOP) / _TICK_HEIGHT)
-        return linear_ticks(*(factor * y for y in self.y_range), count)
-
-    def x_ticks(self) -> list[float]:
-        """Returns round numbers on the x axis."""
-        if self.log_x:
-            return log_ticks(*self.x_range)
-        count = round((self.right - _LEFT) / _TICK_WIDTH)
-        return linear_ticks(*self.x_range, count)
-
-    def x(self, value: float) -> float:
-        """Returns the place of a value on the x axis."""
-        low, high = self.x_range
-        if self.log_x:
-            low, high, value = map(math.log, (low, high, max(value, low)))
-        share = (value - low) / (high - low) if high > low else 0.5
-        return round(_LEFT + share * (self.right - _LEFT), 2)
-
-    def y(self, value: float) -> float:
-        """Returns the place of a value on the y axis."""
-        low, high = self.y_range
-        share = (value - low) / (high - low)
-        return round(self.bottom - share * (self.bottom - _TOP), 2)
-
-
 def line_chart(
     series: Sequence[Series],
     *,
@@ -175,7 +117,7 @@ def line_chart(
         parts += _band(line, axes)
     for line in series:
         parts += _line(line, axes)
-    parts.append(_segment("cursor", 0, _TOP, 0, axes.bottom))
+    parts.append(_segment("cursor", 0, TOP, 0, axes.bottom))
     if mark is not None:
         parts += _mark(mark, axes)
     svg = element(
@@ -190,36 +132,6 @@ def line_chart(
         },
     )
     return svg, axes
-
-
-def linear_ticks(low: float, high: float, count: int) -> list[float]:
-    """Returns about `count` round numbers from `low` to `high`."""
-    rough = (high - low) / max(count, 1)
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = next(m for m in (1, 2, 5, 10) if m * magnitude >= 0.99 * rough)
-    step *= magnitude
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Returns powers of ten, or with their halves and fifths where few."""
-    decades = math.log10(high / low)
-    leading = (1, 2, 5) if decades < 4 else (1,)
-    exponents = range(math.floor(math.log10(low)), math.ceil(decades) + 20)
-    values = [m * 10.0**e for e in exponents for m in leading]
-    return [v for v in values if low * 0.999 <= v <= high * 1.001]
-
-
-def number(value: float) -> str:
-    """Returns a number as people read it on an axis."""
-    if value and not 1e-3 <= abs(value) < 1e6:
-        mantissa, _, exponent = f"{value:.3g}".partition("e")
-        if exponent:
-            return f"{mantissa}e{int(exponent)}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.6g}"
 
 
 def _x_range(series, log_x):
@@ -253,14 +165,14 @@ def _grid(axes, x_title, y_title):
     parts = []
     for value in axes.y_ticks():
         y = axes.y(value)
-        parts.append(_segment("grid", _LEFT, y, axes.right, y))
-        parts.append(_text(_LEFT - 8, y + 4, number(value), "end"))
+        parts.append(_segment("grid", LEFT, y, axes.right, y))
+        parts.append(_text(LEFT - 8, y + 4, number(value), "end"))
     for value in axes.x_ticks():
         x = axes.x(value)
-        parts.append(_segment("grid", x, _TOP, x, axes.bottom))
+        parts.append(_segment("grid", x, TOP, x, axes.bottom))
         parts.append(_text(x, axes.bottom + 18, number(value), "middle"))
-    parts.append(_segment("axis", _LEFT, axes.bottom, axes.right, axes.bottom))
-    middle = (_LEFT + axes.right) / 2
+    parts.append(_segment("axis", LEFT, axes.bottom, axes.right, axes.bottom))
+    middle = (LEFT + axes.right) / 2
     parts.append(_text(middle, axes.size[1] - 8, x_title, "middle"))
     if y_title:
         parts.append(_sideways(16, axes, y_title))
@@ -316,9 +228,9 @@ def _mark(mark, axes):
     # Where there is more room, and above the curve, which falls to it.
     side = ("end", -10) if x > axes.size[0] / 2 else ("start", 10)
     return [
-        _segment("mark", x, _TOP, x, axes.bottom),
+        _segment("mark", x, TOP, x, axes.bottom),
         _circle(x, y, 6, "mark-dot"),
-        _text(x + side[1], _TOP + 14, mark.text, side[0], "mark-text"),
+        _text(x + side[1], TOP + 14, mark.text, side[0], "mark-text"),
     ]
 
 
@@ -342,7 +254,7 @@ def _text(x, y, text, anchor=None, name=None):
 
 
 def _sideways(x, axes, text):
-    y = (_TOP + axes.bottom) / 2
+    y = (TOP + axes.bottom) / 2
     places = {"text-anchor": "middle"}
     places["transform"] = f"translate({x} {y}) rotate(-90)"
     return element("text", text=text, attributes=places)

@@ -4,6 +4,7 @@ Shapes: K steps, N points of a curve.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -82,15 +83,13 @@ def step_losses(records: Sequence[dict]) -> tuple[list[int], list[float]]:
 
     A record that does not have each step's loss gives its mean.
     """
-    steps, losses = [], []
+    pairs = []
     for record in records:
-        inner = record.get("losses")
-        if not isinstance(inner, list) or not all(map(_is_number, inner)):
-            inner = [record["loss"]] if _is_number(record.get("loss")) else []
+        inner = record.get("losses") or [record.get("loss")]
         first = record["step"] - len(inner) + 1
-        steps += range(first, first + len(inner))
-        losses += inner
-    return steps, losses
+        pairs += enumerate(inner, first)
+    pairs = [(step, loss) for step, loss in pairs if _is_number(loss)]
+    return [step for step, _ in pairs], [loss for _, loss in pairs]
 
 
 def spread(steps: Sequence[int], count: int) -> list[int]:
@@ -107,4 +106,4 @@ def spread(steps: Sequence[int], count: int) -> list[int]:
 
 
 def _is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) in (int, float) and math.isfinite(value)

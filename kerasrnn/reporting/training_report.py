@@ -13,18 +13,15 @@ from collections.abc import Sequence
 from kerasrnn.errors import UserError
 from kerasrnn.reporting import asset
 from kerasrnn.reporting import charts
-from kerasrnn.reporting.charts import Mark
-from kerasrnn.reporting.charts import Series
-from kerasrnn.reporting.curves import Curve
 from kerasrnn.reporting.curves import column
 from kerasrnn.reporting.curves import spread
 from kerasrnn.reporting.curves import step_losses
-from kerasrnn.reporting.curves import thinned
 from kerasrnn.reporting.page import element
 from kerasrnn.reporting.page import page
+from kerasrnn.reporting.training_charts import Validations
+from kerasrnn.reporting.training_charts import loss_charts
+from kerasrnn.reporting.training_charts import step_charts
 
-# More points than these cannot be told apart on paper or screen.
-_POINTS = 400
 # As many samples as the post shows, and a few.
 _SAMPLES = 8
 
@@ -50,18 +47,6 @@ class TrainingRecord:
     seconds: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True)
-class _Validations:
-    steps: list[int]
-    losses: list[float]
-    split: str
-
-    @property
-    def best(self) -> int | None:
-        """Index of the first of the lowest, which training keeps."""
-        return self.losses.index(min(self.losses)) if self.losses else None
-
-
 def training_report(training: TrainingRecord) -> str:
     """Returns the page about a training, as HTML.
 
@@ -74,7 +59,7 @@ def training_report(training: TrainingRecord) -> str:
             f"{training.name} has no record of a step yet; a line is written "
             "every ten steps. Wait for it, or check --workdir."
         )
-    validations = _Validations(
+    validations = Validations(
         *column(records, "validation_loss"),
         next((r["split"] for r in records if "split" in r), ""),
     )
@@ -85,10 +70,10 @@ def training_report(training: TrainingRecord) -> str:
             element("h1", text=training.name),
             _figures(training, validations),
             element("h2", text="Loss"),
-            _loss_charts(records, validations, data),
+            loss_charts(records, validations, data),
             _samples(training, validations),
             element("h2", text="Steps"),
-            _small_charts(records),
+            step_charts(records),
             _settings(training.settings),
         ]
     )
@@ -155,122 +140,6 @@ def _figures(training, validations):
         ),
         attributes={"class": "figures"},
     )
-
-
-def _loss_charts(records, validations, data):
-    steps, losses = step_losses(records)
-    mark = None
-    if validations.best is not None:
-        step = validations.steps[validations.best]
-        loss = validations.losses[validations.best]
-        mark = Mark(step, loss, f"best: {loss:.4f} at step {step:,}")
-    drawn = []
-    for name, log_x in (("linear-chart", False), ("log-chart", True)):
-        curve = thinned(steps, losses, _POINTS, log_x)
-        lines = [
-            Series(
-                "training",
-                "first",
-                curve.steps,
-                curve.values,
-                curve.low,
-                curve.high,
-            )
-        ]
-        if validations.steps:
-            lines.append(
-                Series(
-                    "validation",
-                    "second",
-                    validations.steps,
-                    validations.losses,
-                    dots=len(validations.steps) <= 60,
-                )
-            )
-        svg, axes = charts.line_chart(
-            lines,
-            label="Training and validation loss over steps",
-            x_title="step (logarithmic)" if log_x else "step",
-            y_title="nats a character",
-            right_title="bits a character",
-            right_factor=1 / math.log(2),
-            log_x=log_x,
-            mark=mark,
-            attributes={"id": name, "tabindex": 0},
-        )
-        data[f"{name}-points"] = _points(curve, validations, axes)
-        drawn.append(element("div", svg, attributes={"class": name}))
-    legend = [_key("first", "training: mean, and range of the steps")]
-    if validations.steps:
-        legend.append(_key("second", f"validation ({validations.split} split)"))
-    toggle = element(
-        "label",
-        element("span", text="logarithmic steps", attributes={"class": "box"}),
-        attributes={"for": "log-steps"},
-    )
-    return element(
-        "div",
-        '<input type="checkbox" id="log-steps">',
-        element("div", *legend, toggle, attributes={"class": "bar"}),
-        *drawn,
-        element(
-            "p",
-            text="Point at the chart, or choose it and use the arrow keys, to "
-            "read its values.",
-            attributes={"class": "readout", "aria-live": "polite"},
-        ),
-        attributes={"class": "chart-box"},
-    )
-
-
-def _points(curve: Curve, validations, axes):
-    """Returns `[x, text]` of every point of the curve, for the script."""
-    points, newest = [], -1
-    for step, value in zip(curve.steps, curve.values, strict=True):
-        while (
-            newest + 1 < len(validations.steps)
-            and validations.steps[newest + 1] <= step
-        ):
-            newest += 1
-        text = f"step {step:,}: training {value:.4f}"
-        if newest >= 0:
-            text += f", validation {validations.losses[newest]:.4f}"
-            if validations.steps[newest] != step:
-                text += f" (at step {validations.steps[newest]:,})"
-        points.append([axes.x(step), f"{text} nats a character"])
-    return points
-
-
-def _small_charts(records):
-    drawn = []
-    for name, title, from_zero in (
-        ("learning_rate", "Learning rate", True),
-        ("gradient_norm", "Gradient norm, before clipping", True),
-        ("characters_per_second", "Characters a second", True),
-    ):
-        steps, values = column(records, name)
-        if not steps:
-            continue
-        curve = thinned(steps, values, _POINTS)
-        svg, _ = charts.line_chart(
-            [
-                Series(
-                    title,
-                    "first",
-                    curve.steps,
-                    curve.values,
-                    curve.low,
-                    curve.high,
-                )
-            ],
-            label=f"{title} over steps",
-            x_title="step",
-            y_title="",
-            size=(400, 240),
-            from_zero=from_zero,
-        )
-        drawn.append(element("div", element("h3", text=title), svg))
-    return element("div", *drawn, attributes={"class": "row"})
 
 
 def _samples(training, validations):
@@ -351,10 +220,6 @@ def _shown(value):
         return ", ".join(map(str, value)) or "the standard library"
     # Quotes where nothing would be seen.
     return value if str(value).strip() else repr(value)
-
-
-def _key(colour, text):
-    return element("span", text=text, attributes={"class": f"key {colour}-key"})
 
 
 def _duration(seconds):
