@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import os
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
@@ -10,7 +11,7 @@ from tensorflow.python.ops import control_flow_util
 # compiled.
 _MIN_PRODUCTS_TO_COMPILE = 2**22
 # From this many units on the products take the time, and oneDNN's are faster
-# than XLA's; below it what stands between them does, and XLA's loop is.
+# than XLA's, as long as no two of them compete for the cores.
 _MIN_UNITS_FOR_STEPS = 256
 
 
@@ -48,14 +49,31 @@ def choose_engine(units, batch, steps, dtype) -> Engine:
 
 def cpu_engine(units, batch, steps, dtype) -> Engine:
     """Returns the engine to train with on a CPU; see `choose_engine`."""
-    if units >= _MIN_UNITS_FOR_STEPS or dtype in ("bfloat16", "float16"):
-        # XLA multiplies 16-bit floats as slowly as 32-bit ones on a CPU.
+    if _is_narrow(dtype):
         return Engine.STEPS
     # A loop is compiled anew for each length.
+    if products_take_the_time(units, dtype):
+        if steps is None or _has_one_thread_an_operation():
+            return Engine.STEPS
     products = 0 if steps is None else steps * (batch or 32) * units**2
     if products < _MIN_PRODUCTS_TO_COMPILE:
         return Engine.PLAIN
     return Engine.LOOPS
+
+
+def products_take_the_time(units, dtype) -> bool:
+    """Whether a training step is as fast as TensorFlow's products."""
+    return units >= _MIN_UNITS_FOR_STEPS or _is_narrow(dtype)
+
+
+def _is_narrow(dtype):
+    # XLA multiplies 16-bit floats as slowly as 32-bit ones on a CPU.
+    return dtype in ("bfloat16", "float16")
+
+
+def _has_one_thread_an_operation():
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return (threads or os.environ.get("TF_NUM_INTRAOP_THREADS")) in (1, "1")
 
 
 def compiles_here() -> bool:

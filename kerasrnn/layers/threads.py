@@ -11,8 +11,7 @@ import os
 
 import tensorflow as tf
 
-from kerasrnn.layers.engine import Engine
-from kerasrnn.layers.engine import cpu_engine
+from kerasrnn.layers.engine import products_take_the_time
 
 _VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
@@ -35,7 +34,7 @@ def configure_threads(units: int, dtype: str = "float32") -> bool:
         return False
     if tf.config.list_physical_devices("GPU"):
         return False
-    if cpu_engine(units, None, None, dtype) is not Engine.STEPS:
+    if not products_take_the_time(units, dtype):
         return False
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
