@@ -41,6 +41,8 @@ test: .venv/.installed  ## Lint, format, architecture and all tests (minutes)
 
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
 	@.venv/bin/python benchmarks/corpus_memory.py --megabytes=2000
+	@.venv/bin/python benchmarks/client_faults.py --faults=100
+	@.venv/bin/python benchmarks/serving_memory.py --minutes=60
 	@KERASRNN_FULL=1 .venv/bin/python -m pytest --durations=20
 
 compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The tests under the oldest TensorFlow and Keras, exports under an older one

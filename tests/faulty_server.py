@@ -1,0 +1,102 @@
+"""TCP between a client and a server, which fails when it is told to."""
+
+import socket
+import struct
+import threading
+
+
+class Proxy:
+    """Passes TCP on to a server, and fails when told to.
+
+    Attributes:
+        target: Its address.
+        connections: How many it has accepted.
+    """
+
+    def __init__(self, port):
+        self._upstream = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self._fault = None
+        self._sockets = []
+        self._done = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def fail_next_reply(self, fault, after=20):
+        """Fails the connection whose reply comes next.
+
+        Args:
+            fault: "close" ends it, "reset" cuts it off, "stall" says no
+                more, "drip" goes on a byte at a time.
+            after: Bytes of the reply that still pass.
+        """
+        self._fault = (fault, after)
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            try:
+                server = socket.create_connection(("127.0.0.1", self._upstream))
+            except OSError:
+                client.close()
+                continue
+            self._sockets += [client, server]
+            for function in (self._requests, self._replies):
+                threading.Thread(
+                    target=function, args=[client, server], daemon=True
+                ).start()
+
+    def _requests(self, client, server):
+        try:
+            while data := client.recv(65536):
+                server.sendall(data)
+        except OSError:
+            pass
+        _shut(server)
+
+    def _replies(self, client, server):
+        try:
+            while data := server.recv(65536):
+                fault, self._fault = self._fault, None
+                if fault is not None:
+                    self._fail(client, data, *fault)
+                    return
+                client.sendall(data)
+        except OSError:
+            pass
+        _shut(client)
+
+    def _fail(self, client, data, fault, after):
+        client.sendall(data[:after])
+        if fault == "close":
+            _shut(client)
+        elif fault == "reset":
+            # Lingering for no time sends RST in place of FIN.
+            client.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            _shut(client)
+            client.close()
+        elif fault == "drip":
+            for byte in data[after:]:
+                if self._done.wait(1):
+                    return
+                client.sendall(bytes([byte]))
+
+    def close(self):
+        self._done.set()
+        self._listener.close()
+        for connection in self._sockets:
+            connection.close()
+
+
+def _shut(connection):
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
