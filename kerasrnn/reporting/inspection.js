@@ -113,7 +113,9 @@ function paint() {
   const marks = shown.marks && shown.probe >= 0 ? shown.probe * T : -1;
   cells.forEach((cell, index) => {
     cell.firstChild.style.backgroundColor = color(row[index] * unitScale);
-    cell.classList.toggle("mark", marks >= 0 && values[marks + index] > 127);
+    const mark = marks < 0 ? 0 : values[marks + index] / 255;
+    cell.classList.toggle("mark", mark > 0);
+    cell.style.setProperty("--mark", mark.toFixed(2));
   });
   const range = shown.own ? largest : 1;
   find(".scale .low").textContent = signed(-range);
