@@ -17,6 +17,7 @@ ROWS = 8
 # Issue 5 counts 10,000 rows, and each defect 200 times; here a signature.
 BATCHES = 1251 if os.environ.get("KERASRNN_FULL") else 24
 LEAST = 200 if os.environ.get("KERASRNN_FULL") else 4
+FORGERIES = 100 if os.environ.get("KERASRNN_FULL") else 3
 # Of these outputs, what stands past a row's own length belongs to nobody.
 PADDED = {
     "score": ("character_log_probs",),
@@ -113,6 +114,36 @@ class NeighbourSafetyTest(parameterized.TestCase):
             f"{min(counts.values())} times; 0 others changed"
         )
         self.assertGreaterEqual(min(counts.values()), LEAST, counts)
+
+    @parameterized.product(
+        signature=["generate", "score", "inspect"],
+        model=list(served_signatures.MODELS),
+    )
+    def test_a_forged_token_gives_odd_text_and_fails_nothing(
+        self, signature, model
+    ):
+        """Whoever can compute a checksum can send any state."""
+        chance = random.Random(model)
+        requests = Requests(signature, model)
+        served = served_signatures.Exported.of(model)
+        for _ in range(FORGERIES):
+            good = [requests.good(chance) for _ in range(ROWS)]
+            rows = list(good)
+            for index in range(0, ROWS, 2):
+                token = served_signatures.forged_token(chance, served)
+                rows[index] = {**good[index], "state_bytes": token}
+            expected, received = requests.call(good), requests.call(rows)
+            for index in range(ROWS):
+                if index % 2:
+                    self._assert_same(
+                        signature, expected[index], received[index]
+                    )
+                    continue
+                self.assertEqual(received[index]["error"], b"")
+                received[index].get("text", b"").decode()
+                for name, value in received[index].items():
+                    if np.asarray(value).dtype == np.float32:
+                        self.assertTrue(np.isfinite(value).all(), name)
 
     def _assert_same(self, signature, expected, received):
         for name, value in expected.items():

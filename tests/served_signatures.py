@@ -14,9 +14,11 @@ import tensorflow as tf
 from absl.testing import absltest
 from kerasrnn_export import archive
 from kerasrnn_export import signatures
+from kerasrnn_export import state_token
 from kerasrnn_export import verify
 from kerasrnn_export.sampler import Sampler
 
+from kerasrnn.sampling import HISTORY
 from kerasrnn.text.vocabulary import Vocabulary
 
 # Every cell and both kinds of vocabulary, with and without an embedding.
@@ -206,3 +208,22 @@ def token_with(served, value):
     carried, _ = codec.decode(tf.constant([""]), tf.constant([""]))
     carried.states[-1] = tf.fill(carried.states[-1].shape, value)
     return codec.encode(carried).numpy()[0]
+
+
+def forged_token(chance, served):
+    """Returns a token whose checksum is right and whose contents are not."""
+    integers = [-(2**31), -5, 0, 1, 3, 10**6, 2**31 - 1]
+    draws = [-(2**63), -1, 2**62 + 3, 2**63 - 1]
+    start, _ = served.sampler._token.decode(
+        tf.constant([""]), tf.constant([""])
+    )
+    carried = state_token.Carried(
+        tf.constant([chance.choice(draws)], tf.int64),
+        tf.constant([chance.choices(integers, k=HISTORY)], tf.int32),
+        tf.constant([chance.choice(integers)], tf.int32),
+        [
+            tf.fill(state.shape, chance.choice([-1.0, 1e-40, 1.0]))
+            for state in start.states
+        ],
+    )
+    return served.sampler._token.encode(carried).numpy()[0]
