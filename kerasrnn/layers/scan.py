@@ -124,18 +124,28 @@ class _Scan:
         )
 
     def __call__(self, projected, kernel, states, *biases):
-        run = self._run if self._differentiable else self._run_forward
-        outputs, *states = run(projected, kernel, *states, *biases)
+        if self._differentiable:
+            run = self._run_differentiable
+        else:
+            run = self._run_forward
+        outputs, *states = run(projected, kernel, list(states), list(biases))
         return outputs, states
 
-    def _run_forward(self, projected, kernel, *rest):
-        outputs, _, final = self._forward(projected, kernel, rest, keeps=False)
+    def _run_forward(self, projected, kernel, states, biases):
+        outputs, _, final = self._forward(
+            projected, kernel, states, biases, keeps=False
+        )
         return outputs, *final
 
-    def _run(self, projected, kernel, *rest):
+    def _run_differentiable(self, projected, kernel, states, biases):
+        count = len(states)
+
         @tf.custom_gradient
         def scan(projected, kernel, *rest):
-            outputs, residuals, final = self._forward(projected, kernel, rest)
+            states, biases = list(rest[:count]), list(rest[count:])
+            outputs, residuals, final = self._forward(
+                projected, kernel, states, biases
+            )
 
             def gradient(d_outputs, *d_final):
                 d_outputs = tf.cast(d_outputs, outputs.dtype)
@@ -143,23 +153,21 @@ class _Scan:
                     d_outputs, residuals, kernel, d_final
                 )
                 d_kernel = self._kernel_gradient(
-                    rest[0], outputs, d_product, kernel.dtype
+                    states[0], outputs, d_product, kernel.dtype
                 )
                 d_biases = [
                     tf.cast(column_sums(_flat(d_product)), bias.dtype)
-                    for bias in rest[len(final) :]
+                    for bias in biases
                 ]
                 return once(d_projected, d_kernel, *d_states, *d_biases)
 
             return (outputs, *final), gradient
 
-        return scan(projected, kernel, *rest)
+        return scan(projected, kernel, *states, *biases)
 
-    def _forward(self, projected, kernel, rest, keeps=True):
-        count = 2 if self._cell is elements.LSTM else 1
+    def _forward(self, projected, kernel, states, biases, keeps=True):
         run = functools.partial(_forward_loop, self._cell, self._engine, keeps)
         slices = {"projected": projected, **self._flags}
-        states, biases = list(rest[:count]), list(rest[count:])
         return self._compiled(run)(slices, kernel, states, biases)
 
     def _backward(self, d_outputs, residuals, kernel, d_final):
