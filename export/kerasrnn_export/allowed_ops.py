@@ -13,6 +13,7 @@ ALLOWED_OPS = frozenset(
         "AsString",
         "Assert",
         "AssignVariableOp",
+        "BiasAdd",
         "Bitcast",
         "BroadcastTo",
         "Cast",
