@@ -1,6 +1,7 @@
 """A model of random weights, and servers over it, for the benchmarks."""
 
 import contextlib
+import multiprocessing
 import re
 import select
 import subprocess
@@ -50,6 +51,18 @@ def write_export(
         Config(model=config, data=DataConfig()),
         Path(directory),
     )
+
+
+def write_export_aside(directory, layers: int, units: int) -> None:
+    """Does so in a process of its own: TensorFlow stays out of this one."""
+    context = multiprocessing.get_context("spawn")
+    writer = context.Process(
+        target=write_export, args=[directory, layers, units]
+    )
+    writer.start()
+    writer.join()
+    if writer.exitcode:
+        raise RuntimeError("the model could not be exported")
 
 
 @contextlib.contextmanager

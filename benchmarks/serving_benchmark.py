@@ -14,7 +14,6 @@ a server that runs already is measured, such as TensorFlow Serving over
 
 import contextlib
 import json
-import multiprocessing
 import subprocess
 import sys
 import tempfile
@@ -82,12 +81,7 @@ def main(argv) -> int:
     for model in options.models:
         layers, units = map(int, model.split("x"))
         with tempfile.TemporaryDirectory() as directory:
-            # TensorFlow stays out of the process that measures.
-            writer = multiprocessing.get_context("spawn").Process(
-                target=served.write_export, args=[directory, layers, units]
-            )
-            writer.start()
-            writer.join()
+            served.write_export_aside(directory, layers, units)
             _measure(options, directory, model)
     return 0
 

@@ -58,14 +58,9 @@ def main(argv) -> int:
     del argv
     minutes = flags.FLAGS.minutes
     with tempfile.TemporaryDirectory() as directory:
-        # TensorFlow stays out of the process that forks the clients.
-        context = multiprocessing.get_context("spawn")
-        writer = context.Process(
-            target=served.write_export, args=[directory, 2, flags.FLAGS.units]
-        )
-        writer.start()
-        writer.join()
+        served.write_export_aside(directory, 2, flags.FLAGS.units)
         with served.local_server(directory) as (process, target):
+            context = multiprocessing.get_context("spawn")
             samples = _load(context, process.pid, target, 60 * minutes)
     return _report(np.array(samples))
 

@@ -3,6 +3,8 @@
 They are defined in programs, which know whether a server has a default.
 """
 
+import os
+
 from absl import flags
 
 from kerasrnn.sampling_flags import read_file
@@ -88,6 +90,8 @@ def client_of(values: flags.FlagValues):
     Raises:
         UserError: A file cannot be read, or the flags do not fit together.
     """
+    # What gRPC notes of a server that restarts is none of the user's.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # grpc takes a tenth of a second to import, which --help need not wait for.
     from kerasrnn_serving.client import Client
     from kerasrnn_serving.client import Tls
