@@ -11,6 +11,8 @@ on where it stopped; Ctrl-C saves and ends. The loss is in nats a character.
 """
 
 import dataclasses
+import os
+import pathlib
 
 from absl import flags
 
@@ -24,6 +26,7 @@ from kerasrnn.config_flags import given_fields
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.presets import summaries
+from kerasrnn.training.cluster import STRATEGIES
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -62,8 +65,11 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "strategy",
         "auto",
-        ("auto", "one_device", "mirrored", "tpu"),
-        "The devices to train on: auto takes what the machine has.",
+        STRATEGIES,
+        "The devices to train on. one_device: one GPU or the CPU; mirrored: "
+        "all GPUs of this machine; multi_worker: all machines that TF_CONFIG "
+        "lists, each running the same command; tpu: the TPU of --tpu; auto: "
+        "what there is, a TPU first, then the machines of TF_CONFIG.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -109,10 +115,56 @@ def _report(workdir):
 
 
 def _train(flag_values, interruption):
-    from kerasrnn.training.workdir import locked
+    from kerasrnn.training.cluster import wanted_cluster
 
     if flag_values.preset is not None:
         raise UserError("--preset works on the command line only.")
+    cluster = wanted_cluster(flag_values.strategy, flag_values.tpu, os.environ)
+    if cluster is None:
+        return _lead(flag_values, interruption, None)
+    others = "the other worker" if len(cluster.tasks) == 2 else "all workers"
+    print(f"This is {cluster.task}. Waiting for {others} ...", flush=True)
+    from kerasrnn.training.workers import joined
+
+    with joined(cluster) as workers:
+        if workers.is_chief:
+            return _lead(flag_values, interruption, workers)
+        return _follow(flag_values, interruption, workers)
+
+
+def _follow(flag_values, interruption, workers):
+    """Trains what the chief says, and leaves the writing to it."""
+    from rich.console import Console
+
+    from kerasrnn.training import briefing
+    from kerasrnn.training.loop import train_and_evaluate
+    from kerasrnn.training.progress import Display
+    from kerasrnn.training.workdir import Workdir
+
+    given = given_fields(flag_values, ModelConfig)
+    given |= given_fields(flag_values, TrainingConfig)
+    chiefs = briefing.receive(workers, given)
+    if chiefs is None:
+        return 0
+    workdir = Workdir(pathlib.Path(flag_values.workdir))
+    corpus = briefing.wait_for_corpus(workdir.corpus, chiefs.corpus_sha256)
+    print("Training with the chief, which shows how it goes.", flush=True)
+    result = train_and_evaluate(
+        chiefs.config,
+        workdir,
+        corpus,
+        limits=chiefs.limits,
+        display=Display(Console(quiet=True)),
+        interruption=interruption,
+        workers=workers,
+    )
+    print(f"Finished: {result.reason}.")
+    return 0
+
+
+def _lead(flag_values, interruption, workers):
+    from kerasrnn.training.workdir import locked
+
     with locked(flag_values.workdir) as workdir:
         saved = workdir.latest()
         given = {
@@ -132,7 +184,13 @@ def _train(flag_values, interruption):
                 saved.config.training, **given[TrainingConfig]
             )
         return _train_in(
-            workdir, saved, data, given[ModelConfig], training, interruption
+            workdir,
+            saved,
+            data,
+            given[ModelConfig],
+            training,
+            interruption,
+            workers,
         )
 
 
@@ -148,7 +206,9 @@ def _take_over(init_from, workdir, given):
     transfer.check_kind(source.vocabulary, kind)
 
 
-def _train_in(workdir, saved, data, model_fields, training, interruption):
+def _train_in(
+    workdir, saved, data, model_fields, training, interruption, workers
+):
     from kerasrnn.text.corpus import build_corpus
     from kerasrnn.training.plan import Limits
     from kerasrnn.training.progress import Display
@@ -184,24 +244,41 @@ def _train_in(workdir, saved, data, model_fields, training, interruption):
                 f"{saved.info['finished']}, {_summary(saved.step, saved.info)}."
                 " A larger --epochs, --max_steps or --minutes goes on."
             )
+            if workers is not None:
+                from kerasrnn.training import briefing
+
+                briefing.give(workers, None)
             return 0
-        return _run(config, workdir, corpus, limits, display, interruption)
+        return _run(
+            config, workdir, corpus, limits, display, interruption, workers
+        )
 
 
-def _run(config, workdir, corpus, limits, display, interruption):
+def _run(config, workdir, corpus, limits, display, interruption, workers):
     display.note("Starting TensorFlow ...")
     import keras
 
     from kerasrnn.layers.threads import configure_threads
+    from kerasrnn.training import briefing
     from kerasrnn.training.distribution import make_strategy
     from kerasrnn.training.loop import train_and_evaluate
+    from kerasrnn.training.workers import Workers
 
-    policy = keras.DTypePolicy(config.model.dtype_policy)
-    configure_threads(config.model.units, policy.compute_dtype)
-    strategy = make_strategy(flags.FLAGS.strategy, flags.FLAGS.tpu)
-    display.note(_description(config, corpus, strategy))
+    if workers is None:
+        policy = keras.DTypePolicy(config.model.dtype_policy)
+        configure_threads(config.model.units, policy.compute_dtype)
+        workers = Workers(make_strategy(flags.FLAGS.strategy, flags.FLAGS.tpu))
+    else:
+        briefing.give(workers, briefing.Briefing(config, limits, corpus.sha256))
+    display.note(_description(config, corpus, workers))
     result = train_and_evaluate(
-        config, workdir, corpus, strategy, limits, display, interruption
+        config,
+        workdir,
+        corpus,
+        limits=limits,
+        display=display,
+        interruption=interruption,
+        workers=workers,
     )
     position = {"best_loss": result.best_loss, "best_step": result.best_step}
     display.note(
@@ -239,14 +316,15 @@ def _summary(step, info):
     return text
 
 
-def _description(config, corpus, strategy):
+def _description(config, corpus, workers):
     model, training = config.model, config.training
-    replicas = strategy.num_replicas_in_sync
+    replicas = workers.strategy.num_replicas_in_sync
+    of_workers = f" of {workers.size} workers" if workers.size > 1 else ""
     return (
         f"{model.num_layers}x{model.units} {model.cell} on {len(corpus):,} "
         f"characters of {len(corpus.vocabulary) - 1} kinds, "
         f"{training.batch_size} streams of {training.sequence_length} a step, "
-        f"on {replicas} device{'s' if replicas > 1 else ''}"
+        f"on {replicas} device{'s' if replicas > 1 else ''}{of_workers}"
     )
 
 

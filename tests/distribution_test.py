@@ -1,43 +1,72 @@
 """Tests that the number of replicas changes nothing.
 
-The replicas are logical CPUs, which a process must ask for before it uses
-TensorFlow, so each number of them runs in a process of its own.
+The replicas are logical CPUs of one process, or two processes that talk over
+loopback. Both have to be asked for before TensorFlow is used, so each number
+of replicas runs in processes of its own.
 """
 
 import json
+import multiprocessing
 import os
-import pathlib
-import subprocess
-import sys
+import socket
 
 import numpy as np
 from absl.testing import absltest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-FULL = bool(os.environ.get("KERASRNN_FULL"))
-STEPS = 200 if FULL else 30
-B, T, V, UNITS = 8, 10, 12, 8
+from kerasrnn.errors import UserError
+from kerasrnn.training import distribution
+
+STEPS = 200
+B, T, V, UNITS = 8, 8, 12, 8
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+# Imported before the forks; nothing of it runs in the server.
+_CONTEXT.set_forkserver_preload(
+    ["kerasrnn.training.loop", "kerasrnn.training.workers"]
+)
 
 
-def main(replicas):
-    """Trains on some replicas; prints losses and where it ended, as JSON."""
+def train(connection, replicas, tf_config=""):
+    """Trains on some replicas; sends losses and where it ended."""
+    from kerasrnn.training.cluster import parse_tf_config
+    from kerasrnn.training.distribution import make_strategy
+    from kerasrnn.training.workers import Workers
+    from kerasrnn.training.workers import join
+
+    if tf_config:
+        os.environ["TF_CONFIG"] = tf_config
+        workers = join(parse_tf_config(tf_config))
+    else:
+        _make_logical_devices(replicas)
+        name = "mirrored" if replicas > 1 else "one_device"
+        workers = Workers(make_strategy(name))
+    result = _train(workers)
+    workers.finish()
+    if workers.is_chief:
+        connection.send(result)
+    connection.close()
+
+
+def _make_logical_devices(count):
     import tensorflow as tf
 
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_visible_devices([], "GPU")
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * count
+    )
+
+
+def _train(workers):
     from kerasrnn.config import Config
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
     from kerasrnn.training.distribution import collect
     from kerasrnn.training.distribution import distribute
-    from kerasrnn.training.distribution import make_strategy
     from kerasrnn.training.steps import Trainer
     from kerasrnn.training.weights import initial_weights
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_visible_devices([], "GPU")
-    tf.config.set_logical_device_configuration(
-        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
-    )
-    strategy = make_strategy("mirrored" if replicas > 1 else "one_device")
+    strategy = workers.strategy
     config = Config(
         model=ModelConfig(vocabulary_size=V, units=UNITS, dropout=0.3),
         training=TrainingConfig(
@@ -52,58 +81,80 @@ def main(replicas):
         arrays = draws.integers(0, V, (2, count, B, T), dtype=np.int32)
         inputs, targets = distribute(strategy, list(arrays), 1)
         states, records = trainer.run(
-            inputs, targets, states, step, [1e-2] * count
+            inputs, targets, states, step, [5e-3] * count
         )
         losses += (records.nats / records.characters).tolist()
         step += count
-    print(
-        json.dumps(
-            {
-                "replicas": strategy.num_replicas_in_sync,
-                "losses": losses,
-                "states": [s.tolist() for s in collect(strategy, states, 0)],
-                "weights": trainer.snapshot()["weights"].tolist(),
-            }
-        )
-    )
+    return {
+        "replicas": strategy.num_replicas_in_sync,
+        "losses": losses,
+        "states": collect(strategy, states, 0),
+        "weights": trainer.snapshot()["weights"],
+    }
 
 
 class DistributionTest(absltest.TestCase):
+    def start(self, *arguments):
+        """Starts a process; returns where its result comes from."""
+        reader, writer = _CONTEXT.Pipe(duplex=False)
+        process = _CONTEXT.Process(target=train, args=(writer, *arguments))
+        process.start()
+        self.addCleanup(process.join)
+        self.addCleanup(process.kill)
+        writer.close()
+        return reader
+
     def test_replicas_compute_what_one_does(self):
-        numbers = (1, 2, 4) if FULL else (1, 2)
-        results = {replicas: _run_replicas(replicas) for replicas in numbers}
-        self.assertLen(results[1]["losses"], STEPS)
-        for replicas, result in results.items():
-            self.assertEqual(result["replicas"], replicas)
-            for name in ("losses", "states", "weights"):
+        results = {"one device": self.start(1).recv()}
+        for replicas in (2, 4):
+            name = f"{replicas} logical devices"
+            results[name] = self.start(replicas).recv()
+            self.assertEqual(results[name]["replicas"], replicas)
+        readers = [self.start(2, text) for text in _tf_configs(2)]
+        results["2 processes"] = readers[0].recv()
+        self.assertEqual(results["2 processes"]["replicas"], 2)
+        expected = results["one device"]
+        self.assertLen(expected["losses"], STEPS)
+        for name, result in results.items():
+            np.testing.assert_allclose(
+                result["losses"], expected["losses"], atol=1e-4, err_msg=name
+            )
+            for part in ("states", "weights"):
                 np.testing.assert_allclose(
-                    result[name], results[1][name], atol=1e-4, err_msg=name
+                    result[part],
+                    expected[part],
+                    atol=1e-3,
+                    err_msg=f"{name}: {part}",
                 )
 
     def test_unknown_word_and_missing_devices(self):
-        from kerasrnn.errors import UserError
-        from kerasrnn.training import distribution
-
         with self.assertRaisesRegex(UserError, "strategy must be one of"):
             distribution.make_strategy("horovod")
+        with self.assertRaisesRegex(UserError, "joining the other processes"):
+            distribution.make_strategy("multi_worker")
         self.assertEqual(
             distribution.make_strategy("one_device").num_replicas_in_sync, 1
         )
 
 
-def _run_replicas(replicas):
-    process = subprocess.run(
-        [sys.executable, __file__, str(replicas)],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    return json.loads(process.stdout.splitlines()[-1])
+def _tf_configs(count):
+    """Returns what each of some workers on this machine is told."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    return [
+        json.dumps(
+            {
+                "cluster": {"worker": addresses},
+                "task": {"type": "worker", "index": index},
+            }
+        )
+        for index in range(count)
+    ]
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2 and sys.argv[1].isdecimal():
-        main(int(sys.argv[1]))
-    else:
-        absltest.main()
+    absltest.main()

@@ -32,12 +32,14 @@ class ForkedTrainer:
     Args:
         arguments: The program's, without its name.
         cwd: Its working directory.
+        variables: Of its environment, beside those of this process.
     """
 
-    def __init__(self, arguments, cwd):
+    def __init__(self, arguments, cwd, variables=()):
         self._reader, writer = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(
-            target=_run, args=(list(arguments), str(cwd), writer)
+            target=_run,
+            args=(list(arguments), str(cwd), dict(variables), writer),
         )
         _start(self._process)
         writer.close()
@@ -116,9 +118,10 @@ def _start(process):
         process.start()
 
 
-def _run(arguments, cwd, writer):
+def _run(arguments, cwd, variables, writer):
     from kerasrnn import train
 
+    os.environ.update(variables)
     os.dup2(writer.fileno(), 1)
     os.dup2(writer.fileno(), 2)
     writer.close()

@@ -1,25 +1,27 @@
 """A word becomes a `tf.distribute.Strategy`; nobody else knows devices.
 
 Every replica carries B / R of the B streams of text, in the order of the
-replicas, and its own recurrent state for them. All replicas belong to one
-process.
+replicas, and its own recurrent state for them. The replicas belong to one
+process, or to several (see `workers`).
 """
 
+import functools
 import os
 
 import tensorflow as tf
 
 from kerasrnn.errors import UserError
-
-STRATEGIES = ("auto", "one_device", "mirrored", "tpu")
+from kerasrnn.training.cluster import STRATEGIES
 
 
 def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
     """Returns the strategy that a word stands for.
 
     Args:
-        name: One of `STRATEGIES`. "auto" takes a TPU that is named, all
-            GPUs where there are several, else one device.
+        name: One of `STRATEGIES`, but "multi_worker", which takes several
+            processes (see `kerasrnn.training.workers.join`). "auto" takes a
+            TPU that is named, all GPUs where there are several, else one
+            device.
         tpu: Name or address of the TPU; "local" is the one of this machine.
             (Never run on a TPU by those who wrote it.)
 
@@ -29,6 +31,11 @@ def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
     if name not in STRATEGIES:
         raise UserError(
             f"strategy must be one of {', '.join(STRATEGIES)}, not {name!r}."
+        )
+    if name == "multi_worker":
+        raise UserError(
+            "strategy multi_worker is made by joining the other processes, "
+            "with kerasrnn.training.workers.join."
         )
     gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":
@@ -75,6 +82,9 @@ def streams_per_replica(
 def distribute(strategy: tf.distribute.Strategy, arrays, axis: int) -> list:
     """Cuts arrays into one piece a replica.
 
+    Of several processes each passes the whole arrays, and keeps the pieces
+    of its own replicas.
+
     Args:
         strategy: Says how many replicas there are.
         arrays: List of arrays with all streams in dimension `axis`.
@@ -95,7 +105,11 @@ def distribute(strategy: tf.distribute.Strategy, arrays, axis: int) -> list:
             selection = [slice(None)] * axis + [slice(start, start + size)]
             return tf.convert_to_tensor(array[tuple(selection)])
 
-        return strategy.experimental_distribute_values_from_function(cut)
+        pieces = strategy.experimental_distribute_values_from_function(cut)
+        local = strategy.experimental_local_results(pieces)
+        # One replica of this process: as a step returns it, so that a loop
+        # over steps can carry it on.
+        return local[0] if len(local) == 1 else pieces
 
     return [piece(array) for array in arrays]
 
@@ -103,12 +117,24 @@ def distribute(strategy: tf.distribute.Strategy, arrays, axis: int) -> list:
 def collect(strategy: tf.distribute.Strategy, values, axis: int) -> list:
     """Puts values together again: the inverse of `distribute`.
 
+    Of several processes all call it together, and each gets all values.
+
     Returns:
         List of numpy arrays.
     """
     if strategy.num_replicas_in_sync == 1:
         return [value.numpy() for value in values]
-    return [strategy.gather(value, axis=axis).numpy() for value in values]
+    gathered = _gatherer(strategy, axis)(list(values))
+    return [value.numpy() for value in gathered]
+
+
+@functools.lru_cache(maxsize=4)
+def _gatherer(strategy, axis):
+    # Traced once: by itself `gather` makes a new function at each call.
+    return tf.function(
+        lambda values: [strategy.gather(value, axis=axis) for value in values],
+        autograph=False,
+    )
 
 
 def _tpu_strategy(tpu):

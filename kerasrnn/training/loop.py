@@ -13,32 +13,33 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.config import Config
-from kerasrnn.generator import TextGenerator
 from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.dataset import TextDataset
 from kerasrnn.training import divergence
-from kerasrnn.training import files
 from kerasrnn.training import transfer
+from kerasrnn.training.chief import Chief
 from kerasrnn.training.distribution import collect
 from kerasrnn.training.distribution import distribute
 from kerasrnn.training.distribution import make_strategy
 from kerasrnn.training.divergence import Diverged
-from kerasrnn.training.evaluation import Evaluator
-from kerasrnn.training.evaluation import number_of_streams
 from kerasrnn.training.interruption import Interrupted
 from kerasrnn.training.interruption import Interruption
+from kerasrnn.training.moment import Moment
 from kerasrnn.training.pace import Pace
 from kerasrnn.training.plan import Limits
 from kerasrnn.training.plan import Plan
 from kerasrnn.training.position import Position
 from kerasrnn.training.progress import Display
 from kerasrnn.training.progress import Status
+from kerasrnn.training.records import NoRecorder
 from kerasrnn.training.records import Recorder
 from kerasrnn.training.saving import Saver
+from kerasrnn.training.shared_saving import SharedSaver
 from kerasrnn.training.steps import Trainer
 from kerasrnn.training.weights import initial_weights
 from kerasrnn.training.workdir import Workdir
+from kerasrnn.training.workers import Workers
 
 # However rarely checkpoints are due by steps, no more than this is lost.
 _SECONDS_BETWEEN_CHECKPOINTS = 600.0
@@ -69,17 +70,21 @@ def train_and_evaluate(
     limits: Limits | None = None,
     display: Display | None = None,
     interruption: Interruption | None = None,
+    workers: Workers | None = None,
 ) -> Result:
     """Trains, from the newest checkpoint in the working directory on.
 
     Args:
         config: What to train, and how.
-        workdir: Where to; held by `kerasrnn.training.workdir.locked`.
+        workdir: Where to; held by `kerasrnn.training.workdir.locked`, of
+            several workers by the chief.
         corpus: The encoded text.
         strategy: The devices; by default those of "auto".
         limits: When to stop before the epochs are over.
         display: Where to show progress.
         interruption: Asked between calls whether to end.
+        workers: The processes that train together, with their strategy; by
+            default there is this one only, and `strategy` counts.
 
     Raises:
         UserError: The settings do not fit the text or the checkpoint, a
@@ -90,7 +95,7 @@ def train_and_evaluate(
         config,
         workdir,
         corpus,
-        strategy or make_strategy(),
+        workers or Workers(strategy or make_strategy()),
         limits or Limits(),
         display or Display(),
         interruption or Interruption(),
@@ -106,12 +111,13 @@ def train_and_evaluate(
 
 class _Training:
     def __init__(
-        self, config, workdir, corpus, strategy, limits, display, interruption
+        self, config, workdir, corpus, workers, limits, display, interruption
     ):
         self.config = config
         self.workdir = workdir
         self.corpus = corpus
-        self.strategy = strategy
+        self.workers = workers
+        self.strategy = workers.strategy
         self.display = display
         self.interruption = interruption
         training = config.training
@@ -122,29 +128,28 @@ class _Training:
             training.sequence_length,
             documents=bool(config.model.separator_id),
         )
-        self.held_out = corpus.split_ranges(
-            "validation", training.sequence_length
+        self.layout, self.trainer = self._untrained()
+        layout = self.layout
+        self.chief = Chief(
+            config, workdir, corpus, layout, workers, display, interruption
         )
         self.plan = Plan(
             training,
             self.dataset.steps_per_epoch,
             limits,
-            validates=sum(stop - start for start, stop in self.held_out) > 1,
+            validates=self.chief.validates,
         )
-        self.layout, self.trainer = self._untrained()
-        layout = self.layout
-        self.evaluator = Evaluator(
-            config.model, layout, training.sequence_length
+        self.saver = SharedSaver(
+            Saver(config, workdir, corpus, layout, self.plan), workers
         )
-        self.generator = TextGenerator(config.model, corpus.vocabulary)
-        self.saver = Saver(config, workdir, corpus, layout, self.plan)
         self.position = Position()
         self.failures = 0  # since the newest checkpoint
         self._resume()
         self._is_saved()
         self.pace = Pace()
-        self.recorder = Recorder(workdir, self.plan, self.position)
+        self.recorder = self._recorder()
         self.started = time.monotonic() - self.position.elapsed
+        self.moment = Moment()
 
     def run(self) -> Result:
         while True:
@@ -161,17 +166,18 @@ class _Training:
 
     def _train(self):
         """Trains to the end, and returns why it is that."""
-        reason = self._is_over()
+        reason = ""
         while True:
+            self._agree()
+            reason = reason or self._is_over()
             self._attend(ending=bool(reason))
             # Early stopping is decided by the validation just made.
             reason = reason or self._is_over()
             if reason and self.saved_step == self.position.step:
                 return reason
-            self.interruption.check()
+            self._check_signal()
             if not reason:
                 self._advance()
-                reason = self._is_over()
 
     def close(self) -> None:
         self.recorder.close()
@@ -181,7 +187,7 @@ class _Training:
         position = self.position
         if self.saved_step == position.step:
             return
-        position.elapsed = self._elapsed()
+        position.elapsed = self.elapsed()
         arrays = self.trainer.snapshot()
         divergence.check_arrays(arrays.values(), position.step)
         self.recorder.sync()
@@ -202,7 +208,11 @@ class _Training:
         """Returns the layout, and the weights [P] of step 0."""
         training = self.config.training
         layout, weights = initial_weights(self.config.model, training.seed)
-        if training.init_from and not self.workdir.has_checkpoints():
+        if (
+            training.init_from
+            and self.workers.is_chief  # its weights become those of all
+            and not self.workdir.has_checkpoints()
+        ):
             weights, note = transfer.first_weights(
                 self.config,
                 self.corpus.vocabulary,
@@ -251,14 +261,37 @@ class _Training:
         self.position.go_back_from(before)
         self._is_saved()
         self.recorder.close()
-        self.recorder = Recorder(self.workdir, self.plan, self.position)
+        self.recorder = self._recorder()
 
-    def _elapsed(self):
+    def elapsed(self) -> float:
+        """Seconds of training so far, over all runs."""
         return time.monotonic() - self.started
+
+    def _recorder(self):
+        if not self.workers.is_chief:
+            return NoRecorder()
+        return Recorder(self.workdir, self.plan, self.position)
+
+    def _agree(self):
+        """Takes the chief's word on what clocks and signals decide."""
+        own = Moment(
+            self.elapsed(),
+            time.monotonic() - self.saved_time,
+            self.pace.count,
+            self.pace.seconds_per_step,
+            self.interruption.signal or 0,
+        )
+        self.moment = own.agreed(self.workers)
+
+    def _check_signal(self):
+        if self.workers.size == 1:
+            self.interruption.check()
+        elif self.moment.signal:
+            raise Interrupted(self.moment.signal)
 
     def _is_over(self):
         return self.plan.is_over(
-            self.position.step, self._elapsed(), self.position.stale
+            self.position.step, self.moment.elapsed, self.position.stale
         )
 
     def _attend(self, ending):
@@ -269,10 +302,9 @@ class _Training:
             self._validate()
         if plan.sample_is_due(step, ending) and position.sampled != step:
             self._sample()
-        overdue = time.monotonic() - self.saved_time
         if (
             plan.checkpoint_is_due(step, ending)
-            or overdue > _SECONDS_BETWEEN_CHECKPOINTS
+            or self.moment.unsaved > _SECONDS_BETWEEN_CHECKPOINTS
         ):
             self.save()
 
@@ -280,10 +312,9 @@ class _Training:
         """Runs as many steps as one call should."""
         position, plan = self.position, self.plan
         step = position.step
-        count = min(self.pace.count, plan.steps_to_event(step))
-        horizon = plan.horizon(
-            step, self._elapsed(), self.pace.seconds_per_step
-        )
+        moment = self.moment
+        count = min(moment.count, plan.steps_to_event(step))
+        horizon = plan.horizon(step, moment.elapsed, moment.seconds_per_step)
         count = min(count, horizon - step)
         factor = divergence.RATE_FACTOR**position.rollbacks
         rates = [factor * rate for rate in plan.rates(step, count, horizon)]
@@ -313,7 +344,7 @@ class _Training:
         if self.pace.seconds_per_step is None:
             return  # the first call's speed says nothing
         horizon = self.plan.horizon(
-            position.step, self._elapsed(), self.pace.seconds_per_step
+            position.step, self.elapsed(), self.pace.seconds_per_step
         )
         left = (horizon - position.step) * self.pace.seconds_per_step
         self.display.status(
@@ -329,54 +360,19 @@ class _Training:
 
     def _validate(self):
         position = self.position
-        training = self.config.training
         weights = self.trainer.evaluation_weights
-        result = self.evaluator(
-            weights,
-            self.corpus.ids,
-            self.held_out,
-            number_of_streams(
-                self.held_out, training.batch_size, training.sequence_length
-            ),
-            between_calls=self._evaluated,
-        )
+        result = self.chief.evaluate(weights)
         divergence.check_arrays([result.loss], position.step)
-        position.validated = position.step
-        is_best = position.best_loss is None or result.loss < position.best_loss
-        position.validation_loss = result.loss
-        if is_best:
-            position.best_loss = result.loss
-            position.best_step = position.step
-            position.stale = 0
-        else:
-            position.stale += 1
+        is_best = position.take_validation(result.loss)
         self.recorder.validation(self.config.data.split, result)
         if is_best:
-            position.elapsed = self._elapsed()
+            position.elapsed = self.elapsed()
             self.saver.save_best(position, weights.numpy())
         self.display.validation(
             position.step, self.config.data.split, result, is_best
         )
 
-    def _evaluated(self, share):
-        self.display.activity("validation", share)
-        self.interruption.check()
-
     def _sample(self):
         step = self.position.step
-        weights = self.layout.split(self.trainer.evaluation_weights)
-        text = ""
-        for chunk in self.generator.stream(
-            weights,
-            length=self.config.training.sample_length,
-            seed=self.config.training.seed,
-        ):
-            self.interruption.check()
-            text += chunk.text
-        self.workdir.samples.mkdir(exist_ok=True)
-        files.write_file(
-            self.workdir.samples / f"{step}.txt",
-            text.encode(errors="replace"),
-        )
+        self.chief.sample(self.trainer.evaluation_weights, step)
         self.position.sampled = step
-        self.display.sample(step, text)

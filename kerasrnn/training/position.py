@@ -35,6 +35,18 @@ class Position:
     rollbacks: int = 0
     pending: list = dataclasses.field(default_factory=list)
 
+    def take_validation(self, loss: float) -> bool:
+        """Takes notice of a validation; returns whether it is the best."""
+        self.validated = self.step
+        self.validation_loss = loss
+        if self.best_loss is not None and not loss < self.best_loss:
+            self.stale += 1
+            return False
+        self.best_loss = loss
+        self.best_step = self.step
+        self.stale = 0
+        return True
+
     def to_dict(self) -> dict:
         """Returns it in JSON's types."""
         return dataclasses.asdict(self)

@@ -16,6 +16,27 @@ from kerasrnn.training.workdir import Workdir
 _STEPS_A_LINE = 10
 
 
+class NoRecorder:
+    """Records nothing: the chief's `Recorder` does, for all workers."""
+
+    recent_loss = 0.0
+
+    def steps(self, *_):
+        """Takes the records of steps."""
+
+    def validation(self, *_):
+        """Takes the result of a validation."""
+
+    def sync(self):
+        """Nothing has to become durable."""
+
+    def finish(self):
+        """Nothing is left to be written."""
+
+    def close(self):
+        """Nothing is open."""
+
+
 class Recorder:
     """Writes `history.jsonl` and the scalars of one training.
 

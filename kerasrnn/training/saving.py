@@ -96,8 +96,11 @@ class Saver:
                 retention.set_aside(directory, step, "diverged")
         return target
 
-    def newest(self):
+    def newest(self, step: int | None = None):
         """Returns what to go on from, or None at the very start.
+
+        Args:
+            step: That of the checkpoint; None takes the newest intact one.
 
         Returns:
             `(position, arrays, states)`, see `save`.
@@ -105,7 +108,10 @@ class Saver:
         Raises:
             UserError: It does not fit the configuration or the text.
         """
-        saved = self._workdir.latest()
+        if step is None:
+            saved = self._workdir.latest()
+        else:
+            saved = checkpoint.load(self._workdir.checkpoints / str(step))
         if saved is None:
             return None
         path = self._workdir.path

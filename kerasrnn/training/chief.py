@@ -1,0 +1,143 @@
+"""What the chief does between two calls of steps: validation and samples.
+
+The other workers wait for the results. A process alone is its own chief.
+"""
+
+import contextlib
+
+from kerasrnn.config import Config
+from kerasrnn.generator import TextGenerator
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.training import files
+from kerasrnn.training.evaluation import Evaluator
+from kerasrnn.training.evaluation import number_of_streams
+from kerasrnn.training.interruption import Interrupted
+from kerasrnn.training.interruption import Interruption
+from kerasrnn.training.progress import Display
+from kerasrnn.training.units import Evaluation
+from kerasrnn.training.weights import Layout
+from kerasrnn.training.workdir import Workdir
+from kerasrnn.training.workers import Workers
+
+
+class Chief:
+    """Validates and samples, where this process is the chief.
+
+    All workers call its methods together.
+
+    Args:
+        config: What is trained, and how.
+        workdir: Where samples go.
+        corpus: The encoded text.
+        layout: Where each weight stands in the flat vector.
+        workers: This process and the others.
+        display: Where to show progress.
+        interruption: Asked again and again whether to end.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        workdir: Workdir,
+        corpus: Corpus,
+        layout: Layout,
+        workers: Workers,
+        display: Display,
+        interruption: Interruption,
+    ):
+        self._config = config
+        self._workdir = workdir
+        self._corpus = corpus
+        self._layout = layout
+        self._workers = workers
+        self._display = display
+        self._interruption = interruption
+        self._held_out = corpus.split_ranges(
+            "validation", config.training.sequence_length
+        )
+        self._evaluator = Evaluator(
+            config.model, layout, config.training.sequence_length
+        )
+        self._generator = TextGenerator(config.model, corpus.vocabulary)
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is text to validate on."""
+        return sum(stop - start for start, stop in self._held_out) > 1
+
+    def evaluate(self, weights) -> Evaluation:
+        """Returns the loss of what is held out.
+
+        Args:
+            weights: Float32 tensor [P].
+
+        Raises:
+            Interrupted: A signal came.
+        """
+        training = self._config.training
+        result = Evaluation(0.0, 0)
+        if self._workers.is_chief:
+            with self._until_signal():
+                result = self._evaluator(
+                    weights,
+                    self._corpus.ids,
+                    self._held_out,
+                    number_of_streams(
+                        self._held_out,
+                        training.batch_size,
+                        training.sequence_length,
+                    ),
+                    between_calls=self._evaluated,
+                )
+        nats, characters = self._workers.agree([result.nats, result.characters])
+        if not characters:
+            number = self._workers.any(self._interruption.signal or 0)
+            raise Interrupted(number)
+        return Evaluation(nats, int(characters))
+
+    def sample(self, weights, step: int) -> None:
+        """Writes a text that the model makes up.
+
+        Args:
+            weights: Float32 tensor [P].
+            step: Names the file.
+
+        Raises:
+            Interrupted: A signal came, and there is no other worker.
+        """
+        if self._workers.is_chief:
+            with self._until_signal():
+                self._write_sample(weights, step)
+
+    def _write_sample(self, weights, step):
+        text = ""
+        for chunk in self._generator.stream(
+            self._layout.split(weights),
+            length=self._config.training.sample_length,
+            seed=self._config.training.seed,
+        ):
+            self._check()
+            text += chunk.text
+        self._workdir.samples.mkdir(exist_ok=True)
+        files.write_file(
+            self._workdir.samples / f"{step}.txt",
+            text.encode(errors="replace"),
+        )
+        self._display.sample(step, text)
+
+    @contextlib.contextmanager
+    def _until_signal(self):
+        """Of several workers the chief does not end where others wait."""
+        try:
+            yield
+        except Interrupted:
+            if self._workers.size == 1:
+                raise
+
+    def _evaluated(self, share):
+        self._display.activity("validation", share)
+        self._check()
+
+    def _check(self):
+        self._workers.check()
+        self._interruption.check()

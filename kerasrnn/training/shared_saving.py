@@ -1,0 +1,57 @@
+"""Saving by the chief, for all workers."""
+
+from kerasrnn.errors import UserError
+from kerasrnn.training.saving import Saver
+from kerasrnn.training.workers import Workers
+
+
+class SharedSaver:
+    """A `Saver` whose chief writes, and whose workers read the same.
+
+    All workers call its methods together.
+
+    Args:
+        saver: Of this process.
+        workers: This process and the others.
+    """
+
+    def __init__(self, saver: Saver, workers: Workers):
+        self._saver = saver
+        self._workers = workers
+
+    def save(self, position, arrays, states) -> None:
+        """See `Saver.save`."""
+        if self._workers.is_chief:
+            self._saver.save(position, arrays, states)
+
+    def save_best(self, position, weights) -> None:
+        """See `Saver.save_best`."""
+        if self._workers.is_chief:
+            self._saver.save_best(position, weights)
+
+    def set_aside_failed(self, failed: int, count: int) -> int:
+        """See `Saver.set_aside_failed`."""
+        step = 0
+        if self._workers.is_chief:
+            step = self._saver.set_aside_failed(failed, count)
+        return int(self._workers.agree([step])[0])
+
+    def newest(self):
+        """Returns what to go on from: what the chief finds.
+
+        Raises:
+            UserError: This worker does not find it.
+        """
+        found = self._saver.newest() if self._workers.is_chief else None
+        step = -1 if found is None else found[0].step
+        step = int(self._workers.agree([step])[0])
+        if step < 0 or self._workers.is_chief:
+            return found
+        try:
+            return self._saver.newest(step)
+        except UserError as error:
+            raise UserError(
+                f"{error} The chief goes on from it: all workers must see "
+                "the same working directory. Give --workdir on a file system "
+                "that they share."
+            ) from None
