@@ -1,0 +1,94 @@
+"""Times PyTorch's whole training step, with cuDNN's loops on a GPU.
+
+    python benchmarks/torch_step.py --units=512 --batch=128 --length=100
+
+The peer of run_lowered_step.py: forward, backward, clip and Adam on nn.LSTM
+(or nn.GRU, nn.RNN) and a dense layer, on one-hot characters.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+
+
+def main():
+    """Prints the time of a step."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--cell", default="LSTM", choices=["LSTM", "GRU", "RNN"]
+    )
+    for name, default in (
+        ("layers", 2),
+        ("units", 512),
+        ("batch", 128),
+        ("length", 100),
+        ("vocabulary", 65),
+        ("steps", 50),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument(
+        "--dtype", default="float32", choices=["float32", "bfloat16"]
+    )
+    parser.add_argument("--device", default="cuda")
+    options = parser.parse_args()
+    step = _step(options)
+    for _ in range(5):
+        step()
+    seconds = []
+    for _ in range(options.steps):
+        begin = time.perf_counter()
+        step()  # ends with the loss on the host
+        seconds.append(time.perf_counter() - begin)
+    low, middle, high = np.percentile(np.array(seconds) * 1e3, [25, 50, 75])
+    name = options.device
+    if name == "cuda":
+        name = torch.cuda.get_device_name()
+    print(
+        f"{name}: {middle:.3f} ms a step (quartiles {low:.3f} to {high:.3f}, "
+        f"{options.steps} steps)"
+    )
+
+
+def _step(options):
+    # As XLA and TensorFlow do by default on a GPU that has it.
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    shape = (options.batch, options.length)
+    inputs, targets = (
+        torch.randint(options.vocabulary, shape, device=options.device)
+        for _ in range(2)
+    )
+    recurrent = getattr(torch.nn, options.cell)(
+        options.vocabulary, options.units, options.layers, batch_first=True
+    ).to(options.device)
+    dense = torch.nn.Linear(options.units, options.vocabulary)
+    dense = dense.to(options.device)
+    parameters = [*recurrent.parameters(), *dense.parameters()]
+    optimizer = torch.optim.Adam(parameters, 2e-3)
+    narrow = options.dtype == "bfloat16"
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        one_hot = torch.nn.functional.one_hot(inputs, options.vocabulary)
+        with torch.autocast(
+            torch.device(options.device).type, torch.bfloat16, enabled=narrow
+        ):
+            logits = dense(recurrent(one_hot.float())[0])
+        loss = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), targets.flatten()
+        )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+if __name__ == "__main__":
+    main()
