@@ -1,6 +1,7 @@
 """Tests of the training loop, most of them by training."""
 
 import dataclasses
+import math
 
 from absl.testing import absltest
 from small_training import TEXT
@@ -138,6 +139,24 @@ class LoopTest(TrainingTestCase):
         events.Reload()
         steps = [event.step for event in events.Scalars("loss")]
         self.assertEqual(steps, [10, 12])
+
+    def test_a_line_of_history_has_all_that_is_recorded(self):
+        options = {"schedule": "constant", "clip_norm": 0.0}
+        self.train("a", Limits(max_steps=25), evaluate_every=20, **options)
+        lines = read_history(self.folder / "a" / "history.jsonl")
+        self.assertEqual([line["step"] for line in lines], [10, 20, 25])
+        for line, steps in zip(lines, (10, 10, 5), strict=True):
+            self.assertLen(line["losses"], steps)
+            mean = sum(line["losses"]) / steps
+            self.assertAlmostEqual(line["loss"], mean, places=5)
+            bits = line["loss"] / math.log(2)
+            self.assertAlmostEqual(line["bits"], bits, places=5)
+            self.assertAlmostEqual(line["learning_rate"], 4e-3)
+            self.assertGreater(line["gradient_norm"], 0)
+            self.assertGreater(line["characters_per_second"], 0)
+        self.assertGreater(lines[1]["validation_loss"], 0)
+        self.assertEqual(lines[1]["split"], "tail")
+        self.assertNotIn("validation_loss", lines[0])
 
     def test_another_text_is_refused(self):
         self.train("a", Limits(max_steps=2))
