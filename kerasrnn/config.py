@@ -100,6 +100,23 @@ class ModelConfig:
         _check_choice(self, "initializer", INITIALIZERS)
         _check_choice(self, "dtype_policy", DTYPE_POLICIES)
 
+    @property
+    def num_weights(self) -> int:
+        """Numbers in all weights of the model."""
+        units, size = self.units, self.vocabulary_size
+        gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[self.cell]
+        biases = 2 if self.cell == "gru" else 1
+
+        def layer(width):
+            return gates * units * (width + units + biases)
+
+        return (
+            size * self.embedding_size
+            + layer(self.embedding_size or size)
+            + (self.num_layers - 1) * layer(units)
+            + (units + 1) * size
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -286,7 +303,8 @@ class Config:
         """
         try:
             values = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        # ValueError is bad JSON, or a number with too many digits.
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"The configuration is not JSON: {error}."
             ) from None

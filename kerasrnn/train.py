@@ -211,11 +211,14 @@ def _train_in(
 ):
     from kerasrnn.text.corpus import build_corpus
     from kerasrnn.training.plan import Limits
+    from kerasrnn.training.position import Position
     from kerasrnn.training.progress import Display
     from kerasrnn.training.workdir import check_resumable
 
     vocabulary = None
     if saved is not None:
+        # What the file says is not trusted before it is checked.
+        Position.from_dict(saved.info)
         model = dataclasses.replace(saved.config.model, **model_fields)
         config = Config(model=model, data=data, training=training)
         check_resumable(saved.config, config, workdir.path)
@@ -229,6 +232,7 @@ def _train_in(
             lambda done, total, what: display.activity(
                 f"{what} the text", done / max(total, 1)
             ),
+            saved and saved.info.get("corpus_sha256"),
         )
         if saved is None:
             model = ModelConfig(
@@ -291,11 +295,13 @@ def _run(config, workdir, corpus, limits, display, interruption, workers):
 
 def _limits(flag_values, saved, limits_class):
     """The limits; those not given are as they were."""
-    fields = dict(saved.info.get("limits", {})) if saved is not None else {}
-    for name in ("max_steps", "minutes"):
-        if flag_values[name].present or name not in fields:
-            fields[name] = flag_values[name].value
-    return limits_class(**fields)
+    limits = limits_class.from_info(saved.info if saved is not None else {})
+    given = {
+        name: flag_values[name].value
+        for name in ("max_steps", "minutes")
+        if flag_values[name].present
+    }
+    return dataclasses.replace(limits, **given)
 
 
 def _is_finished(saved, config, limits):

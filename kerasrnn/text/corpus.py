@@ -135,6 +135,7 @@ def build_corpus(
     directory: os.PathLike | str,
     vocabulary: Vocabulary | None = None,
     progress: Progress | None = None,
+    sha256: str | None = None,
 ) -> Corpus:
     """Encodes the text that `config` names, unless that is done already.
 
@@ -147,10 +148,12 @@ def build_corpus(
         directory: Where the corpus goes; made if it does not exist.
         vocabulary: That of a trained model; by default the text's own.
         progress: Called after each block.
+        sha256: That of a training to go on with, see `Corpus`; the
+            directory stays as it is where the ids have another.
 
     Raises:
-        UserError: A file or pattern is of no use, the text is too short,
-            or the directory cannot be written.
+        UserError: A file or pattern is of no use, the text is too short or
+            is another one, or the directory cannot be written.
     """
     directory = pathlib.Path(directory)
     if vocabulary is not None and vocabulary.kind != config.vocabulary:
@@ -170,7 +173,9 @@ def build_corpus(
             # Only the split is another; the ids stay.
             manifest = corpus.manifest
         else:
-            manifest = _encode(config, files, directory, vocabulary, progress)
+            manifest = _encode(
+                config, files, directory, vocabulary, progress, sha256
+            )
             manifest["fingerprint"] = fingerprint
             if _fingerprint(config, files) != fingerprint:
                 raise UserError(
@@ -231,7 +236,7 @@ def _existing(directory, fingerprint, vocabulary):
     return corpus if corpus.vocabulary == vocabulary else None
 
 
-def _encode(config, files, directory, vocabulary, progress):
+def _encode(config, files, directory, vocabulary, progress, expected):
     """Writes the file of ids and returns the manifest, not yet written."""
     given = vocabulary is not None
     if not given:
@@ -257,6 +262,12 @@ def _encode(config, files, directory, vocabulary, progress):
             raise UserError(
                 f"The text has {num_characters} characters, and the first "
                 "one is never predicted; give a longer text."
+            )
+        if expected not in (None, sha256):
+            raise UserError(
+                "The text is not the one that the training began with. Put "
+                "it back as it was, name the one it was by --data, or give "
+                "another --workdir."
             )
         publish(file, _ids_path(directory, sha256))
     return {

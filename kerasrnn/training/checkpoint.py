@@ -147,14 +147,17 @@ def load(path) -> Checkpoint:
     info = files.read_json(path / "info.json", _FILES["info.json"])
     if not isinstance(info, dict):
         raise UserError(f"{path / 'info.json'} is not an object.")
+    config = Config.from_json(
+        files.read_text(path / "config.json", _FILES["config.json"])
+    )
+    vocabulary = Vocabulary.from_json(
+        files.read_text(path / "vocabulary.json", _FILES["vocabulary.json"])
+    )
+    _check_sizes(path, config.model, vocabulary, contents["weights.npz"])
     return Checkpoint(
         step=manifest["step"],
-        config=Config.from_json(
-            files.read_text(path / "config.json", _FILES["config.json"])
-        ),
-        vocabulary=Vocabulary.from_json(
-            files.read_text(path / "vocabulary.json", _FILES["vocabulary.json"])
-        ),
+        config=config,
+        vocabulary=vocabulary,
         weights=contents["weights.npz"],
         training=contents["training.npz"],
         info=info,
@@ -240,11 +243,25 @@ def _read_manifest(path):
         raise UserError(
             f"{path / _MANIFEST} must list exactly {sorted(_FILES)}."
         )
-    if str(manifest.get("step")) != path.name:
-        raise UserError(
-            f"{path} says that it is step {manifest.get('step')!r}."
-        )
+    step = manifest.get("step")
+    if type(step) is not int or str(step) != path.name:
+        raise UserError(f"{path} says that it is step {step!r}.")
     return manifest
+
+
+def _check_sizes(path, model, vocabulary, weights):
+    """Checks that parts fit, before anybody makes a model by the numbers."""
+    if model.vocabulary_size != len(vocabulary):
+        raise UserError(
+            f"{path} is of a model with {model.vocabulary_size:,} kinds of "
+            f"characters, and its vocabulary has {len(vocabulary):,}."
+        )
+    size = sum(array.size for array in weights.values())
+    if model.num_weights != size:
+        raise UserError(
+            f"The weights in {path} do not fit the model: it has "
+            f"{model.num_weights:,} numbers, and the file {size:,}."
+        )
 
 
 def _verify(path, entry, limit):

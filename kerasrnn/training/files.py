@@ -103,7 +103,11 @@ def read_text(path, limit: int = 2**20) -> str:
     Raises:
         UserError: It is larger, missing or not UTF-8.
     """
+    path = pathlib.Path(path)
     try:
+        # To open a pipe would wait, perhaps for ever.
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a plain file.")
         with open(path, "rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
@@ -141,15 +145,10 @@ def read_arrays(path) -> dict[str, np.ndarray]:
                 name = member.filename.removesuffix(".npy")
                 with archive.open(member) as file:
                     arrays[name] = _read_array(file, member.file_size)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        SyntaxError,
-        zipfile.BadZipFile,
-        NotImplementedError,
-    ) as error:
-        raise UserError(f"{path} is not a file of arrays: {error}.") from None
+    # Whatever zipfile and NumPy raise at bytes that are no such file, which
+    # takes more kinds of exceptions than either of them lists.
+    except Exception as error:
+        raise UserError(f"{path} is not a file of arrays: {error!r}.") from None
     return arrays
 
 

@@ -1,8 +1,11 @@
 """What a training leaves to read: history.jsonl and TensorBoard's scalars."""
 
+import contextlib
 import json
 import os
 import pathlib
+import socket
+import time
 
 import numpy as np
 
@@ -77,32 +80,44 @@ class Scalars:
     """
 
     def __init__(self, directory, step: int):
+        self._file = None
         try:
             from tensorboard.compat.proto import event_pb2
-            from tensorboard.summary.writer import event_file_writer
+            from tensorboard.summary.writer import record_writer
         except ImportError:
-            self._writer = None
             return
         self._event = event_pb2.Event
-        self._writer = event_file_writer.EventFileWriter(str(directory))
+        directory = pathlib.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads the files in the order of their names.
+        name = f"{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
+        # Its own EventFileWriter has a thread, which dies on a full disk.
+        self._file = open(directory / f"events.out.tfevents.{name}", "ab")
+        self._writer = record_writer.RecordWriter(self._file)
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        self._writer.add_event(self._event(step=step, session_log=start))
+        self._write(file_version="brain.Event:2", wall_time=time.time())
+        # From the next step on: that of this one was told.
+        self._write(step=step + 1, session_log=start, wall_time=time.time())
 
     def add(self, step: int, wall_time: float, values: dict) -> None:
         """Adds values by name."""
-        if self._writer is None:
+        if self._file is None:
             return
-        event = self._event(step=step, wall_time=wall_time)
+        summary = self._event(step=step).summary
         for name, value in values.items():
-            event.summary.value.add(tag=name, simple_value=value)
-        self._writer.add_event(event)
+            summary.value.add(tag=name, simple_value=value)
+        self._write(step=step, wall_time=wall_time, summary=summary)
 
     def flush(self) -> None:
         """Writes what was added to the file."""
-        if self._writer is not None:
-            self._writer.flush()
+        if self._file is not None:
+            self._file.flush()
 
     def close(self) -> None:
         """Ends the file."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # `flush` has told it.
+                self._file.close()
+
+    def _write(self, **fields):
+        self._writer.write(self._event(**fields).SerializeToString())

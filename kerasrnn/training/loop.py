@@ -39,6 +39,7 @@ from kerasrnn.training.shared_saving import SharedSaver
 from kerasrnn.training.steps import Trainer
 from kerasrnn.training.weights import initial_weights
 from kerasrnn.training.workdir import Workdir
+from kerasrnn.training.workdir import told_if_not_writable
 from kerasrnn.training.workers import Workers
 
 # However rarely checkpoints are due by steps, no more than this is lost.
@@ -91,22 +92,23 @@ def train_and_evaluate(
             file cannot be written, or the training has diverged.
         Interrupted: A signal came; the current step is saved.
     """
-    training = _Training(
-        config,
-        workdir,
-        corpus,
-        workers or Workers(strategy or make_strategy()),
-        limits or Limits(),
-        display or Display(),
-        interruption or Interruption(),
-    )
-    try:
-        return training.run()
-    except Interrupted:
-        training.save()
-        raise
-    finally:
-        training.close()
+    with told_if_not_writable(workdir.path):
+        training = _Training(
+            config,
+            workdir,
+            corpus,
+            workers or Workers(strategy or make_strategy()),
+            limits or Limits(),
+            display or Display(),
+            interruption or Interruption(),
+        )
+        try:
+            return training.run()
+        except Interrupted:
+            training.save()
+            raise
+        finally:
+            training.close()
 
 
 class _Training:

@@ -26,6 +26,27 @@ class Limits:
         if self.max_steps < 0 or not self.minutes >= 0:
             raise UserError("max_steps and minutes must be at least 0.")
 
+    @classmethod
+    def from_info(cls, info: dict) -> "Limits":
+        """Returns the limits in a checkpoint's info.
+
+        Raises:
+            UserError: They are none.
+        """
+        values = info.get("limits", {})
+        known = {"max_steps": int, "minutes": float}
+        if not isinstance(values, dict) or not all(
+            type(value) in (int, known.get(name))
+            for name, value in values.items()
+        ):
+            raise UserError(f"The checkpoint's limits are {values!r}.")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise UserError(
+                f"The checkpoint's limits are {values!r}: {error}."
+            ) from None
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:

@@ -67,23 +67,42 @@ class Position:
             UserError: A value is missing or of another type.
         """
         names = [field.name for field in dataclasses.fields(cls)]
+        values = {"rollbacks": 0, **values}  # Older checkpoints lack it.
         try:
-            values = {"rollbacks": 0, **values}  # Older checkpoints lack it.
             position = cls(**{name: values[name] for name in names})
-            numbers = [position.step, position.elapsed, position.stale]
-            numbers += [position.validated, position.best_step]
-            numbers += [position.sampled, position.best_loss or 0.0]
-            numbers += [position.rollbacks]
-            for record in position.pending:
-                # Before there was loss scaling no step was skipped.
-                if len(record) == 4:
-                    record.insert(3, 0.0)
-                nats, characters, norm, skipped, rate = record
-                numbers += [nats, characters, norm, skipped, rate]
-            if not all(math.isfinite(number) for number in numbers):
-                raise ValueError("a number is not finite")
-        except (KeyError, TypeError, ValueError) as error:
+            position.pending = [
+                _pending_record(record) for record in position.pending
+            ]
+            position._check()
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"The checkpoint does not say where it stands: {error!r}."
             ) from None
         return position
+
+    def _check(self):
+        """Checks the types and ranges of what a file said."""
+        for name in ("step", "validated", "best_step", "stale", "sampled"):
+            _check_count(name, getattr(self, name))
+        _check_count("rollbacks", self.rollbacks)
+        numbers = [self.elapsed]
+        for loss in (self.validation_loss, self.best_loss):
+            numbers.append(0.0 if loss is None else loss)
+        for record in self.pending:
+            numbers += record
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError("a number is not finite")
+
+
+def _check_count(name, value):
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"{name} is {value!r}")
+
+
+def _pending_record(record):
+    if type(record) is not list or len(record) not in (4, 5):
+        raise ValueError(f"a step is recorded as {record!r}")
+    if len(record) == 4:
+        # Before there was loss scaling no step was skipped.
+        record = [*record[:3], 0.0, record[3]]
+    return record

@@ -25,6 +25,8 @@ _MAY_CHANGE = frozenset(
         "checkpoint_every",
         "clip_norm",
         "clip_value",
+        # Files may move; the SHA-256 of the ids says whether it is the text.
+        "data",
         "decay_after",
         "decay_rate",
         "epochs",
@@ -162,6 +164,23 @@ def locked(path):
         yield workdir
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def told_if_not_writable(path):
+    """Turns what a full disk and its like raise in the block into words.
+
+    Raises:
+        UserError: Something in `path` could not be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"Could not write to {path}: {error.strerror}. Checkpoints that "
+            "are there are intact; make room or give permission, and run the "
+            "same command again."
+        ) from None
 
 
 def _lock(path, descriptor):
