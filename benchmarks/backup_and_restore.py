@@ -74,15 +74,15 @@ def _survives(directory, draws):
     time.sleep(draws.uniform(0, 0.005))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (directory / "epochs").unlink(missing_ok=True)
+    (directory / "began").unlink(missing_ok=True)
     process = _start(directory)
-    epochs = directory / "epochs"
-    while not epochs.exists() and process.poll() is None:
+    began = directory / "began"
+    while not began.exists() and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
     # It says with which optimizer step it began.
-    return epochs.exists() and int(epochs.read_text() or 0) > 0
+    return began.exists() and int(began.read_text() or 0) > 0
 
 
 def _start(directory):
@@ -131,7 +131,7 @@ def _train(directory, double_checkpoint):
     class Tells(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             step = int(model.optimizer.iterations.numpy())
-            (directory / "epochs").write_text(str(step))
+            (directory / "began").write_text(str(step))
 
     backup = keras.callbacks.BackupAndRestore(
         str(directory / "backup"),

@@ -87,7 +87,8 @@ class SaveTest(DiskTestCase):
         before = self.free()
         checkpoint.save(checkpoints, make_checkpoint(2, 10_000))
         size = before - self.free()
-        for trial in range(200 if FULL else 30):
+        trials = 200 if FULL else 30
+        for trial in range(trials):
             filler = self.fill(self.draws.randrange(size))
             with self.subTest(trial):
                 with self.assertRaisesRegex(
@@ -100,6 +101,7 @@ class SaveTest(DiskTestCase):
                 for step in (1, 2):
                     checkpoint.load(checkpoints / str(step))
             filler.unlink()
+        print(f"{trials} saves without room: all checkpoints before intact.")
         checkpoint.save(checkpoints, make_checkpoint(3, 10_000))
 
     def test_read_only_disk(self):
