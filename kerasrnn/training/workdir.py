@@ -175,6 +175,8 @@ def told_if_not_writable(path):
     """
     try:
         yield
+    except ConnectionError:
+        raise  # A reader of the output, or another worker, has gone.
     except OSError as error:
         raise UserError(
             f"Could not write to {path}: {error.strerror}. Checkpoints that "
