@@ -85,7 +85,12 @@ class DamageTest(absltest.TestCase):
 
 class TrainingTest(TrainingTestCase):
     def test_training_goes_on_from_the_one_before(self):
-        options = {"checkpoint_every": 10, "evaluate_every": 1000}
+        options = {
+            "checkpoint_every": 10,
+            "evaluate_every": 1000,
+            "schedule": "constant",
+            "warmup_steps": 0,
+        }
         self.train("undisturbed", Limits(max_steps=40), **options)
         self.train("damaged", Limits(max_steps=30), **options)
         newest = self.folder / "damaged" / "checkpoints" / "30"

@@ -32,6 +32,7 @@ SMALL = (
     "--batch_size=4",
     "--sequence_length=16",
     "--epochs=1000000",
+    "--max_steps=0",
     "--sample_length=0",
     "--evaluate_every=1000000",
     "--checkpoint_every=10",

@@ -49,8 +49,8 @@ class TwoTrainingsTest(WorkdirTestCase):
         self.assertEqual(second.finish(), 1)
         self.assertRegex(
             second.text,
-            rf"\nerror: Another training \(process {first.pid} on .*\) is at "
-            r"work in workdir\. .*\n$",
+            rf"(?m)^error: Another training \(process {first.pid} on .*\) is "
+            r"at work in workdir\. ",
         )
         self.assertTrue(first.is_alive())
         # However the first one ends, the next can begin.
@@ -96,7 +96,7 @@ class GoldenTest(WorkdirTestCase):
         before = sorted(os.listdir(self.folder / "workdir" / "corpus"))
         trainer = self.start("--data=text.txt")
         self.assertEqual(trainer.finish(), 1)
-        self.assertRegex(trainer.text, "\nerror: The text is not the one")
+        self.assertRegex(trainer.text, "(?m)^error: The text is not the one")
         self.assertEqual(
             sorted(os.listdir(self.folder / "workdir" / "corpus")), before
         )
