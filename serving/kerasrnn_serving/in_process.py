@@ -4,6 +4,7 @@ It answers through the same functions that are exported, so what it says of a
 text is what a server of the same model says.
 """
 
+import numpy as np
 import tensorflow as tf
 from kerasrnn_export import archive
 from kerasrnn_export import signatures
@@ -62,7 +63,7 @@ class InProcessModel:
         return [row.inspection() for row in rows]
 
     def validation_text(self, length: int) -> bytes:
-        """Returns the first text that was held out for validation.
+        """Returns text that was held out for validation, from its start.
 
         Args:
             length: Characters at most.
@@ -78,9 +79,9 @@ class InProcessModel:
                 "The model was trained with --validation_fraction=0, so "
                 f"{self._workdir} holds no text to read; give one with --file."
             )
-        start, stop = ranges[0]
-        ids = corpus.ids[start : min(stop, start + length)]
-        return self._vocabulary.decode_bytes(ids)
+        # Those of an interleaved split are short: one after the other.
+        pieces = [corpus.ids[a : min(b, a + length)] for a, b in ranges]
+        return self._vocabulary.decode_bytes(np.concatenate(pieces)[:length])
 
     def _read(self, signature, texts):
         rows = reading_rows(texts, b"")
