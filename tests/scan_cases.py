@@ -1,0 +1,139 @@
+"""Random cases of the fast loops, and the plain loop as their oracle.
+
+TensorFlow differentiates the plain loop over the cells' steps by itself.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.gru import gru_step
+from kerasrnn.layers.loops import differentiable_loop
+from kerasrnn.layers.lstm import lstm_step
+from kerasrnn.layers.scan import gru_scan
+from kerasrnn.layers.scan import lstm_scan
+from kerasrnn.layers.scan import simple_rnn_scan
+from kerasrnn.layers.simple_rnn import simple_rnn_step
+
+KINDS = ("simple_rnn", "lstm", "gru")
+GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
+SCANS = {"simple_rnn": simple_rnn_scan, "lstm": lstm_scan, "gru": gru_scan}
+STEPS = {"simple_rnn": simple_rnn_step, "lstm": lstm_step, "gru": gru_step}
+# A gradient's largest error, in units of its largest element.
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+
+
+class Case:
+    """Random arguments of a scan, and upstream gradients."""
+
+    def __init__(
+        self,
+        kind,
+        *,
+        dtype="float64",
+        masked=False,
+        resetting=False,
+        steps=6,
+        batch=3,
+        units=4,
+        seed=0,
+        engine=Engine.PLAIN,
+    ):
+        random = np.random.default_rng(seed)
+        self.name = (
+            f"{kind} {dtype} masked={masked} resetting={resetting} "
+            f"T={steps} B={batch} U={units} seed={seed} {engine}"
+        )
+
+        def normal(*shape):
+            return tf.constant(random.normal(size=shape), dtype)
+
+        width = GATES[kind] * units
+        self.kind = kind
+        self.engine = engine
+        self.projected = normal(steps, batch, width)
+        self.weights = [normal(units, width)]
+        if kind == "gru":
+            self.weights.append(normal(width))
+        count = 2 if kind == "lstm" else 1
+        self.states = [normal(batch, units) for _ in range(count)]
+        self.upstream = [normal(steps, batch, units)]
+        self.upstream += [normal(batch, units) for _ in range(count)]
+        self.mask = self.reset = None
+        if masked:
+            self.mask = tf.constant(random.random((steps, batch)) < 0.6)
+        if resetting:
+            self.reset = tf.constant(random.random((steps, batch)) < 0.3)
+
+    def __str__(self):
+        return self.name
+
+    def tensors(self):
+        """Returns what there is a gradient for, flat."""
+        return [self.projected, *self.weights, *self.states]
+
+
+def scan(case, projected, *rest):
+    """The fast loop, with `Case.tensors` flat."""
+    count = len(case.weights)
+    outputs, states = SCANS[case.kind](
+        projected,
+        *rest[:count],
+        list(rest[count:]),
+        case.mask,
+        case.reset,
+        engine=case.engine,
+    )
+    return [outputs, *states]
+
+
+def plain(case, projected, *rest):
+    """The plain loop over the cell's step, with masks as choices."""
+    weights, states = rest[: len(case.weights)], rest[len(case.weights) :]
+    shape = projected.shape[:2]
+    mask = tf.ones(shape, bool) if case.mask is None else case.mask
+    reset = tf.zeros(shape, bool) if case.reset is None else case.reset
+
+    def step(slices, states):
+        projected, mask, reset = slices
+        old = [tf.where(reset, tf.zeros_like(s), s) for s in states]
+        _, new = STEPS[case.kind](projected, old, *weights)
+        new = [tf.where(mask, n, o) for n, o in zip(new, old, strict=True)]
+        return new[0], new
+
+    outputs, states = differentiable_loop(
+        step,
+        [projected, mask[:, :, None], reset[:, :, None]],
+        list(states),
+    )
+    return [outputs, *states]
+
+
+def values_and_gradients(function, case, tensors):
+    """Values of `scan` or `plain`, and the gradients of all tensors."""
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        values = function(case, *tensors)
+    return values, tape.gradient(values, tensors, case.upstream)
+
+
+def check_against_plain(
+    case, run=lambda function, *tensors: function(*tensors)
+):
+    """Compares values and gradients of the fast loop, run by `run`."""
+    tensors = case.tensors()
+    tolerance = TOLERANCE[case.projected.dtype.name]
+    expected = values_and_gradients(plain, case, tensors)
+    actual = run(
+        lambda *tensors: values_and_gradients(scan, case, tensors), *tensors
+    )
+    flat = zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True)
+    for index, (value, oracle) in enumerate(flat):
+        scale = max(1e-3, np.max(np.abs(oracle)))
+        np.testing.assert_allclose(
+            value / scale,
+            oracle / scale,
+            rtol=0,
+            atol=tolerance,
+            err_msg=f"{case}, tensor {index}",
+        )
