@@ -204,7 +204,9 @@ class _Training:
     def _is_saved(self):
         self.saved_step = self.position.step
         self.saved_time = time.monotonic()
-        self.interruption.set_unsaved(False)
+        # A worker that ended at once would take the others with it.
+        if self.workers.size == 1:
+            self.interruption.set_unsaved(False)
 
     def _first_weights(self):
         """Returns the layout, and the weights [P] of step 0."""

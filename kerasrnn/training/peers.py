@@ -8,6 +8,7 @@ whether they live.
 
 import collections
 import os
+import re
 import sys
 import threading
 
@@ -123,7 +124,8 @@ class PeerWatch:
 
 def first_line(error: tf.errors.OpError) -> str:
     """Returns what an error of TensorFlow's says, in short."""
-    return str(error.message).strip().split("\n")[0][:200]
+    message = re.sub(r"\{\{.*?\}\}\s*", "", str(error.message))
+    return message.strip().split("\n")[0][:200]
 
 
 def end_process(error: UserError) -> None:
