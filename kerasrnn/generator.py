@@ -18,7 +18,7 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model import CharRNN
 from kerasrnn.model import state_sizes
-from kerasrnn.model import step_model
+from kerasrnn.step_model import step_model
 from kerasrnn.text.vocabulary import Vocabulary
 
 # Long enough to be quick, short enough to be seen growing.
@@ -167,7 +167,7 @@ class TextGenerator:
         return [0] * (width - len(ids)) + ids.tolist(), len(ids)
 
     def _read_ids(self, weights, states, ids):
-        model = step_model(self._config, weights)
+        model = step_model(self._config, weights, few_rows=True)
         length = tf.shape(ids)[1][None]
         return sampling.read_prompt(model, states, ids, length)
 
@@ -186,7 +186,7 @@ class TextGenerator:
         stop_length,
     ):
         return sampling.generate(
-            step_model(self._config, weights),
+            step_model(self._config, weights, few_rows=True),
             states,
             length=length,
             temperature=temperature,

@@ -10,7 +10,6 @@ weights.
 """
 
 import functools
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -28,15 +27,14 @@ from kerasrnn.layers import cudnn
 from kerasrnn.layers import scan as scans
 from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import choose_engine
-from kerasrnn.layers.gru import gru_step
-from kerasrnn.layers.lstm import lstm_step
 from kerasrnn.layers.projection import lookup
 from kerasrnn.layers.projection import project
-from kerasrnn.layers.simple_rnn import simple_rnn_step
+from kerasrnn.model_weights import input_bias
+from kerasrnn.model_weights import output_bias
+from kerasrnn.model_weights import state_sizes
+from kerasrnn.model_weights import unflatten
 from kerasrnn.sampling import StepModel
-
-# The logit of id 0, the unknown character, which is never predicted.
-UNKNOWN_LOGIT = -1e9
+from kerasrnn.step_model import step_model
 
 _SCANS = {
     "simple_rnn": scans.simple_rnn_scan,
@@ -45,19 +43,6 @@ _SCANS = {
 }
 _CUDNN_LOOPS = {"lstm": cudnn.lstm, "gru": cudnn.gru}
 _LAYERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
-
-
-class _LayerWeights(NamedTuple):
-    kernel: tf.Tensor  # [V, E or U; G * U]
-    recurrent_kernel: tf.Tensor  # [U, G * U]
-    bias: tf.Tensor  # [G * U], of a GRU [2, 3 * U]
-
-
-class _Weights(NamedTuple):
-    embedding: tf.Tensor | None  # [V, E]
-    layers: list[_LayerWeights]
-    output_kernel: tf.Tensor  # [U, V]
-    output_bias: tf.Tensor  # [V]
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -75,7 +60,7 @@ class CharRNN(keras.Model):
 
     Returns:
         `(logits [B, T, V] float32, states)`. The logit of id 0 is always
-        `UNKNOWN_LOGIT`.
+        `kerasrnn.model_weights.UNKNOWN_LOGIT`.
 
     Args:
         config: The sizes and options of the model.
@@ -165,12 +150,6 @@ class CharRNN(keras.Model):
         return cls(ModelConfig(**config["config"]))
 
 
-def state_sizes(config: ModelConfig) -> list[int]:
-    """Returns the widths of the states, layer by layer."""
-    states_of_a_layer = 2 if config.cell == "lstm" else 1
-    return [config.units] * (config.num_layers * states_of_a_layer)
-
-
 def training_engine(config: ModelConfig, batch, steps) -> Engine:
     """Returns how the loops of a training step that is built here are run.
 
@@ -214,7 +193,7 @@ def sequence_logits(
     Returns:
         `(logits [B, T, V] float32, states)`.
     """
-    weights = _unflatten(config, weights)
+    weights = unflatten(config, weights)
     dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
     per_layer = len(states) // config.num_layers
     outputs, reset = _document_starts(config, tf.transpose(tokens))  # [T, B]
@@ -231,7 +210,7 @@ def sequence_logits(
             if index == 0:
                 projected = _project_tokens(weights, outputs, dtype)
             else:
-                projected = _project(outputs, layer.kernel, _input_bias(layer))
+                projected = _project(outputs, layer.kernel, input_bias(layer))
             scan = functools.partial(
                 _SCANS[config.cell],
                 reset=reset,
@@ -246,48 +225,8 @@ def sequence_logits(
         if dropout_key is not None and config.dropout:
             outputs = keyed_dropout(outputs, config.dropout, dropout_key, index)
     logits = _project(outputs, weights.output_kernel, None)
-    logits = tf.cast(logits, tf.float32) + _output_bias(weights)
+    logits = tf.cast(logits, tf.float32) + output_bias(weights)
     return tf.transpose(logits, [1, 0, 2]), next_states
-
-
-def step_model(config, weights) -> StepModel:
-    """Returns the model as functions of one step, for sampling.
-
-    Args:
-        config: The `ModelConfig`.
-        weights: Flat list of tensors, in the order of `CharRNN.weights`.
-    """
-    weights = _unflatten(config, weights)
-    per_layer = len(state_sizes(config)) // config.num_layers
-    output_bias = _output_bias(weights)
-
-    def read(ids, states):
-        if config.separator_id:
-            first = (ids == config.separator_id)[:, None]
-            states = [tf.where(first, 0.0, state) for state in states]
-        outputs = ids
-        next_states = []
-        for index, layer in enumerate(weights.layers):
-            if index > 0:
-                projected = tf.matmul(outputs, layer.kernel)
-            elif weights.embedding is None:
-                projected = tf.gather(layer.kernel, ids)
-            else:
-                embedded = tf.gather(weights.embedding, ids)
-                projected = tf.matmul(embedded, layer.kernel)
-            projected += _input_bias(layer)
-            layer_states = states[index * per_layer : (index + 1) * per_layer]
-            outputs, layer_states = _step(
-                config, layer, projected, layer_states
-            )
-            next_states.extend(layer_states)
-        return next_states
-
-    def logits(states):
-        top = states[-per_layer]
-        return tf.matmul(top, weights.output_kernel) + output_bias
-
-    return StepModel(read, logits)
 
 
 def _document_starts(config, tokens):
@@ -299,29 +238,6 @@ def _document_starts(config, tokens):
     return ids, marked | (ids == config.separator_id)
 
 
-def _unflatten(config, weights) -> _Weights:
-    weights = [tf.convert_to_tensor(weight) for weight in weights]
-    embedding = weights.pop(0) if config.embedding_size else None
-    *layers, output_kernel, output_bias = weights
-    return _Weights(
-        embedding,
-        [_LayerWeights(*layers[i : i + 3]) for i in range(0, len(layers), 3)],
-        output_kernel,
-        output_bias,
-    )
-
-
-def _input_bias(layer):
-    return layer.bias if layer.bias.shape.rank == 1 else layer.bias[0]
-
-
-def _output_bias(weights):
-    unknown = tf.range(weights.output_bias.shape[0]) == 0
-    return tf.where(
-        unknown, UNKNOWN_LOGIT, tf.cast(weights.output_bias, tf.float32)
-    )
-
-
 def _project_tokens(weights, tokens, dtype):
     """The first layer's projected inputs [T, B, G * U].
 
@@ -329,10 +245,10 @@ def _project_tokens(weights, tokens, dtype):
     """
     first = weights.layers[0]
     if weights.embedding is None:
-        table = first.kernel + _input_bias(first)
+        table = first.kernel + input_bias(first)
         return lookup(tf.cast(table, dtype), tokens)
     embedded = _embed_tokens(weights, tokens, dtype)
-    return _project(embedded, first.kernel, _input_bias(first))
+    return _project(embedded, first.kernel, input_bias(first))
 
 
 def _embed_tokens(weights, tokens, dtype):
@@ -366,12 +282,3 @@ def _cudnn_loop(config, layer, inputs, states):
     loop = _CUDNN_LOOPS[config.cell]
     outputs, final = loop(inputs, *narrow[0], narrow[1])
     return outputs, [tf.cast(state, tf.float32) for state in final]
-
-
-def _step(config, layer, projected, states):
-    kernel = layer.recurrent_kernel
-    if config.cell == "simple_rnn":
-        return simple_rnn_step(projected, states, kernel)
-    if config.cell == "lstm":
-        return lstm_step(projected, states, kernel)
-    return gru_step(projected, states, kernel, layer.bias[1])

@@ -22,6 +22,8 @@ _COLDEST = 1e-30
 # Above this all characters weigh the same. The unknown character's logit of
 # -1e9 must stay far enough below the others to weigh nothing.
 _HOTTEST = 1e6
+# Characters of one iteration, whose start costs as much as some operations.
+_BLOCK = 8
 
 
 class StepModel(NamedTuple):
@@ -131,81 +133,72 @@ def generate(
     )
     uniforms = uniform_draws(seed, draws, longest)  # [N, L]
     uniforms = tf.where(greedy[:, None], 0.0, uniforms)
+    uniforms = tf.transpose(uniforms)[:, :, None]  # [L, N, 1]
     filtered = (top_k > 0) | (top_p < 1)
     simple = ~tf.reduce_any(filtered | (stop_length > 0)) & tf.reduce_all(
         length == longest
     )
+    # Where all rows do the same, most of the text is made block by block.
+    blocks = tf.where(simple, longest // _BLOCK, 0)
+    start = blocks * _BLOCK
 
-    def draw(time, states, keep=None):
+    def draw(states, uniforms, keep=None):
         logits = model.logits(states)  # [N, V]
-        weights = sampling_weights(logits, sharpness)
+        weights = sampling_weights(logits, sharpness[:, None])
         weights = weights if keep is None else keep(weights)
-        ids = draw_ids(weights, uniforms[:, time])
+        ids = draw_ids(weights, uniforms)
         return ids, -log_probability(logits, ids)
 
-    def simple_loop():
-        def body(time, array, nats, states):
-            ids, surprise = draw(time, states)
-            states = _shaped(model.read(ids, states), states)
-            return time + 1, array.write(time, ids), nats + surprise, states
+    first, nats, states = _generate_blocks(
+        model,
+        draw,
+        tf.reshape(uniforms[:start], [blocks, _BLOCK, rows, 1]),
+        states,
+    )
 
-        _, array, nats, final = tf.while_loop(
-            lambda time, *_: time < longest,
-            body,
-            (0, _id_array(longest, rows), tf.zeros([rows]), list(states)),
-            maximum_iterations=longest,
-        )
-        stopped = tf.zeros([rows], tf.bool)
-        return [array.stack(), length, nats, stopped, *final]
+    # A window position before the stop string matches anything.
+    position = tf.range(HISTORY + 1)[None]
+    free = position < HISTORY + 1 - stop_length[:, None]  # [N, H + 1]
+    # Id 0 is never generated: in the history it is no character.
+    possible = tf.reduce_all(free | (stop > 0), axis=1) & (stop_length > 0)
 
-    def general_loop():
-        # A window position before the stop string matches anything.
-        position = tf.range(HISTORY + 1)[None]
-        free = position < HISTORY + 1 - stop_length[:, None]  # [N, H + 1]
-        # Id 0 is never generated: in the history it is no character.
-        possible = tf.reduce_all(free | (stop > 0), axis=1) & (stop_length > 0)
+    def keep(weights):
+        kept = filtered_weights(weights, top_k, top_p)
+        return tf.where(filtered[:, None], kept, weights)
 
-        def keep(weights):
-            kept = filtered_weights(weights, top_k, top_p)
-            return tf.where(filtered[:, None], kept, weights)
+    def unfinished(time, array, count, nats, window, stopped, states):
+        return tf.reduce_any((time < length) & ~stopped)
 
-        def body(time, array, count, nats, window, stopped, states):
-            active = (time < length) & ~stopped
-            ids, surprise = draw(time, states, keep)
-            nats += tf.where(active, surprise, 0.0)
-            shifted = tf.concat([window[:, 1:], ids[:, None]], axis=1)
-            (window,) = _select(active, [shifted], [window])
-            count += tf.cast(active, tf.int32)
-            matches = tf.reduce_all(free | (window == stop), axis=1)
-            stopped |= active & possible & matches
-            array = array.write(time, tf.where(active, ids, 0))
-            states = _select(active, model.read(ids, states), states)
-            return time + 1, array, count, nats, window, stopped, states
+    def body(time, array, count, nats, window, stopped, states):
+        active = (time < length) & ~stopped
+        ids, surprise = draw(states, uniforms[time], keep)
+        nats += tf.where(active, surprise, 0.0)
+        shifted = tf.concat([window[:, 1:], ids[:, None]], axis=1)
+        (window,) = _select(active, [shifted], [window])
+        count += tf.cast(active, tf.int32)
+        matches = tf.reduce_all(free | (window == stop), axis=1)
+        stopped |= active & possible & matches
+        array = array.write(time - start, tf.where(active, ids, 0))
+        states = _select(active, model.read(ids, states), states)
+        return time + 1, array, count, nats, window, stopped, states
 
-        def unfinished(time, array, count, nats, window, stopped, states):
-            return tf.reduce_any((time < length) & ~stopped)
-
-        _, array, count, nats, _, stopped, final = tf.while_loop(
-            unfinished,
-            body,
-            (
-                0,
-                _id_array(longest, rows),
-                tf.zeros([rows], tf.int32),
-                tf.zeros([rows]),
-                tf.pad(history, [[0, 0], [1, 0]]),
-                tf.zeros([rows], tf.bool),
-                list(states),
-            ),
-            maximum_iterations=longest,
-        )
-        return [array.stack(), count, nats, stopped, *final]
-
-    ids, count, nats, stopped, *states = tf.cond(
-        simple, simple_loop, general_loop
+    _, array, count, nats, _, stopped, states = tf.while_loop(
+        unfinished,
+        body,
+        (
+            start,
+            _array(longest - start, [rows]),
+            tf.fill([rows], start),
+            nats,
+            tf.pad(history, [[0, 0], [1, 0]]),
+            tf.zeros([rows], tf.bool),
+            states,
+        ),
+        maximum_iterations=longest - start,
     )
     # What was never written, after all rows stopped, reads as zeros.
-    ids = tf.transpose(ids[:longest])  # [N, L]
+    rest = array.stack()[: longest - start]
+    ids = tf.transpose(tf.concat([first, rest], axis=0))  # [N, L]
     recent = count[:, None] + tf.range(HISTORY)[None]  # [N, H]
     return Generated(
         ids,
@@ -218,18 +211,54 @@ def generate(
     )
 
 
+def _generate_blocks(model, draw, uniforms, states):
+    """Generates `_BLOCK` characters an iteration, for all rows alike.
+
+    Each step is what a step of the general loop is, to the bit.
+
+    Args:
+        model: The model.
+        draw: Called with states and uniform numbers [N, 1], returns ids and
+            nats [N].
+        uniforms: float32 [blocks, _BLOCK, N, 1].
+        states: List of tensors [N, ...].
+
+    Returns:
+        `(ids [blocks * _BLOCK, N], nats [N], states)`.
+    """
+    blocks, rows = tf.shape(uniforms)[0], tf.shape(uniforms)[2]
+
+    def body(block, array, nats, states):
+        ids = []
+        for numbers in tf.unstack(uniforms[block]):
+            drawn, surprise = draw(states, numbers)
+            ids.append(drawn)
+            nats += surprise
+            states = _shaped(model.read(drawn, states), states)
+        return block + 1, array.write(block, tf.stack(ids)), nats, states
+
+    _, array, nats, states = tf.while_loop(
+        lambda block, *_: block < blocks,
+        body,
+        (0, _array(blocks, [_BLOCK, rows]), tf.zeros([rows]), list(states)),
+        maximum_iterations=blocks,
+    )
+    ids = tf.reshape(array.stack()[:blocks], [blocks * _BLOCK, rows])
+    return ids, nats, states
+
+
 def sampling_weights(logits, sharpness):
     """Returns what each character weighs in a draw, not normalised.
 
     Args:
         logits: float32 [N, V].
-        sharpness: float32 [N], 1 / temperature.
+        sharpness: float32 [N, 1], 1 / temperature.
 
     Returns:
         float32 [N, V], 1 for the likeliest.
     """
     shifted = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
-    return tf.exp(shifted * sharpness[:, None])
+    return tf.exp(shifted * sharpness)
 
 
 def draw_ids(weights, uniforms):
@@ -242,15 +271,16 @@ def draw_ids(weights, uniforms):
 
     Args:
         weights: float32 [N, V].
-        uniforms: float32 [N] in [0, 1).
+        uniforms: float32 [N, 1] in [0, 1).
 
     Returns:
         int32 [N].
     """
     cumulative = tf.cumsum(weights, axis=-1)
-    marks = uniforms[:, None] * cumulative[:, -1:]  # [N, 1]
-    ids = tf.raw_ops.UpperBound(sorted_inputs=cumulative, values=marks)[:, 0]
-    return tf.minimum(ids, tf.shape(weights)[1] - 1)
+    marks = uniforms * cumulative[:, -1:]  # [N, 1]
+    ids = tf.raw_ops.UpperBound(sorted_inputs=cumulative, values=marks)
+    size = weights.shape[1] or tf.shape(weights)[1]
+    return tf.reshape(tf.minimum(ids, size - 1), [-1])
 
 
 def log_probability(logits, ids):
@@ -315,10 +345,11 @@ def filtered_weights(weights, top_k, top_p):
     return tf.where(weights >= limit, weights, 0.0)
 
 
-def _id_array(size, rows):
-    """An array of [rows], with one more at its end: none cannot be stacked."""
-    array = tf.TensorArray(tf.int32, size=size + 1, element_shape=[None])
-    return array.write(size, tf.zeros([rows], tf.int32))
+def _array(size, shape):
+    """An array of ids, with zeros at its end: none cannot be stacked."""
+    static = [size if isinstance(size, int) else None for size in shape]
+    array = tf.TensorArray(tf.int32, size=size + 1, element_shape=static)
+    return array.write(size, tf.zeros(shape, tf.int32))
 
 
 def _select(condition, new, old):
@@ -332,7 +363,6 @@ def _select(condition, new, old):
 
 def _shaped(new, old):
     """Gives tensors the static shapes that a loop expects of them."""
-    return [
-        tf.ensure_shape(new_state, old_state.shape)
-        for new_state, old_state in zip(new, old, strict=True)
-    ]
+    for new_state, old_state in zip(new, old, strict=True):
+        new_state.set_shape(old_state.shape)
+    return list(new)

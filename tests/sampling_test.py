@@ -9,8 +9,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.config import ModelConfig
-from kerasrnn.model import UNKNOWN_LOGIT
 from kerasrnn.model import CharRNN
+from kerasrnn.model_weights import UNKNOWN_LOGIT
 from kerasrnn.sampling import HISTORY
 from kerasrnn.sampling import StepModel
 from kerasrnn.sampling import generate

@@ -70,6 +70,8 @@ STAGES = (
             "kerasrnn.dropout",
             "kerasrnn.initialization",
             "kerasrnn.model",
+            "kerasrnn.model_weights",
+            "kerasrnn.step_model",
         ),
     ),
     ("training", ("kerasrnn.training",)),

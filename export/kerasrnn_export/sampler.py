@@ -22,7 +22,8 @@ from kerasrnn import sampling
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model import state_sizes
-from kerasrnn.model import step_model
+from kerasrnn.step_model import call_with_step_model
+from kerasrnn.step_model import step_model
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn_export import inspection
 from kerasrnn_export import scoring
@@ -122,22 +123,26 @@ class Sampler(tf.Module):
         prompt_length = tf.where(good, prompt.length, 0)
         stop_length = tf.where(good, stop.length, 0)
         replacement, carried = self._after_prompt(carried, prompt_length)
-        model = step_model(self._config, self._variables)
-        states = sampling.read_prompt(
-            model, carried.states, prompt.ids, prompt_length
-        )
-        generated = sampling.generate(
-            model,
-            states,
-            length=tf.where(good, received["length"], 0),
-            temperature=tf.where(good, received["temperature"], 1.0),
-            top_k=tf.where(good, received["top_k"], 0),
-            top_p=tf.where(good, received["top_p"], 1.0),
-            seed=received["seed"],
-            draws=carried.draws,
-            history=carried.history,
-            stop=right_aligned(stop.ids, stop_length, signatures.MAX_STOP),
-            stop_length=stop_length,
+        options = {
+            "length": tf.where(good, received["length"], 0),
+            "temperature": tf.where(good, received["temperature"], 1.0),
+            "top_k": tf.where(good, received["top_k"], 0),
+            "top_p": tf.where(good, received["top_p"], 1.0),
+            "seed": received["seed"],
+            "draws": carried.draws,
+            "history": carried.history,
+            "stop": right_aligned(stop.ids, stop_length, signatures.MAX_STOP),
+            "stop_length": stop_length,
+        }
+
+        def read_and_generate(model):
+            states = sampling.read_prompt(
+                model, carried.states, prompt.ids, prompt_length
+            )
+            return sampling.generate(model, states, **options)
+
+        generated = call_with_step_model(
+            self._config, self._variables, tf.shape(good)[0], read_and_generate
         )
         text, unfinished = self._text.decode(
             generated.ids, carried.history, carried.unfinished

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from kerasrnn.model import sequence_logits
-from kerasrnn.model import step_model
+from kerasrnn.step_model import step_model
 
 _BLOCKS = (64, 8, 1)
 

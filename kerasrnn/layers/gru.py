@@ -48,24 +48,44 @@ def gru_step(
         `(h, [h])`.
     """
     h = states[0]
-    units = h.shape[-1]
-    p_z, p_r, p_g = ops.split(projected, 3, axis=-1)
     if reset_after:
-        a = gated_product(h, recurrent_kernel, masks)  # [B, 3U]
+        a = gated_product(h, recurrent_kernel, masks)
         if recurrent_bias is not None:
             a = a + recurrent_bias
-        a_z, a_r, a_g = ops.split(a, 3, axis=-1)
-        z, r = recurrent_activation(p_z + a_z), recurrent_activation(p_r + a_r)
-        g = activation(p_g + r * a_g)
-    else:
-        gates_kernel = recurrent_kernel[:, : 2 * units]
-        several = isinstance(masks, list | tuple)
-        a = gated_product(h, gates_kernel, masks[:2] if several else masks)
-        a_z, a_r = ops.split(a, 2, axis=-1)
-        z, r = recurrent_activation(p_z + a_z), recurrent_activation(p_r + a_r)
-        candidate_kernel = recurrent_kernel[:, 2 * units :]
-        mask = masks[2] if several else masks
-        g = activation(p_g + gated_product(r * h, candidate_kernel, mask))
+        return gru_gates(projected, a, h, activation, recurrent_activation)
+    units = h.shape[-1]
+    p_z, p_r, p_g = ops.split(projected, 3, axis=-1)
+    gates_kernel = recurrent_kernel[:, : 2 * units]
+    several = isinstance(masks, list | tuple)
+    a = gated_product(h, gates_kernel, masks[:2] if several else masks)
+    a_z, a_r = ops.split(a, 2, axis=-1)
+    z, r = recurrent_activation(p_z + a_z), recurrent_activation(p_r + a_r)
+    candidate_kernel = recurrent_kernel[:, 2 * units :]
+    mask = masks[2] if several else masks
+    g = activation(p_g + gated_product(r * h, candidate_kernel, mask))
+    h = z * h + (1 - z) * g
+    return h, [h]
+
+
+def gru_gates(
+    projected, a, h, activation=ops.tanh, recurrent_activation=ops.sigmoid
+):
+    """What a step does once its products are there, with `reset_after`.
+
+    Args:
+        projected: `x @ kernel` plus input bias [B, 3U].
+        a: `h @ recurrent_kernel` plus recurrent bias [B, 3U].
+        h: Tensor [B, U].
+        activation: Function for the candidate.
+        recurrent_activation: Function for the gates.
+
+    Returns:
+        `(h, [h])`.
+    """
+    p_z, p_r, p_g = ops.split(projected, 3, axis=-1)
+    a_z, a_r, a_g = ops.split(a, 3, axis=-1)
+    z, r = recurrent_activation(p_z + a_z), recurrent_activation(p_r + a_r)
+    g = activation(p_g + r * a_g)
     h = z * h + (1 - z) * g
     return h, [h]
 

@@ -46,7 +46,22 @@ def lstm_step(
         `(h, [h, c])`.
     """
     h, c = states
-    z = projected + gated_product(h, recurrent_kernel, masks)  # [B, 4U]
+    z = projected + gated_product(h, recurrent_kernel, masks)
+    return lstm_gates(z, c, activation, recurrent_activation)
+
+
+def lstm_gates(z, c, activation=ops.tanh, recurrent_activation=ops.sigmoid):
+    """What a step does once its products are there.
+
+    Args:
+        z: `x @ kernel + h @ recurrent_kernel + bias` [B, 4U].
+        c: Tensor [B, U].
+        activation: Function for the candidate and the output.
+        recurrent_activation: Function for the gates.
+
+    Returns:
+        `(h, [h, c])`.
+    """
     i, f, g, o = ops.split(z, 4, axis=-1)
     i, f = recurrent_activation(i), recurrent_activation(f)
     c = f * c + i * activation(g)
