@@ -250,6 +250,41 @@ class RandomnessTest(parameterized.TestCase):
         np.testing.assert_array_equal(tail.draws, whole.draws)
         np.testing.assert_array_equal(tail.history, whole.history)
 
+    @parameterized.parameters("lstm", "gru")
+    def test_blocks_equal_steps(self, cell):
+        """A neighbour that ends early changes the loop, and nothing else."""
+        model, states = _char_rnn(cell)
+        options = {"temperature": [1, 0.7, 0], "seed": [1, 2, 3]}
+        alike = _generate(model, states(3), length=21, **options)
+        uneven = _generate(model, states(3), length=[21, 21, 3], **options)
+        for name in ("ids", "length", "log_prob", "draws", "history"):
+            np.testing.assert_array_equal(
+                getattr(alike, name)[:2], getattr(uneven, name)[:2], name
+            )
+        for one, other in zip(alike.states, uneven.states, strict=True):
+            np.testing.assert_array_equal(one[:2], other[:2])
+        np.testing.assert_array_equal(alike.ids[2, :3], uneven.ids[2, :3])
+
+    @parameterized.parameters(1, 7, 8, 9, 16)
+    def test_blocks_in_a_row_equal_one(self, first):
+        model, states = _char_rnn("lstm")
+        whole = _generate(model, states(2), length=25, seed=[1, 2])
+        head = _generate(model, states(2), length=first, seed=[1, 2])
+        tail = _generate(
+            model,
+            head.states,
+            length=25 - first,
+            seed=[1, 2],
+            draws=head.draws,
+            history=head.history,
+        )
+        np.testing.assert_array_equal(
+            tf.concat([head.ids, tail.ids], axis=1), whole.ids
+        )
+        for one, other in zip(tail.states, whole.states, strict=True):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(tail.history, whole.history)
+
     def test_the_place_in_the_batch_does_not_matter(self):
         model, states = _char_rnn()
         options = {
