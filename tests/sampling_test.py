@@ -268,19 +268,12 @@ class RandomnessTest(parameterized.TestCase):
     @parameterized.parameters(1, 7, 8, 9, 16)
     def test_blocks_in_a_row_equal_one(self, first):
         model, states = _char_rnn("lstm")
-        whole = _generate(model, states(2), length=25, seed=[1, 2])
-        head = _generate(model, states(2), length=first, seed=[1, 2])
-        tail = _generate(
-            model,
-            head.states,
-            length=25 - first,
-            seed=[1, 2],
-            draws=head.draws,
-            history=head.history,
-        )
-        np.testing.assert_array_equal(
-            tf.concat([head.ids, tail.ids], axis=1), whole.ids
-        )
+        whole = _generate(model, states(2), length=25)
+        head = _generate(model, states(2), length=first)
+        carried = {"draws": head.draws, "history": head.history}
+        tail = _generate(model, head.states, length=25 - first, **carried)
+        ids = tf.concat([head.ids, tail.ids], axis=1)
+        np.testing.assert_array_equal(ids, whole.ids)
         for one, other in zip(tail.states, whole.states, strict=True):
             np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(tail.history, whole.history)

@@ -7,6 +7,7 @@ it, and had it in the releases that are still served (README, versions).
 ALLOWED_OPS = frozenset(
     {
         "Abs",
+        "AddN",
         "AddV2",
         "All",
         "Any",
