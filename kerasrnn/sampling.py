@@ -131,6 +131,7 @@ def generate(
     sharpness = 1 / tf.where(
         greedy, _COLDEST, tf.minimum(temperature, _HOTTEST)
     )
+    sharpness = sharpness[:, None]  # [N, 1]
     uniforms = uniform_draws(seed, draws, longest)  # [N, L]
     uniforms = tf.where(greedy[:, None], 0.0, uniforms)
     uniforms = tf.transpose(uniforms)[:, :, None]  # [L, N, 1]
@@ -144,7 +145,7 @@ def generate(
 
     def draw(states, uniforms, keep=None):
         logits = model.logits(states)  # [N, V]
-        weights = sampling_weights(logits, sharpness[:, None])
+        weights = sampling_weights(logits, sharpness)
         weights = weights if keep is None else keep(weights)
         ids = draw_ids(weights, uniforms)
         return ids, -log_probability(logits, ids)

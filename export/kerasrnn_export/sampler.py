@@ -243,7 +243,7 @@ class Sampler(tf.Module):
     def _start_states(self, weights, start_id):
         """Returns the states [U] after the start character alone."""
         zeros = [tf.zeros([1, size]) for size in state_sizes(self._config)]
-        model = step_model(self._config, weights)
+        model = step_model(self._config, weights, few_rows=True)
         states = model.read(tf.constant([start_id]), zeros)
         return [state[0].numpy() for state in states]
 
