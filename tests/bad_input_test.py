@@ -138,7 +138,7 @@ class TextTest(BadInputTestCase):
             ("--units=0", "units must be at least 1, not 0"),
             ("--cell=lsmt", "--cell=lsmt: .* did you mean lstm?"),
             ("--dropout=1", r"dropout must be in \[0, 1\), not 1.0"),
-            ("--preset=charnn", "charnn.*charrnn, torchrnn"),
+            ("--preset=charnn", "charnn.*charrnn.*torchrnn"),
             ("--max_steps=-1", "--max_steps=-1: expected a non-negative"),
         ):
             with self.subTest(argument):
