@@ -136,7 +136,9 @@ class InterruptionTest(absltest.TestCase):
             trainer.wait_for("Saving a checkpoint before ending")
             self.interrupt(trainer, number, delay)
             self.assertIn("Ended at once.", trainer.text)
-            self.newest(workdir)
+            checkpoints = self.folder / workdir / "checkpoints"
+            for step in checkpoint.steps(checkpoints):
+                checkpoint.load(checkpoints / str(step))
 
 
 if __name__ == "__main__":
