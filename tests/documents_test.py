@@ -44,10 +44,6 @@ NETWORKS = (
     {"cell": "gru", "embedding_size": 5},
     {"cell": "simple_rnn", "num_layers": 1},
 )
-served_signatures.MODELS["documents"] = (
-    "characters",
-    {"cell": "lstm", "separator_id": SEPARATOR_ID},
-)
 
 
 def make_config(**options):

@@ -21,13 +21,21 @@ from kerasrnn_export.sampler import Sampler
 from kerasrnn.sampling import HISTORY
 from kerasrnn.text.vocabulary import Vocabulary
 
-# Every cell and both kinds of vocabulary, with and without an embedding.
+# Every cell and both kinds of vocabulary, with and without an embedding, and
+# one that keeps the lines of its text apart.
 MODELS = {
     "lstm": ("characters", {"cell": "lstm"}),
     "gru_bytes": ("bytes", {"cell": "gru"}),
     "simple_rnn_embedded": (
         "characters",
         {"cell": "simple_rnn", "embedding_size": 5},
+    ),
+    "documents": (
+        "characters",
+        {
+            "cell": "lstm",
+            "separator_id": small_models.make_vocabulary("characters").start_id,
+        },
     ),
 }
 # The sizes that issue 5 counts with, over 65 characters.

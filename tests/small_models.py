@@ -63,11 +63,16 @@ class NumpyModel:
         self._inputs = weights.pop(0) if config.embedding_size else np.eye(size)
         *layers, self._output_kernel, self._output_bias = weights
         self._layers = [layers[i : i + 3] for i in range(0, len(layers), 3)]
-        self._h = [np.zeros(config.units) for _ in self._layers]
-        self._c = [np.zeros(config.units) for _ in self._layers]
+        self._start()
+
+    def _start(self):
+        self._h = [np.zeros(self._config.units) for _ in self._layers]
+        self._c = [np.zeros(self._config.units) for _ in self._layers]
 
     def read(self, token: int) -> None:
-        """Reads one character."""
+        """Reads one character, a document's separator from zero states."""
+        if token and token == self._config.separator_id:
+            self._start()
         x = self._inputs[token]
         step = getattr(self, f"_{self._config.cell}")
         for index, layer in enumerate(self._layers):
