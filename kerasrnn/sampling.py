@@ -13,17 +13,20 @@ the number of rows alone, and a row that has ended holds its state.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 # A stop string has at most this many characters plus one.
 HISTORY = 31
-# Below this the weights are 0 and 1, and the likeliest character is taken.
+# Below this the likeliest character is taken.
 _COLDEST = 1e-30
-# Above this all characters weigh the same. The unknown character's logit of
-# -1e9 must stay far enough below the others to weigh nothing.
+# Above this all characters are as likely. The unknown character's logit of
+# -1e9 must stay below all others: noise is at most 23 times this.
 _HOTTEST = 1e6
 # Characters of one iteration, whose start costs as much as some operations.
 _BLOCK = 8
+# Numbers of noise at hand at a time, 4 bytes each, but for one block.
+_NOISE_NUMBERS = 2**22
 
 
 class StepModel(NamedTuple):
@@ -103,10 +106,11 @@ def generate(
 ) -> Generated:
     """Generates text row by row, each with its own parameters.
 
-    A draw inverts the cumulative distribution in the order of the
-    vocabulary, at a number that is a function of the row's seed and its
-    count of draws. `top_k` and `top_p` mask characters before the draw;
-    characters as likely as the last one kept are kept too.
+    A draw adds Gumbel noise to the logits and takes the largest sum (Gumbel
+    1954; Maddison et al. 2014, "A* Sampling"): few operations, and exact. The
+    noise is a function of the row's seed and its count of draws. `top_k` and
+    `top_p` mask characters before the draw; characters as likely as the last
+    one kept are kept too.
 
     Args:
         model: The model.
@@ -126,15 +130,9 @@ def generate(
     """
     rows = tf.shape(length)[0]
     longest = tf.maximum(tf.reduce_max(length), 0)  # of no rows: the minimum
-    # At temperature 0 all weight is on the likeliest, and the first of those.
-    greedy = temperature < _COLDEST
-    sharpness = 1 / tf.where(
-        greedy, _COLDEST, tf.minimum(temperature, _HOTTEST)
+    noise = _Noise(
+        seed, draws, temperature, tf.shape(model.logits(states))[1], longest
     )
-    sharpness = sharpness[:, None]  # [N, 1]
-    uniforms = uniform_draws(seed, draws, longest)  # [N, L]
-    uniforms = tf.where(greedy[:, None], 0.0, uniforms)
-    uniforms = tf.transpose(uniforms)[:, :, None]  # [L, N, 1]
     filtered = (top_k > 0) | (top_p < 1)
     simple = ~tf.reduce_any(filtered | (stop_length > 0)) & tf.reduce_all(
         length == longest
@@ -142,19 +140,8 @@ def generate(
     # Where all rows do the same, most of the text is made block by block.
     blocks = tf.where(simple, longest // _BLOCK, 0)
     start = blocks * _BLOCK
-
-    def draw(states, uniforms, keep=None):
-        logits = model.logits(states)  # [N, V]
-        weights = sampling_weights(logits, sharpness)
-        weights = weights if keep is None else keep(weights)
-        ids = draw_ids(weights, uniforms)
-        return ids, -log_probability(logits, ids)
-
-    first, nats, states = _generate_blocks(
-        model,
-        draw,
-        tf.reshape(uniforms[:start], [blocks, _BLOCK, rows, 1]),
-        states,
+    first, first_log_probs, numbers, states = _generate_blocks(
+        model, noise, blocks, rows, states
     )
 
     # A window position before the stop string matches anything.
@@ -163,34 +150,37 @@ def generate(
     # Id 0 is never generated: in the history it is no character.
     possible = tf.reduce_all(free | (stop > 0), axis=1) & (stop_length > 0)
 
-    def keep(weights):
-        kept = filtered_weights(weights, top_k, top_p)
-        return tf.where(filtered[:, None], kept, weights)
-
-    def unfinished(time, array, count, nats, window, stopped, states):
+    def unfinished(time, numbers, arrays, count, window, stopped, states):
         return tf.reduce_any((time < length) & ~stopped)
 
-    def body(time, array, count, nats, window, stopped, states):
+    def body(time, numbers, arrays, count, window, stopped, states):
+        numbers = noise.refresh(numbers, time)
         active = (time < length) & ~stopped
-        ids, surprise = draw(states, uniforms[time], keep)
-        nats += tf.where(active, surprise, 0.0)
+        logits = model.logits(states)  # [N, V]
+        kept = kept_characters(logits, temperature, top_k, top_p)
+        kept |= ~filtered[:, None]
+        ids = _likeliest(
+            tf.where(kept, logits, -np.inf) + noise.at(numbers, time)
+        )
+        log_probs = log_probability(logits, ids)
         shifted = tf.concat([window[:, 1:], ids[:, None]], axis=1)
         (window,) = _select(active, [shifted], [window])
         count += tf.cast(active, tf.int32)
         matches = tf.reduce_all(free | (window == stop), axis=1)
         stopped |= active & possible & matches
-        array = array.write(time - start, tf.where(active, ids, 0))
+        written = (tf.where(active, ids, 0), tf.where(active, log_probs, 0.0))
+        arrays = _write(arrays, time - start, written)
         states = _select(active, model.read(ids, states), states)
-        return time + 1, array, count, nats, window, stopped, states
+        return time + 1, numbers, arrays, count, window, stopped, states
 
-    _, array, count, nats, _, stopped, states = tf.while_loop(
+    _, _, arrays, count, _, stopped, states = tf.while_loop(
         unfinished,
         body,
         (
             start,
-            _array(longest - start, [rows]),
+            numbers,
+            _arrays(longest - start, [rows]),
             tf.fill([rows], start),
-            nats,
             tf.pad(history, [[0, 0], [1, 0]]),
             tf.zeros([rows], tf.bool),
             states,
@@ -198,13 +188,14 @@ def generate(
         maximum_iterations=longest - start,
     )
     # What was never written, after all rows stopped, reads as zeros.
-    rest = array.stack()[: longest - start]
+    rest, log_probs = (array.stack()[: longest - start] for array in arrays)
     ids = tf.transpose(tf.concat([first, rest], axis=0))  # [N, L]
+    log_probs = tf.concat([first_log_probs, log_probs], axis=0)  # [L, N]
     recent = count[:, None] + tf.range(HISTORY)[None]  # [N, H]
     return Generated(
         ids,
         count,
-        0.0 - nats,
+        _sum_in_order(log_probs),
         states,
         draws + tf.cast(count, tf.int64),
         tf.gather(tf.concat([history, ids], axis=1), recent, batch_dims=1),
@@ -212,125 +203,152 @@ def generate(
     )
 
 
-def _generate_blocks(model, draw, uniforms, states):
+def _generate_blocks(model, noise, blocks, rows, states):
     """Generates `_BLOCK` characters an iteration, for all rows alike.
 
     Each step is what a step of the general loop is, to the bit.
 
     Args:
         model: The model.
-        draw: Called with states and uniform numbers [N, 1], returns ids and
-            nats [N].
-        uniforms: float32 [blocks, _BLOCK, N, 1].
+        noise: The `_Noise`.
+        blocks: int32 scalar.
+        rows: N.
         states: List of tensors [N, ...].
 
     Returns:
-        `(ids [blocks * _BLOCK, N], nats [N], states)`.
+        `(ids [blocks * _BLOCK, N], log probabilities of the same shape, the
+        noise at hand, states)`.
     """
-    blocks, rows = tf.shape(uniforms)[0], tf.shape(uniforms)[2]
 
-    def body(block, array, nats, states):
-        ids = []
-        for numbers in tf.unstack(uniforms[block]):
-            drawn, surprise = draw(states, numbers)
-            ids.append(drawn)
-            nats += surprise
-            states = _shaped(model.read(drawn, states), states)
-        return block + 1, array.write(block, tf.stack(ids)), nats, states
+    def body(block, numbers, arrays, states):
+        start = block * _BLOCK
+        numbers = noise.refresh(numbers, start)
+        ids, logits = [], []
+        for step in tf.unstack(noise.at(numbers, start + tf.range(_BLOCK))):
+            logits.append(model.logits(states))  # [N, V]
+            ids.append(_likeliest(logits[-1] + step))
+            states = _shaped(model.read(ids[-1], states), states)
+        ids = tf.stack(ids)
+        written = (ids, log_probability(tf.stack(logits), ids))
+        return block + 1, numbers, _write(arrays, block, written), states
 
-    _, array, nats, states = tf.while_loop(
+    _, numbers, arrays, states = tf.while_loop(
         lambda block, *_: block < blocks,
         body,
-        (0, _array(blocks, [_BLOCK, rows]), tf.zeros([rows]), list(states)),
+        (0, noise.first(), _arrays(blocks, [_BLOCK, rows]), list(states)),
         maximum_iterations=blocks,
     )
-    ids = tf.reshape(array.stack()[:blocks], [blocks * _BLOCK, rows])
-    return ids, nats, states
+    ids, log_probs = (
+        tf.reshape(array.stack()[:blocks], [blocks * _BLOCK, rows])
+        for array in arrays
+    )
+    return ids, log_probs, numbers, states
 
 
-def sampling_weights(logits, sharpness):
-    """Returns what each character weighs in a draw, not normalised.
-
-    Args:
-        logits: float32 [N, V].
-        sharpness: float32 [N, 1], 1 / temperature.
-
-    Returns:
-        float32 [N, V], 1 for the likeliest.
-    """
-    shifted = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
-    return tf.exp(shifted * sharpness)
-
-
-def draw_ids(weights, uniforms):
-    """Draws an id a row: the first whose cumulative weight passes the mark.
-
-    The mark is `uniforms` times the total, and as a uniform number is at
-    most 1 - 2**-24, it is less than the total after rounding too. An id of
-    weight 0 is never drawn. Weights that are not numbers give an id as good
-    as any: they are one row's, and must not fail the others.
+class _Noise:
+    """The noise of a call, made for as many steps at once as memory allows.
 
     Args:
-        weights: float32 [N, V].
-        uniforms: float32 [N, 1] in [0, 1).
-
-    Returns:
-        int32 [N].
+        seed: int64 [N].
+        draws: int64 [N], draws made before the first step.
+        temperature: float32 [N], what the noise is multiplied by.
+        size: V, int32 scalar.
+        longest: int32 scalar, steps of the call.
     """
-    cumulative = tf.cumsum(weights, axis=-1)
-    marks = uniforms * cumulative[:, -1:]  # [N, 1]
-    ids = tf.raw_ops.UpperBound(sorted_inputs=cumulative, values=marks)
-    size = weights.shape[1] or tf.shape(weights)[1]
-    return tf.reshape(tf.minimum(ids, size - 1), [-1])
+
+    def __init__(self, seed, draws, temperature, size, longest):
+        self._seed = seed
+        self._draws = draws
+        self._size = size
+        # At temperature 0 there is none, and the likeliest is taken.
+        cold = temperature < _COLDEST
+        self._scale = tf.where(cold, 0.0, tf.minimum(temperature, _HOTTEST))
+        of_a_block = tf.maximum(_BLOCK * tf.shape(seed)[0] * size, 1)
+        most = tf.maximum(_NOISE_NUMBERS // of_a_block, 1)
+        blocks = tf.minimum(-(-longest // _BLOCK), most)
+        self._steps = tf.maximum(blocks, 1) * _BLOCK
+
+    def first(self):
+        """Returns the noise of the first steps, [steps, N, V]."""
+        return self._make(0)
+
+    def refresh(self, numbers, time):
+        """Returns the noise for a step: what is at hand, or the next."""
+        used = (time > 0) & (time % self._steps == 0)
+        return tf.cond(used, lambda: self._make(time), lambda: numbers)
+
+    def at(self, numbers, times):
+        """Returns that of the steps `times` [...]: [..., N, V]."""
+        return tf.gather(numbers, times % self._steps)
+
+    def _make(self, time):
+        noise = gumbel_noise(
+            self._seed,
+            self._draws + tf.cast(time, tf.int64),
+            self._steps,
+            self._size,
+        )  # [N, steps, V]
+        noise = tf.transpose(noise, [1, 0, 2]) * self._scale[:, None]
+        noise.set_shape([None, self._seed.shape[0], None])
+        return noise
 
 
 def log_probability(logits, ids):
-    """Returns log p(ids) [N] in nats, from logits [N, V]."""
+    """Returns log p(ids) [...] in nats, from logits [..., V]."""
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits)
 
 
-def uniform_draws(seed, first, count):
-    """Returns float32 [N, count] in [0, 1): draw k of seed s is f(s, k).
+def gumbel_noise(seed, first, count, size):
+    """Returns float32 [N, count, size]: draw k of seed s is f(s, k).
 
-    Philox with the seed as its key, at counter k // 4; the upper 24 bits of
-    each 32-bit number.
+    A number is -log(E), with E from the exponential distribution: of all
+    `logits + noise` the largest is that of id i with probability
+    softmax(logits)[i]. E comes from 32 bits of Philox, whose key is the seed
+    and whose counter goes through the numbers of all draws, and is precise
+    where it is small: there the largest ones are.
 
     Args:
         seed: int64 [N].
         first: int64 [N], number of the first draw.
-        count: int32 scalar.
+        count: int32 scalar, draws.
+        size: int32 scalar, numbers of a draw.
     """
+    counters = (size + 3) // 4  # a counter gives 4 numbers
 
     def row(arguments):
         seed, first = arguments
-        skipped = tf.cast(first % 4, tf.int32)
-        counter = tf.stack([first // 4, tf.zeros_like(first)])
-        numbers = tf.raw_ops.StatelessRandomUniformFullIntV2(
-            shape=[count + 4],
+        counter = first * tf.cast(counters, tf.int64)
+        return tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=[count, 4 * counters],
             key=tf.bitcast(seed[None], tf.uint64),
-            counter=tf.bitcast(counter, tf.uint64),
+            counter=tf.bitcast(tf.stack([counter, 0]), tf.uint64),
             alg=1,  # Philox
             dtype=tf.uint32,
         )
-        return numbers[skipped : skipped + count]
 
     numbers = tf.map_fn(
         row,
         (tf.pad(seed, [[0, 1]]), tf.pad(first, [[0, 1]])),  # never no row
-        fn_output_signature=tf.TensorSpec([None], tf.uint32),
+        fn_output_signature=tf.TensorSpec([None, None], tf.uint32),
     )
-    numbers = tf.reshape(numbers[:-1], [tf.shape(seed)[0], count])
-    return tf.cast(numbers // 256, tf.float32) * 2.0**-24
+    numbers = tf.cast(numbers[:-1, :, :size], tf.float32)
+    # The largest ones are rounded to 1, whose E would be infinite.
+    uniforms = tf.minimum((numbers + 0.5) * 2.0**-32, 1 - 2.0**-24)
+    return -tf.math.log(-tf.math.log1p(-uniforms))
 
 
-def filtered_weights(weights, top_k, top_p):
-    """Sets the weights of the characters that are not kept to 0.
+def kept_characters(logits, temperature, top_k, top_p):
+    """Returns which characters the filters keep, bool [N, V].
 
     Args:
-        weights: float32 [N, V].
+        logits: float32 [N, V].
+        temperature: float32 [N].
         top_k: int32 [N], characters to keep; 0 keeps all.
         top_p: float32 [N], share of the weight to keep; 1 keeps all.
     """
+    heat = tf.clip_by_value(temperature, _COLDEST, _HOTTEST)
+    shifted = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
+    weights = tf.exp(shifted * (1 / heat)[:, None])
     size = tf.shape(weights)[1]
     ordered = tf.sort(weights, axis=-1, direction="DESCENDING")  # [N, V]
     kept = tf.where((top_k > 0) & (top_k < size), top_k, size)
@@ -342,15 +360,39 @@ def filtered_weights(weights, top_k, top_p):
     before = tf.minimum(before, size - 1)
     by_share = tf.gather(ordered, before, batch_dims=1)
     by_share = tf.where(top_p < 1, by_share, 0.0)
-    limit = tf.maximum(by_rank, by_share)[:, None]
-    return tf.where(weights >= limit, weights, 0.0)
+    return weights >= tf.maximum(by_rank, by_share)[:, None]
 
 
-def _array(size, shape):
-    """An array of ids, with zeros at its end: none cannot be stacked."""
+def _likeliest(sums):
+    """Returns the id of the largest of each row [N, V], int32 [N]."""
+    return tf.argmax(sums, axis=-1, output_type=tf.int32)
+
+
+def _sum_in_order(values):
+    """Sums over the first dimension of [L, N], first to last.
+
+    A sum whose order depends on L would let a row's neighbours change it.
+    """
+    return tf.cumsum(tf.pad(values, [[1, 0], [0, 0]]))[-1]
+
+
+def _arrays(size, shape):
+    """Arrays of ids and log probabilities."""
+    return tuple(_array(size, shape, dtype) for dtype in (tf.int32, tf.float32))
+
+
+def _write(arrays, index, values):
+    return tuple(
+        array.write(index, value)
+        for array, value in zip(arrays, values, strict=True)
+    )
+
+
+def _array(size, shape, dtype):
+    """An array with zeros at its end: an empty one cannot be stacked."""
     static = [size if isinstance(size, int) else None for size in shape]
-    array = tf.TensorArray(tf.int32, size=size + 1, element_shape=static)
-    return array.write(size, tf.zeros(shape, tf.int32))
+    array = tf.TensorArray(dtype, size=size + 1, element_shape=static)
+    return array.write(size, tf.zeros(shape, dtype))
 
 
 def _select(condition, new, old):

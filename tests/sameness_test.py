@@ -150,9 +150,7 @@ class SamenessTest(parameterized.TestCase):
 def _distance(exported, row, text, other):
     """How far the first draw that differs is from drawing the other id.
 
-    By NumPy in float64: the share of the probability that lies between the
-    draw and the furthest boundary between the two characters; at temperature
-    0 the difference of their probabilities.
+    By NumPy in float64: the difference of their logits with noise.
     """
     vocabulary = exported.vocabulary
     place = next(
@@ -165,23 +163,26 @@ def _distance(exported, row, text, other):
     for token in vocabulary.encode(row["prompt"] + text[:place]):
         model.read(int(token))
     log_probs = model.log_probs()
-    first, last = sorted(
-        int(vocabulary.encode(character)[0])
-        for character in (text[place], other[place])
-    )
-    if row["temperature"] == 0:
-        return abs(np.exp(log_probs[first]) - np.exp(log_probs[last]))
-    weights = np.exp(log_probs / row["temperature"])
+    temperature = row["temperature"]
+    sums = log_probs + temperature * sampling.gumbel_noise(
+        tf.constant([row["seed"]], tf.int64),
+        tf.constant([place], tf.int64),
+        1,
+        len(log_probs),
+    )[0, 0].numpy().astype(np.float64)
     if "top_k" in row:
-        weights = sampling.filtered_weights(
-            tf.constant(weights[None], tf.float32),
+        kept = sampling.kept_characters(
+            tf.constant(log_probs[None], tf.float32),
+            tf.constant([temperature], tf.float32),
             tf.constant([row["top_k"]]),
             tf.constant([row["top_p"]], tf.float32),
         )[0].numpy()
-    boundaries = np.cumsum(weights / weights.sum())[first:last]
-    seed = tf.constant([row["seed"]], tf.int64)
-    draw = sampling.uniform_draws(seed, tf.constant([place], tf.int64), 1)
-    return float(np.abs(boundaries - draw.numpy()[0, 0]).max())
+        sums = np.where(kept, sums, -np.inf)
+    one, other = (
+        sums[int(vocabulary.encode(character)[0])]
+        for character in (text[place], other[place])
+    )
+    return abs(one - other)
 
 
 if __name__ == "__main__":
