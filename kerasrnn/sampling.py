@@ -16,17 +16,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.gumbel import COLDEST
+from kerasrnn.gumbel import HOTTEST
+from kerasrnn.gumbel import Noise
+
 # A stop string has at most this many characters plus one.
 HISTORY = 31
-# Below this the likeliest character is taken.
-_COLDEST = 1e-30
-# Above this all characters are as likely. The unknown character's logit of
-# -1e9 must stay below all others: noise is at most 23 times this.
-_HOTTEST = 1e6
 # Characters of one iteration, whose start costs as much as some operations.
 _BLOCK = 8
-# Numbers of noise at hand at a time, 4 bytes each, but for one block.
-_NOISE_NUMBERS = 2**22
 
 
 class StepModel(NamedTuple):
@@ -130,8 +127,13 @@ def generate(
     """
     rows = tf.shape(length)[0]
     longest = tf.maximum(tf.reduce_max(length), 0)  # of no rows: the minimum
-    noise = _Noise(
-        seed, draws, temperature, tf.shape(model.logits(states))[1], longest
+    noise = Noise(
+        seed,
+        draws,
+        temperature,
+        size=tf.shape(model.logits(states))[1],
+        steps=longest,
+        multiple=_BLOCK,
     )
     filtered = (top_k > 0) | (top_p < 1)
     simple = ~tf.reduce_any(filtered | (stop_length > 0)) & tf.reduce_all(
@@ -210,7 +212,7 @@ def _generate_blocks(model, noise, blocks, rows, states):
 
     Args:
         model: The model.
-        noise: The `_Noise`.
+        noise: The `Noise`.
         blocks: int32 scalar.
         rows: N.
         states: List of tensors [N, ...].
@@ -245,96 +247,9 @@ def _generate_blocks(model, noise, blocks, rows, states):
     return ids, log_probs, numbers, states
 
 
-class _Noise:
-    """The noise of a call, made for as many steps at once as memory allows.
-
-    Args:
-        seed: int64 [N].
-        draws: int64 [N], draws made before the first step.
-        temperature: float32 [N], what the noise is multiplied by.
-        size: V, int32 scalar.
-        longest: int32 scalar, steps of the call.
-    """
-
-    def __init__(self, seed, draws, temperature, size, longest):
-        self._seed = seed
-        self._draws = draws
-        self._size = size
-        # At temperature 0 there is none, and the likeliest is taken.
-        cold = temperature < _COLDEST
-        self._scale = tf.where(cold, 0.0, tf.minimum(temperature, _HOTTEST))
-        of_a_block = tf.maximum(_BLOCK * tf.shape(seed)[0] * size, 1)
-        most = tf.maximum(_NOISE_NUMBERS // of_a_block, 1)
-        blocks = tf.minimum(-(-longest // _BLOCK), most)
-        self._steps = tf.maximum(blocks, 1) * _BLOCK
-
-    def first(self):
-        """Returns the noise of the first steps, [steps, N, V]."""
-        return self._make(0)
-
-    def refresh(self, numbers, time):
-        """Returns the noise for a step: what is at hand, or the next."""
-        used = (time > 0) & (time % self._steps == 0)
-        return tf.cond(used, lambda: self._make(time), lambda: numbers)
-
-    def at(self, numbers, times):
-        """Returns that of the steps `times` [...]: [..., N, V]."""
-        return tf.gather(numbers, times % self._steps)
-
-    def _make(self, time):
-        noise = gumbel_noise(
-            self._seed,
-            self._draws + tf.cast(time, tf.int64),
-            self._steps,
-            self._size,
-        )  # [N, steps, V]
-        noise = tf.transpose(noise, [1, 0, 2]) * self._scale[:, None]
-        noise.set_shape([None, self._seed.shape[0], None])
-        return noise
-
-
 def log_probability(logits, ids):
     """Returns log p(ids) [...] in nats, from logits [..., V]."""
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits)
-
-
-def gumbel_noise(seed, first, count, size):
-    """Returns float32 [N, count, size]: draw k of seed s is f(s, k).
-
-    A number is -log(E), with E from the exponential distribution: of all
-    `logits + noise` the largest is that of id i with probability
-    softmax(logits)[i]. E comes from 32 bits of Philox, whose key is the seed
-    and whose counter goes through the numbers of all draws, and is precise
-    where it is small: there the largest ones are.
-
-    Args:
-        seed: int64 [N].
-        first: int64 [N], number of the first draw.
-        count: int32 scalar, draws.
-        size: int32 scalar, numbers of a draw.
-    """
-    counters = (size + 3) // 4  # a counter gives 4 numbers
-
-    def row(arguments):
-        seed, first = arguments
-        counter = first * tf.cast(counters, tf.int64)
-        return tf.raw_ops.StatelessRandomUniformFullIntV2(
-            shape=[count, 4 * counters],
-            key=tf.bitcast(seed[None], tf.uint64),
-            counter=tf.bitcast(tf.stack([counter, 0]), tf.uint64),
-            alg=1,  # Philox
-            dtype=tf.uint32,
-        )
-
-    numbers = tf.map_fn(
-        row,
-        (tf.pad(seed, [[0, 1]]), tf.pad(first, [[0, 1]])),  # never no row
-        fn_output_signature=tf.TensorSpec([None, None], tf.uint32),
-    )
-    numbers = tf.cast(numbers[:-1, :, :size], tf.float32)
-    # The largest ones are rounded to 1, whose E would be infinite.
-    uniforms = tf.minimum((numbers + 0.5) * 2.0**-32, 1 - 2.0**-24)
-    return -tf.math.log(-tf.math.log1p(-uniforms))
 
 
 def kept_characters(logits, temperature, top_k, top_p):
@@ -346,7 +261,7 @@ def kept_characters(logits, temperature, top_k, top_p):
         top_k: int32 [N], characters to keep; 0 keeps all.
         top_p: float32 [N], share of the weight to keep; 1 keeps all.
     """
-    heat = tf.clip_by_value(temperature, _COLDEST, _HOTTEST)
+    heat = tf.clip_by_value(temperature, COLDEST, HOTTEST)
     shifted = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
     weights = tf.exp(shifted * (1 / heat)[:, None])
     size = tf.shape(weights)[1]

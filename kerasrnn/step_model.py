@@ -30,6 +30,88 @@ _PIECE_MULTIPLE = 16
 _MANY_ROWS = 4
 
 
+class LayerSteps:
+    """A recurrent layer as functions of what it reads.
+
+    Args:
+        config: The `ModelConfig`.
+        layer: The layer's `LayerWeights`.
+        one_hot: Whether its inputs are ids, each of which picks a row of the
+            kernel.
+        few_rows: See `step_model`.
+    """
+
+    def __init__(self, config, layer, one_hot, few_rows):
+        cut = _pieces if few_rows else lambda kernel: [kernel]
+        self._cell = config.cell
+        self._kernel = layer.kernel
+        self._pieces = None if one_hot else cut(layer.kernel)
+        self._recurrent_pieces = cut(layer.recurrent_kernel)
+        self._bias = input_bias(layer)
+        self._recurrent_bias = layer.bias[1] if config.cell == "gru" else None
+
+    def read(self, inputs, states):
+        """Reads ids [N] or values [N, K]; returns `(h [N, U], states)`."""
+        if self._pieces is None:
+            projected = [tf.gather(self._kernel, inputs)]
+        else:
+            projected = _products(inputs, self._pieces)
+        return self._step(projected, self._bias, states)
+
+    def read_block(self, inputs, states, start=None):
+        """Reads T characters: as a whole, where that is possible.
+
+        Args:
+            inputs: int32 ids [T, N], or values [T, N, K]; T is static.
+            states: List of tensors [N, U].
+            start: None, or bool [T, N]: what is read from the zero state.
+
+        Returns:
+            `(h of every step [T, N, U], states)`.
+        """
+        if self._pieces is None:
+            projected = tf.gather(self._kernel, inputs)
+        else:
+            flat = tf.reshape(inputs, [-1, self._kernel.shape[0]])
+            projected = tf.reshape(
+                tf.matmul(flat, self._kernel),
+                [inputs.shape[0], -1, self._kernel.shape[1]],
+            )
+        outputs = []
+        for time, step in enumerate(tf.unstack(projected + self._bias)):
+            if start is not None:
+                states = zero_where(start[time], states)
+            output, states = self._step([step], None, states)
+            outputs.append(output)
+        return tf.stack(outputs), states
+
+    def _step(self, projected, bias, states):
+        h = states[0]
+        recurrent = _products(h, self._recurrent_pieces)
+        if self._cell == "gru":
+            return gru_gates(
+                _sum(projected, bias), _sum(recurrent, self._recurrent_bias), h
+            )
+        z = _sum(projected + recurrent, bias)
+        if self._cell == "lstm":
+            return lstm_gates(z, states[1])
+        h = tf.tanh(z)
+        return h, [h]
+
+
+def layer_steps(config: ModelConfig, weights, few_rows) -> list[LayerSteps]:
+    """Returns the recurrent layers; `weights` are `ModelWeights`."""
+    return [
+        LayerSteps(
+            config,
+            layer,
+            one_hot=index == 0 and weights.embedding is None,
+            few_rows=few_rows,
+        )
+        for index, layer in enumerate(weights.layers)
+    ]
+
+
 def step_model(
     config: ModelConfig, weights, few_rows: bool = False
 ) -> StepModel:
@@ -42,51 +124,20 @@ def step_model(
             for few rows. Sums are then rounded in another order.
     """
     weights = unflatten(config, weights)
+    layers = layer_steps(config, weights, few_rows)
     per_layer = len(state_sizes(config)) // config.num_layers
-
-    cut = _pieces if few_rows else lambda kernel: [kernel]
-    # None stands for a one-hot input, which picks a row of the kernel.
-    kernels = [
-        None if index == 0 and weights.embedding is None else cut(layer.kernel)
-        for index, layer in enumerate(weights.layers)
-    ]
-    recurrent_kernels = [
-        cut(layer.recurrent_kernel) for layer in weights.layers
-    ]
-    biases = [input_bias(layer) for layer in weights.layers]
-    recurrent_biases = [
-        layer.bias[1] if config.cell == "gru" else None
-        for layer in weights.layers
-    ]
     last_bias = output_bias(weights)
 
     def read(ids, states):
         if config.separator_id:
-            first = (ids == config.separator_id)[:, None]
-            states = [tf.where(first, 0.0, state) for state in states]
-        x = None
+            states = zero_where(ids == config.separator_id, states)
+        x = ids
         if weights.embedding is not None:
             x = tf.gather(weights.embedding, ids)
         next_states = []
-        for index in range(config.num_layers):
-            if kernels[index] is None:
-                inputs = [tf.gather(weights.layers[0].kernel, ids)]
-            else:
-                inputs = _products(x, kernels[index])
+        for index, layer in enumerate(layers):
             old = states[index * per_layer : (index + 1) * per_layer]
-            recurrent = _products(old[0], recurrent_kernels[index])
-            bias = biases[index]
-            if config.cell == "gru":
-                x, new = gru_gates(
-                    _sum(inputs) + bias,
-                    _sum(recurrent) + recurrent_biases[index],
-                    old[0],
-                )
-            elif config.cell == "lstm":
-                x, new = lstm_gates(_sum(inputs + recurrent) + bias, old[1])
-            else:
-                x = tf.tanh(_sum(inputs + recurrent) + bias)
-                new = [x]
+            x, new = layer.read(x, old)
             next_states.extend(new)
         return next_states
 
@@ -97,27 +148,27 @@ def step_model(
     return StepModel(read, logits)
 
 
-def call_with_step_model(config: ModelConfig, weights, rows, function):
-    """Calls a function with the step model that is fastest for so many rows.
+def call_by_rows(config: ModelConfig, rows, function):
+    """Calls a function as is fastest for so many rows.
 
     Args:
         config: The `ModelConfig`.
-        weights: Flat list of tensors, in the order of `CharRNN.weights`.
         rows: Number of rows, an int32 scalar.
-        function: Called with the `StepModel`, in a graph perhaps twice;
-            returns a structure of tensors.
+        function: Called with `few_rows`, in a graph perhaps twice; returns a
+            structure of tensors.
     """
-
-    def call(few_rows):
-        return function(step_model(config, weights, few_rows))
-
     gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[config.cell]
     if 4 * gates * config.units**2 <= _PIECE_BYTES:
-        return call(False)
+        return function(False)
     few = tf.less(rows, _MANY_ROWS)
     if tf.get_static_value(few) is not None:
-        return call(bool(tf.get_static_value(few)))
-    return tf.cond(few, lambda: call(True), lambda: call(False))
+        return function(bool(tf.get_static_value(few)))
+    return tf.cond(few, lambda: function(True), lambda: function(False))
+
+
+def zero_where(condition, states):
+    """Sets the rows where `condition` [N] holds to the zero state."""
+    return [tf.where(condition[:, None], 0.0, state) for state in states]
 
 
 def _pieces(kernel):
@@ -142,5 +193,6 @@ def _products(values, pieces):
     ]
 
 
-def _sum(products):
-    return tf.add_n(products)
+def _sum(products, bias=None):
+    total = tf.add_n(products)
+    return total if bias is None else total + bias

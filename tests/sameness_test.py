@@ -25,6 +25,7 @@ from kerasrnn_serving.local_server import open_versions
 
 from kerasrnn import sampling
 from kerasrnn.generator import TextGenerator
+from kerasrnn.gumbel import gumbel_noise
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 LENGTH = 200
@@ -164,7 +165,7 @@ def _distance(exported, row, text, other):
         model.read(int(token))
     log_probs = model.log_probs()
     temperature = row["temperature"]
-    sums = log_probs + temperature * sampling.gumbel_noise(
+    sums = log_probs + temperature * gumbel_noise(
         tf.constant([row["seed"]], tf.int64),
         tf.constant([place], tf.int64),
         1,

@@ -8,15 +8,15 @@ import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
+from chi_square import check_chi_square
 
-from kerasrnn import sampling
+from kerasrnn import gumbel
 from kerasrnn.config import ModelConfig
 from kerasrnn.model import CharRNN
 from kerasrnn.model_weights import UNKNOWN_LOGIT
 from kerasrnn.sampling import HISTORY
 from kerasrnn.sampling import StepModel
 from kerasrnn.sampling import generate
-from kerasrnn.sampling import gumbel_noise
 from kerasrnn.sampling import log_probability
 from kerasrnn.sampling import read_prompt
 
@@ -323,62 +323,16 @@ class RandomnessTest(parameterized.TestCase):
             np.testing.assert_array_equal(result.ids[row], good.ids[row])
             self.assertEqual(result.log_prob[row], good.log_prob[row])
 
-    def test_noise_is_gumbel_and_independent(self):
-        noise = gumbel_noise(
-            tf.constant([0, 1, INT64.min, INT64.max], tf.int64),
-            tf.constant([0, 3, 2**40, 2**62], tf.int64),
-            tf.constant(10_000),
-            tf.constant(2),
-        ).numpy()
-        self.assertTrue(np.isfinite(noise).all())
-        uniform = np.exp(-np.exp(-noise.astype(np.float64)))
-        series = uniform.transpose(0, 2, 1).reshape(8, 10_000)
-        for row in series:
-            counts, _ = np.histogram(row, bins=50, range=(0, 1))
-            _check_chi_square(self, counts, np.full(50, 0.02))
-            self.assertLess(abs(np.corrcoef(row[1:], row[:-1])[0, 1]), 0.05)
-        self.assertLess(np.max(np.abs(np.corrcoef(series) - np.eye(8))), 0.05)
-
-    @parameterized.parameters(1, 4, 7, 65)
-    def test_draw_k_of_a_seed_is_a_function_of_both(self, size):
-        seed = tf.constant([9, 9, 9], tf.int64)
-        first = tf.constant([0, 5, 11], tf.int64)
-        noise = gumbel_noise(seed, first, tf.constant(20), size).numpy()
-        self.assertEqual(noise.shape, (3, 20, size))
-        np.testing.assert_array_equal(noise[1, :15], noise[0, 5:])
-        np.testing.assert_array_equal(noise[2, :9], noise[0, 11:])
-        self.assertLen(np.unique(noise[0]), 20 * size)
-
-    def test_neighbouring_seeds_are_independent(self):
-        seeds = tf.range(2000, dtype=tf.int64)
-        noise = tf.function(gumbel_noise)(
-            seeds, tf.zeros_like(seeds), tf.constant(1), tf.constant(1)
-        ).numpy()[:, 0, 0]
-        uniform = np.exp(-np.exp(-noise.astype(np.float64)))
-        counts, _ = np.histogram(uniform, bins=20, range=(0, 1))
-        _check_chi_square(self, counts, np.full(20, 0.05))
-        self.assertLess(abs(np.corrcoef(uniform[1:], uniform[:-1])[0, 1]), 0.12)
-
     @parameterized.parameters(0, 3)
     def test_noise_piece_by_piece_is_noise_at_once(self, top_k):
         """With little memory for noise the text is the same."""
         model, states = _char_rnn()
         arguments = _arguments(3, length=50, seed=[1, 2, 3], top_k=top_k)
         whole = generate(model, states(3), **arguments)
-        with mock.patch.object(sampling, "_NOISE_NUMBERS", 1000):
+        with mock.patch.object(gumbel, "_NUMBERS", 1000):
             pieces = generate(model, states(3), **arguments)
         np.testing.assert_array_equal(pieces.ids, whole.ids)
         np.testing.assert_array_equal(pieces.log_prob, whole.log_prob)
-
-
-def _check_chi_square(test, counts, probabilities):
-    """The statistic is at most 5 standard deviations above its mean."""
-    expected = probabilities * np.sum(counts)
-    test.assertEqual(np.sum(counts[expected == 0]), 0)
-    counts, expected = counts[expected > 0], expected[expected > 0]
-    statistic = np.sum((counts - expected) ** 2 / expected)
-    freedom = len(counts) - 1
-    test.assertLess(statistic, freedom + 5 * np.sqrt(2 * freedom) + 1e-9)
 
 
 def _filtered(logits, temperature, top_k, top_p):
@@ -429,7 +383,7 @@ class DistributionTest(parameterized.TestCase):
             seed=np.arange(rows) * 7919,
         )
         counts = np.bincount(result.ids.numpy().ravel(), minlength=VOCABULARY)
-        _check_chi_square(
+        check_chi_square(
             self, counts, _filtered(self.LOGITS, temperature, top_k, top_p)
         )
 

@@ -62,7 +62,7 @@ STAGES = (
     ("reporting", ("kerasrnn.reporting",)),
     ("text", ("kerasrnn.text",)),
     ("layers", ("kerasrnn.layers",)),
-    ("sampling", ("kerasrnn.sampling",)),
+    ("sampling", ("kerasrnn.gumbel", "kerasrnn.sampling")),
     (
         "model",
         (

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.model_weights import state_sizes
-from kerasrnn.step_model import call_with_step_model
+from kerasrnn.step_model import call_by_rows
 from kerasrnn.step_model import step_model
 
 VOCABULARY = 11
@@ -75,11 +75,10 @@ class StepModelTest(parameterized.TestCase):
             autograph=False,
         )
         def read(ids, states):
-            return call_with_step_model(
+            return call_by_rows(
                 config,
-                weights,
                 tf.shape(ids)[0],
-                lambda model: model.read(ids, states),
+                lambda few: step_model(config, weights, few).read(ids, states),
             )
 
         plain = step_model(config, weights)

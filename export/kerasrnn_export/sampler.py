@@ -22,7 +22,7 @@ from kerasrnn import sampling
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model import state_sizes
-from kerasrnn.step_model import call_with_step_model
+from kerasrnn.step_model import call_by_rows
 from kerasrnn.step_model import step_model
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn_export import inspection
@@ -135,14 +135,15 @@ class Sampler(tf.Module):
             "stop_length": stop_length,
         }
 
-        def read_and_generate(model):
+        def read_and_generate(few_rows):
+            model = step_model(self._config, self._variables, few_rows)
             states = sampling.read_prompt(
                 model, carried.states, prompt.ids, prompt_length
             )
             return sampling.generate(model, states, **options)
 
-        generated = call_with_step_model(
-            self._config, self._variables, tf.shape(good)[0], read_and_generate
+        generated = call_by_rows(
+            self._config, tf.shape(good)[0], read_and_generate
         )
         text, unfinished = self._text.decode(
             generated.ids, carried.history, carried.unfinished
