@@ -16,7 +16,11 @@ from source_tree import STAGES
 from source_tree import Module
 
 MODULES = source_tree.read_modules()
-LIBRARY = {name: m for name, m in MODULES.items() if "tests/" not in m.path}
+LIBRARY = {
+    name: module
+    for name, module in MODULES.items()
+    if not module.path.startswith(("examples/", "tests/"))
+}
 PROGRAMS = {name: m for name, m in LIBRARY.items() if m.is_program}
 
 HEAVY = ("keras", "tensorflow", "tensorboard", "tensorflow_serving", "torch")

@@ -16,6 +16,9 @@ from pathlib import Path
 # Not resolved: under Bazel this file is a link, and the rest lies around it.
 ROOT = Path(__file__).absolute().parent.parent
 
+# Folders of programs and of what they share, imported by file name.
+FOLDERS = ("examples", "tests")
+
 # The packages, and the folders that they are imported from.
 SOURCE_ROOTS = {
     "kerasrnn": ".",
@@ -25,6 +28,7 @@ SOURCE_ROOTS = {
 
 # Import name -> name of the wheel, as Bazel spells it.
 WHEELS = {
+    "PIL": "pillow",
     "absl": "absl_py",
     "google": "protobuf",
     "grpc": "grpcio",
@@ -36,6 +40,7 @@ WHEELS = {
     "packaging": "packaging",
     "pytest": "pytest",
     "rich": "rich",
+    "sklearn": "scikit_learn",
     "tensorboard": "tensorboard",
     "tensorflow": "tensorflow",
     "tensorflow_serving": "tensorflow_serving_api",
@@ -99,6 +104,7 @@ filegroup(
         "*",
         "benchmarks/*",
         "docs/**",
+        "examples/*",
         "export/**",
         "kerasrnn/**",
         "scripts/*",
@@ -129,7 +135,8 @@ class Module:
         name: Dotted, as in an import.
         path: Relative to the repository.
         imports: Dotted names of all modules it imports, anywhere in it; of a
-            test also those whose names stand in its strings.
+            test also those whose names stand in its strings, as in
+            "kerasrnn.train" and "examples/dates.py".
         early_imports: Those that importing the module imports.
         tree: Its syntax tree.
     """
@@ -153,7 +160,14 @@ class Module:
             for node in self.tree.body
             if isinstance(node, ast.FunctionDef)
         }
+        if self.is_example:
+            return "main" in functions
         return {"main", "run"} <= functions and not self.is_test
+
+    @property
+    def is_example(self) -> bool:
+        """Whether it is not part of the package, only shows its use."""
+        return self.path.startswith("examples/")
 
     @property
     def is_test(self) -> bool:
@@ -177,7 +191,7 @@ class Module:
 
 
 def read_modules() -> dict[str, Module]:
-    """Returns the modules of the packages and of tests/, by name."""
+    """Returns the modules of the packages and of `FOLDERS`, by name."""
     files = {}
     for package, folder in SOURCE_ROOTS.items():
         source_root = ROOT / folder
@@ -186,9 +200,10 @@ def read_modules() -> dict[str, Module]:
             if parts[-1] == "__init__":
                 parts = parts[:-1]
             files[".".join(parts)] = path
-    for path in sorted((ROOT / "tests").glob("*.py")):
-        if path.stem not in ("conftest", "__init__"):
-            files[path.stem] = path
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).glob("*.py")):
+            if path.stem not in ("conftest", "__init__"):
+                files[path.stem] = path
     return {name: _read(name, path, files) for name, path in files.items()}
 
 
@@ -223,7 +238,7 @@ def _imports(nodes, files):
 
 
 def _modules_in_strings(tree, files):
-    """Returns what a test starts in other processes, by `python -m`."""
+    """Returns what a test starts in other processes, by name or by file."""
     documentation = {
         id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
     }
@@ -232,6 +247,7 @@ def _modules_in_strings(tree, files):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if id(node) not in documentation:
                 words = re.findall(r"kerasrnn\w*(?:\.\w+)+", node.value)
+                words += re.findall(r"examples/(\w+)\.py", node.value)
                 found.update(word for word in words if word in files)
     return found
 
@@ -284,7 +300,7 @@ def expected_rules(
         rule = dict(present.get(module.target, {}))
         rule |= {"kind": kind, "name": module.target, "srcs": [module.path]}
         folder = module.path.partition("/")[0]
-        if folder in ("export", "serving"):
+        if folder in ("examples", "export", "serving"):
             rule["imports"] = [folder]
         if data := _files_beside(module):
             rule["data"] = data
@@ -311,7 +327,8 @@ def _files_beside(module):
 
 def _rule_order(module):
     stage = len(STAGES) if module.stage is None else module.stage
-    return (module.path.startswith("tests/"), stage, module.path)
+    folder = module.path.partition("/")[0]
+    return (folder in FOLDERS, folder == "tests", stage, module.path)
 
 
 def read_build() -> dict[str, dict]:
