@@ -43,6 +43,8 @@ def run_example(path: str, folder: str, *arguments: str) -> Finished:
     """
     paths = [ROOT, *map(Path, sys.path)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    # Of the tests (conftest.py): a reader has not set it.
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     result = subprocess.run(
         [sys.executable, str(ROOT / path), *arguments],
         capture_output=True,
