@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import socket
+import time
 
 import numpy as np
 from absl.testing import absltest
@@ -87,7 +88,9 @@ class MultiWorkerTest(absltest.TestCase):
 
     def assert_survivor_ends(self, survivor):
         """Checks that it ends in time, with a message and a status."""
+        started = time.monotonic()
         self.assertEqual(survivor.finish(SECONDS_TO_NOTICE), 1, survivor.text)
+        print(f"the survivor ended after {time.monotonic() - started:.1f} s")
         self.assertIn("error: ", survivor.text)
         self.assertIn("is gone", survivor.text)
         self.assertIn("Start all workers again", survivor.text)
