@@ -71,12 +71,13 @@ class TwoUniforms(keras.initializers.Initializer):
     def __init__(self, limit, forget_gate=False):
         self.limit = limit
         self.forget_gate = forget_gate
+        # Their seeds follow from `set_random_seed` in every release of Keras.
+        self._draws = [
+            keras.initializers.RandomUniform(-limit, limit) for _ in range(2)
+        ]
 
     def __call__(self, shape, dtype=None):
-        first, second = (
-            keras.random.uniform(shape, -self.limit, self.limit, dtype)
-            for _ in range(2)
-        )
+        first, second = (draw(shape, dtype) for draw in self._draws)
         if self.forget_gate:
             i, f, g, o = keras.ops.split(first, 4)
             f = keras.ops.ones_like(f)

@@ -7,6 +7,7 @@ from pathlib import Path
 import grpc
 from absl.testing import absltest
 from clients import AsyncInThread
+from fake_servable import UNITS
 from fake_servable import FakeServer
 from fake_servable import expected
 from kerasrnn_serving.client import Client
@@ -99,6 +100,40 @@ class ChannelTest(absltest.TestCase):
         self.assertEqual(raised.exception.code, "RESOURCE_EXHAUSTED")
         with self.assertRaisesRegex(UserError, "max_message_bytes must be"):
             self._client(server.target, max_message_bytes=0)
+
+    def test_inspections_are_cut_to_fit_into_messages(self):
+        server = self._serve()
+        predict, calls = server.loaded[1].predict, []
+
+        def noting(request, timeout):
+            response = predict(request, timeout)
+            calls.append((len(response.outputs["error"].string_val), response))
+            return response
+
+        server.loaded[1].predict = noting
+        texts = [f"{index:02}é🙂{'x' * 299}" for index in range(40)]
+        client = self._client(server.target)
+        wholes = client.inspect(texts)
+        self.assertEqual([rows for rows, _ in calls], [32, 8])
+        for limit in (200_000, 20_000, 3_000):
+            calls.clear()
+            client = self._client(server.target, max_message_bytes=limit)
+            for row, whole in zip(client.inspect(texts), wholes, strict=True):
+                self.assertEqual(row.characters, whole.characters)
+                self.assertEqual(row.top_characters, whole.top_characters)
+                self.assertEqual(row.activations.shape, (303, UNITS))
+                self.assertEqual(row.state_bytes, whole.state_bytes)
+            sizes = [reply.ByteSize() for _, reply in calls]
+            self.assertLessEqual(max(sizes), limit)
+            self.assertGreater(max(sizes), limit / 4)
+        # Of a large network less is asked for without being told to.
+        definition = server.loaded[1].signatures["inspect"]
+        definition.outputs["activations"].tensor_shape.dim[2].size = 4 * 4096
+        calls.clear()
+        self._client(server.target).inspect(["x" * 9000] * 3)
+        for rows, reply in calls:
+            shape = reply.outputs["activations"].tensor_shape.dim
+            self.assertLess(rows * shape[1].size * 4 * 4 * 4096, 2**24)
 
     def test_a_large_request_is_sent_again_too(self):
         server = self._serve()

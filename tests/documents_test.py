@@ -15,10 +15,12 @@ import sys
 
 import numpy as np
 import served_signatures
+import serving_process
 import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
+from kerasrnn_serving.client import Client
 
 from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
@@ -36,6 +38,7 @@ from kerasrnn.training.weights import layout
 from kerasrnn.training.weights import make_model
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PATHS = (ROOT, ROOT / "export", ROOT / "serving")
 SEPARATOR = "\n"
 VOCABULARY = small_models.make_vocabulary("characters")
 SEPARATOR_ID = VOCABULARY.start_id
@@ -451,6 +454,45 @@ class ProgramTest(absltest.TestCase):
                 model.read(before)
                 nats -= model.log_probs()[token]
         self.assertAlmostEqual(result["nats"] / nats, 1.0, places=5)
+        self.check_served(folder, lines)
+
+    def check_served(self, folder, lines):
+        """Exports the model, serves it, and looks for a state that leaks."""
+        run_program(
+            "kerasrnn_export.savedmodel",
+            f"--workdir={folder}/workdir",
+            f"--export_dir={folder}/export",
+        )
+        server = serving_process.ServerProcess(folder / "export")
+        self.addCleanup(server.close)
+        with Client(server.target) as client:
+            # A document is as likely after any other as alone.
+            whole = client.score("".join(lines[:30]))[0].character_log_probs
+            alone = [
+                score.character_log_probs for score in client.score(lines[:30])
+            ]
+            np.testing.assert_allclose(whole, np.concatenate(alone), atol=2e-5)
+            # It goes on as if it were the first, whatever was read before,
+            # in chunks and in one call, and from the token at its start.
+            first, second = lines[0] + "ab", lines[1] + lines[2] + "ab"
+            options = {"length": 40, "seed": 3}
+            (expected,) = client.generate("ab", **options)
+            for prompt in (first, second):
+                (other,) = client.generate(prompt, **options)
+                self.assertEqual(other.text, expected.text)
+            chunks = list(client.stream(first, chunk=7, **options))
+            self.assertEqual(
+                "".join(chunk.text for chunk in chunks), expected.text
+            )
+            tokens = [
+                client.generate(prompt, length=0, seed=0)[0].state_bytes
+                for prompt in (lines[0], lines[1] + lines[2], "")
+            ]
+            inspections = client.inspect(["ab"] * 3, state_bytes=tokens)
+            for inspection in inspections[1:]:
+                np.testing.assert_array_equal(
+                    inspection.activations, inspections[0].activations
+                )
 
 
 def run_program(module, *flags):
@@ -459,7 +501,7 @@ def run_program(module, *flags):
         [sys.executable, "-m", module, *flags],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))},
     )
     if process.returncode:
         raise AssertionError(process.stderr)

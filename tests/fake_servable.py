@@ -16,6 +16,7 @@ from kerasrnn_serving.model_versions import ModelVersions
 from kerasrnn_serving.rpc import StatusError
 
 LETTERS = string.ascii_lowercase
+UNITS = 3
 _TYPES = {"string": 7, "int32": 3, "int64": 9, "float32": 1}
 
 
@@ -38,7 +39,13 @@ def definition(signature: signatures.Signature):
                 wire.to_tensor([default], entry.dtype)
             )
     for entry in signature.outputs:
-        message.outputs[entry.name].dtype = _TYPES[entry.dtype]
+        output = message.outputs[entry.name]
+        output.dtype = _TYPES[entry.dtype]
+        for name in entry.shape:
+            size = -1 if isinstance(name, str) else name
+            output.tensor_shape.dim.add(size=size)
+    if "activations" in message.outputs:
+        message.outputs["activations"].tensor_shape.dim[2].size = UNITS
     return message
 
 

@@ -14,6 +14,7 @@ import small_models
 import trained_workdir
 from absl import flags
 from absl.testing import absltest
+from kerasrnn_export import signatures
 from kerasrnn_export.exporter import export_workdir
 from kerasrnn_serving import inspect
 from kerasrnn_serving import readings
@@ -103,7 +104,7 @@ class InspectTest(absltest.TestCase):
     def test_served_model_gives_the_page_of_the_workdir(self):
         file = f"--file={self.text_file}"
         here = self.page(self.flag, file)
-        there = self.page(f"--server={self.target}", file, "--num_layers=2")
+        there = self.page(f"--server={self.target}", file)
         self.assertIn("Inside workdir", here)
         self.assertIn(f"Inside kerasrnn at {self.target}", there)
         here, there = embedded(here), embedded(there)
@@ -111,12 +112,15 @@ class InspectTest(absltest.TestCase):
         self.assertEqual(here["probes"], there["probes"])
         self.assertEqual(here.keys(), there.keys())
 
-    def test_served_model_without_its_layers(self):
-        data = embedded(
-            self.page(f"--server={self.target}", f"--file={self.text_file}")
-        )
-        self.assertEqual(data["page"]["layers"], 1)
-        self.assertEqual(data["page"]["units"], 16)
+    def test_number_of_layers_where_the_model_does_not_say_it(self):
+        served = (f"--server={self.target}", f"--file={self.text_file}")
+        with mock.patch.object(
+            signatures, "num_layers_named", return_value=None
+        ):
+            for arguments, layers in (((), 1), (("--num_layers=2",), 2)):
+                data = embedded(self.page(*served, *arguments))
+                self.assertEqual(data["page"]["layers"], layers)
+                self.assertEqual(data["page"]["units"], 16 // layers)
 
     def test_validation_text_is_read_where_none_is_given(self):
         start = round(0.7 * len(CORPUS))

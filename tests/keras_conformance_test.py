@@ -35,10 +35,10 @@ _NAMED = re.compile(rf"\blayers\.({'|'.join(REPLACED)})\b")
 MODULES = {
     "layers.rnn.simple_rnn_test": 5,
     "layers.rnn.lstm_test": 6,
-    "layers.rnn.gru_test": 9,
+    "layers.rnn.gru_test": 8,
     "layers.rnn.rnn_test": 0,
     "layers.rnn.stacked_rnn_cells_test": 3,
-    "layers.rnn.bidirectional_test": 10,
+    "layers.rnn.bidirectional_test": 8,
     "layers.rnn.time_distributed_test": 0,
     "layers.rnn.dropout_rnn_cell_test": 0,
     "layers.core.masking_test": 1,

@@ -39,12 +39,13 @@ _ERROR_NUMBERS = (
 )
 
 
-def write(sampler: Sampler, directory) -> None:
+def write(sampler: Sampler, directory, num_layers: int | None = None) -> None:
     """Writes the SavedModel of a sampler.
 
     Args:
         sampler: What to write.
         directory: Made where it does not exist.
+        num_layers: Of the model, for the metadata; None leaves it out.
 
     Raises:
         OSError: It could not be written.
@@ -65,9 +66,17 @@ def write(sampler: Sampler, directory) -> None:
     for node in nodes(saved_model):
         node.device = ""
         node.attr.pop(_GRADIENT_ATTRIBUTE, None)
+    if num_layers is not None:
+        _name_units(saved_model, num_layers)
     path = directory / GRAPH_FILE
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
     (directory / _FINGERPRINT_FILE).unlink(missing_ok=True)
+
+
+def _name_units(saved_model, num_layers):
+    inspect = saved_model.meta_graphs[0].signature_def[signatures.INSPECT.name]
+    *_, units = inspect.outputs["activations"].tensor_shape.dim
+    units.name = signatures.units_name(num_layers, units.size // num_layers)
 
 
 def signature_function(function, signature: signatures.Signature):

@@ -9,6 +9,7 @@ units of a layer. Every tensor has the rows as its dimension 0.
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -100,6 +101,20 @@ class Signature:
     def output(self, name: str) -> Output:
         """Returns the output called `name`; raises KeyError."""
         return {entry.name: entry for entry in self.outputs}[name]
+
+
+def units_name(num_layers: int, units: int) -> str:
+    """Returns the name of the dimension that holds all layers' units.
+
+    The served metadata has it, so that a reader can tell the layers apart.
+    """
+    return f"layers*units={num_layers}*{units}"
+
+
+def num_layers_named(name: str) -> int | None:
+    """Returns the number of layers in such a name; None is any other name."""
+    match = re.fullmatch(r"layers\*units=([1-9]\d{0,5})\*\d{1,9}", name)
+    return int(match[1]) if match else None
 
 
 _ROWS = ("N",)

@@ -48,6 +48,7 @@ class ClientMethods:
         max_message_bytes: int | None = None,
     ):
         self._model = Model(target, model, version)
+        self._max_message_bytes = max_message_bytes
         self._transport = self._make_transport(
             Target(
                 address=target,
@@ -230,4 +231,6 @@ class ClientMethods:
             ServingError: The call failed, or a row was refused.
         """
         rows = reading_rows(texts, state_bytes)
-        return self._run(conversations.inspect(self._model, rows))
+        return self._run(
+            conversations.inspect(self._model, rows, self._max_message_bytes)
+        )

@@ -13,6 +13,7 @@ from kerasrnn_export import signatures
 from kerasrnn_serving import serving_error
 from kerasrnn_serving.exchange import Conversation
 from kerasrnn_serving.model import Model
+from kerasrnn_serving.pieces import inspection_sizes
 from kerasrnn_serving.rows import GeneratingRow
 from kerasrnn_serving.rows import ReadingRow
 from kerasrnn_serving.serving_error import VersionGone
@@ -41,12 +42,29 @@ def score(model: Model, rows: list[ReadingRow]) -> Conversation:
     yield [row.score() for row in rows]
 
 
-def inspect(model: Model, rows: list[ReadingRow]) -> Conversation:
-    """Yields the list of each row's `Inspection` once."""
-    yield from _beginning_again(
-        rows, lambda: _read(model, signatures.INSPECT, rows)
+def inspect(
+    model: Model, rows: list[ReadingRow], max_message_bytes: int | None = None
+) -> Conversation:
+    """Yields the list of each row's `Inspection` once.
+
+    A character of it takes some bytes for each unit of the network, so the
+    calls are cut by the size of their replies.
+
+    Args:
+        model: Which.
+        rows: What to read.
+        max_message_bytes: That a reply may have; None is some megabytes.
+    """
+    dimensions = yield from model.output_dimensions(
+        signatures.INSPECT, "activations"
     )
-    yield [row.inspection() for row in rows]
+    units, name = dimensions[-1] if dimensions else (0, "")
+    sizes = inspection_sizes(units, len(rows), max_message_bytes)
+    yield from _beginning_again(
+        rows, lambda: _read(model, signatures.INSPECT, rows, *sizes)
+    )
+    num_layers = signatures.num_layers_named(name)
+    yield [row.inspection(num_layers) for row in rows]
 
 
 def stream(
@@ -123,13 +141,19 @@ def _advance(model, rows, limit, version):
     return answer.version
 
 
-def _read(model, signature, rows):
+def _read(
+    model,
+    signature,
+    rows,
+    max_rows=signatures.MAX_ROWS,
+    max_text=signatures.MAX_PROMPT,
+):
     version = None
-    while pending := [row for row in rows if row.pieces]:
-        for start in range(0, len(pending), signatures.MAX_ROWS):
-            group = pending[start : start + signatures.MAX_ROWS]
+    while pending := [row for row in rows if not row.is_read]:
+        for start in range(0, len(pending), max_rows):
+            group = pending[start : start + max_rows]
             inputs = {
-                "text": [row.pieces[0] for row in group],
+                "text": [row.next_piece(max_text) for row in group],
                 "state_bytes": [row.state_bytes for row in group],
             }
             answer = yield from model.call(signature, inputs, version)

@@ -60,7 +60,8 @@ class InProcessModel:
     def inspect(self, texts) -> list[Inspection]:
         """Shows what the network does while it reads each text."""
         rows = self._read(signatures.INSPECT, texts)
-        return [row.inspection() for row in rows]
+        num_layers = self.config.model.num_layers
+        return [row.inspection(num_layers) for row in rows]
 
     def validation_text(self, length: int) -> bytes:
         """Returns text that was held out for validation, from its start.
@@ -86,9 +87,9 @@ class InProcessModel:
     def _read(self, signature, texts):
         rows = reading_rows(texts, b"")
         for row in rows:
-            while row.pieces:
+            while not row.is_read:
                 outputs = self._functions[signature.name](
-                    tf.constant([row.pieces[0]]),
+                    tf.constant([row.next_piece()]),
                     tf.constant([row.state_bytes]),
                 )
                 values = {name: v.numpy()[0] for name, v in outputs.items()}

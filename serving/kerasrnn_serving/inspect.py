@@ -89,9 +89,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     define(
         flags.DEFINE_integer,
         "num_layers",
-        1,
-        "Layers of the served model, which does not say it; with 1 its units "
-        "are in one list.",
+        None,
+        "Layers that the model's units belong to, where it does not say so "
+        "itself, as earlier exports.",
         lower_bound=1,
     )
 
@@ -111,14 +111,13 @@ def execute(values: flags.FlagValues) -> int:
     text, name = _given_text(values)
     with contextlib.ExitStack() as stack:
         if values.server is not None:
-            model, title, num_layers = _served(values, text, stack)
+            model, title = _served(values, text, stack)
         else:
             model, title = _in_process(values)
-            num_layers = model.config.model.num_layers
         if text is None:
             text = model.validation_text(values.length)
             name = "the validation text"
-        _inspect(values, model, title, num_layers, text, name)
+        _inspect(values, model, title, text, name)
     return 0
 
 
@@ -149,7 +148,7 @@ def _served(values, text, stack):
             "give one to read with --file or --text."
         )
     client = stack.enter_context(connection_flags.client_of(values))
-    return client, f"{values.model} at {values.server}", values.num_layers
+    return client, f"{values.model} at {values.server}"
 
 
 def _in_process(values):
@@ -165,17 +164,19 @@ def _in_process(values):
     return model, pathlib.Path(values.workdir).resolve().name
 
 
-def _inspect(values, model, title, num_layers, text, name):
+def _inspect(values, model, title, text, name):
     from kerasrnn.reporting import findings
     from kerasrnn.reporting.probes import syntax_of
     from kerasrnn_serving import readings
 
     text = readings.first_characters(text, values.length)
     _say(f"Reading {name} ...")
-    reading = readings.read(model, text, num_layers)
+    reading = readings.read(model, text, values.num_layers)
     unit = readings.unit_named(values.unit, reading)
     _say("Reading the same characters in random order ...")
-    shuffled = readings.read(model, readings.shuffled_text(reading), num_layers)
+    shuffled = readings.read(
+        model, readings.shuffled_text(reading), values.num_layers
+    )
     syntax = values.syntax
     if syntax == "auto":
         syntax = syntax_of(reading.text)

@@ -83,12 +83,33 @@ class Model:
                 raise
             raise serving_error.version_gone(version, error) from None
 
-    def _call(self, signature, inputs, version):
-        version = self._version if version is None else version
+    def output_dimensions(
+        self, signature: signatures.Signature, output: str
+    ) -> Conversation:
+        """Returns (size, name) of each dimension; an unknown size is -1.
+
+        There are none where the model does not say them.
+        """
+        definitions = yield from self._definitions(self._version)
+        # To look up what is not in a map of a message would put it there.
+        if signature.name not in definitions.by_name:
+            return []
+        outputs = definitions.by_name[signature.name].outputs
+        if output not in outputs:
+            return []
+        shape = outputs[output].tensor_shape
+        return [(dim.size, dim.name) for dim in shape.dim]
+
+    def _definitions(self, version):
         known = self._newest if version is None else version
         definitions = self._known.get(known)
         if definitions is None:
             definitions = yield from self._fetch_signatures(version)
+        return definitions
+
+    def _call(self, signature, inputs, version):
+        version = self._version if version is None else version
+        definitions = yield from self._definitions(version)
         extra = definitions.checked.get(signature.name)
         if extra is None:
             extra = self._extra_inputs(signature, definitions.by_name)

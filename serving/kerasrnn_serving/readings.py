@@ -10,14 +10,15 @@ from kerasrnn.reporting.reading import surprise
 _BYTE = re.compile(r"\\x([89a-f][0-9a-f])", re.IGNORECASE)
 
 
-def read(model, text: bytes, num_layers: int) -> Reading:
+def read(model, text: bytes, num_layers: int | None = None) -> Reading:
     """Returns what a model does while it reads a text.
 
     Args:
         model: A `kerasrnn_serving.client.Client`, or what has its `inspect`
             and `score`.
         text: The text.
-        num_layers: How many layers the units belong to.
+        num_layers: How many layers the units belong to; None takes what the
+            model says, and one where it says nothing.
 
     Raises:
         UserError: The text is empty, or the units do not make that many
@@ -29,6 +30,7 @@ def read(model, text: bytes, num_layers: int) -> Reading:
     (inspection,) = model.inspect([text])
     (score,) = model.score([text])
     units = inspection.activations.shape[1]
+    num_layers = num_layers or inspection.num_layers or 1
     if units % num_layers:
         raise UserError(
             f"The model has {units:,} units, which are not {num_layers} "

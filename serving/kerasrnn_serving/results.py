@@ -77,6 +77,8 @@ class Inspection:
         top_characters: For each character the likeliest next ones, the
             likeliest first.
         top_log_probs: float32 [T, 5], their log probabilities, nats.
+        num_layers: How many layers the units belong to, one after the other;
+            None where the model does not say it, as earlier exports.
         state_bytes: The token to go on from.
         version: The model's version.
     """
@@ -85,5 +87,6 @@ class Inspection:
     activations: np.ndarray = dataclasses.field(repr=False)
     top_characters: tuple[tuple[str, ...], ...] = dataclasses.field(repr=False)
     top_log_probs: np.ndarray = dataclasses.field(repr=False)
+    num_layers: int | None
     state_bytes: bytes = dataclasses.field(repr=False)
     version: int

@@ -7,6 +7,7 @@ import numpy as np
 from kerasrnn_export import signatures
 
 from kerasrnn_serving import arguments
+from kerasrnn_serving.pieces import piece_end
 from kerasrnn_serving.pieces import split_text
 from kerasrnn_serving.results import Generation
 from kerasrnn_serving.results import Inspection
@@ -132,10 +133,20 @@ class ReadingRow:
 
     def begin(self):
         """Forgets all that has been read."""
-        self.pieces = split_text(self.text, signatures.MAX_PROMPT)
         self.state_bytes = self.first_state
         self.version = 0
         self._parts = []
+        self._start = self._end = 0  # of the piece asked for
+
+    @property
+    def is_read(self):
+        """Whether nothing is left to read; an empty text is read, too."""
+        return bool(self._parts) and self._start == len(self.text)
+
+    def next_piece(self, size=signatures.MAX_PROMPT):
+        """Returns what to read next: `size` bytes at most."""
+        self._end = piece_end(self.text, self._start, size)
+        return self.text[self._start : self._end]
 
     @property
     def can_begin_again(self):
@@ -144,7 +155,7 @@ class ReadingRow:
 
     def update(self, values, version):
         """Takes the row's outputs of a call, by name."""
-        self.pieces = self.pieces[1:]
+        self._start = self._end
         self._parts.append(values)
         self.state_bytes = values["state_bytes"]
         self.version = version
@@ -164,7 +175,7 @@ class ReadingRow:
             version=self.version,
         )
 
-    def inspection(self):
+    def inspection(self, num_layers):
         """Returns the whole text's inspection."""
         return Inspection(
             characters=tuple(c.decode() for c in self._joined("characters")),
@@ -174,6 +185,7 @@ class ReadingRow:
                 for candidates in self._joined("top_characters")
             ),
             top_log_probs=self._joined("top_log_probs"),
+            num_layers=num_layers,
             state_bytes=self.state_bytes,
             version=self.version,
         )
