@@ -83,7 +83,7 @@ class Scan:
 
 
 class GraphTest(parameterized.TestCase):
-    @parameterized.product(name=list(served_signatures.MODELS))
+    @parameterized.product(name=[*served_signatures.MODELS, "1x512"])
     def test_no_signature_asks_for_what_a_stock_server_lacks(self, name):
         scan = Scan(served_signatures.Exported.of(name).directory)
         # The loops and branches are functions: the scan has entered them.

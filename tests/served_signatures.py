@@ -42,6 +42,8 @@ MODELS = {
 SIZES = {
     "2x128": {"units": 128, "num_layers": 2},
     "3x512": {"units": 512, "num_layers": 3},
+    # Wide enough that its products are cut where there are few rows.
+    "1x512": {"units": 512, "num_layers": 1},
 }
 CHARACTERS = small_models.ALPHABET + string.ascii_letters[8:] + ",;!?'"
 STOPS = ("", "", "a", "e", " b", "é", "🙂", "ab", "\n", "cd.", "Ж€", "zz")

@@ -36,6 +36,7 @@ ALLOWED_OPS = frozenset(
         "GreaterEqual",
         "Identity",
         "IdentityN",
+        "If",
         "Less",
         "LessEqual",
         "Log",
