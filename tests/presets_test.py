@@ -145,6 +145,10 @@ class PresetsTest(parameterized.TestCase):
         self.assertEqual((data.split, data.validation_fraction), ("tail", 0.04))
         self.assertEqual(data.test_fraction, 0)
 
+    def test_each_of_the_names_is_a_document(self):
+        _, data, _ = parse("--preset=names")
+        self.assertEqual(data.document_separator, "\n")
+
 
 class ConfigFlagsTest(parameterized.TestCase):
     @parameterized.parameters(ModelConfig, DataConfig, TrainingConfig)
