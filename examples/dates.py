@@ -171,7 +171,7 @@ def main(options):
     steps = max(1, options.epochs * BATCHES_PER_EPOCH)
     model.compile(
         keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(0.004, steps),
+            keras.optimizers.schedules.CosineDecay(0.003, steps),
             global_clipnorm=1.0,
         ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
