@@ -2,10 +2,10 @@
 
     python examples/dates.py
 
-One LSTM reads "the third of November 2021" or "11/3/21" to its end, and keeps
-of it nothing but its state. From that state another one writes 2021-11-03,
-character by character, each after the one that it wrote before, until it
-writes the end of the line.
+One LSTM reads "the third of November 2021" or "11/3/21" to its end. From the
+state that it ends in another one writes 2021-11-03, character by character,
+each after the one that it wrote before, with a look back at what was read
+(attention), until it writes the end of the line.
 
 The dates are those of 100 years, 1969 to 2068, as two digits are read by
 POSIX. Numbers between slashes are month, day and year, as in the United
@@ -81,32 +81,46 @@ def to_ids(texts, length):
 def make_models():
     """Returns `(encoder, decoder)`, which share no weights.
 
-    The encoder turns ids [B, T] into states `[h, c]`, each [B, units]. The
-    decoder turns ids [B, S] and states into logits [B, S, 128] of what comes
-    after each, and states: for many characters at once in training, for one
-    at a time when it writes.
+    The encoder turns ids [B, T] into what it has read `[outputs [B, T, units],
+    h, c]`, h and c [B, units]. The decoder takes ids [B, S], the ids that the
+    encoder has read, its outputs, and states; it returns logits [B, S, 128] of
+    what comes after each, and states: for many characters at once in training,
+    for one at a time when it writes.
     """
     spelled = keras.Input([None], dtype="int32")
     embedded = keras.layers.Embedding(128, 32, mask_zero=True)(spelled)
-    _, *states = LSTM(UNITS, return_state=True)(embedded)
-    encoder = keras.Model(spelled, states)
+    read = LSTM(UNITS, return_sequences=True, return_state=True)(embedded)
+    encoder = keras.Model(spelled, read)
 
     previous = keras.Input([None], dtype="int32")
+    outputs = keras.Input([None, UNITS])
     start = [keras.Input([UNITS]), keras.Input([UNITS])]
-    outputs, *states = LSTM(UNITS, return_sequences=True, return_state=True)(
+    written, *states = LSTM(UNITS, return_sequences=True, return_state=True)(
         keras.layers.Embedding(128, 16)(previous), initial_state=start
     )
-    logits = keras.layers.Dense(128)(outputs)
-    return encoder, keras.Model([previous, *start], [logits, *states])
+    # Luong et al., 2015: what was read, weighted by how well it fits.
+    looked_at = keras.layers.Attention()(
+        [written, outputs], mask=[None, keras.ops.not_equal(spelled, 0)]
+    )
+    logits = keras.layers.Dense(128)(
+        keras.layers.Concatenate()([written, looked_at])
+    )
+    decoder = keras.Model(
+        [previous, spelled, outputs, *start], [logits, *states]
+    )
+    return encoder, decoder
 
 
 def translate(encoder, decoder, texts):
     """Returns what the decoder writes for each text, by its own choice."""
-    states = encoder.predict_on_batch(to_ids(texts, LONGEST))
+    spelled = to_ids(texts, LONGEST)
+    outputs, *states = encoder.predict_on_batch(spelled)
     last = np.zeros([len(texts), 1], np.int32)
     written = []
     for _ in range(16):  # A date and its end are 11; it may be wrong.
-        logits, *states = decoder.predict_on_batch([last, *states])
+        logits, *states = decoder.predict_on_batch(
+            [last, spelled, outputs, *states]
+        )
         last = logits.argmax(axis=-1).astype(np.int32)  # [B, 1]
         written.append(last)
     codes = np.concatenate(written, axis=1).astype(np.uint8)
@@ -166,7 +180,7 @@ def main(options):
 
     encoder, decoder = make_models()
     spelled, previous = encoder.input, keras.Input([None], dtype="int32")
-    logits, *_ = decoder([previous, *encoder(spelled)])
+    logits, *_ = decoder([previous, spelled, *encoder(spelled)])
     model = keras.Model([spelled, previous], logits)
     steps = max(1, options.epochs * BATCHES_PER_EPOCH)
     model.compile(
@@ -215,5 +229,5 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="dates.html",
-        epochs=(10, "Rounds of 32,000 spelled dates, each newly drawn."),
+        epochs=(8, "Rounds of 32,000 spelled dates, each newly drawn."),
     )

@@ -16,8 +16,8 @@ LOOKS = {
     "name": r"\w+",
     "keyword": "|".join(keyword.kwlist),
     "number": r"[.\d][\w.+-]*",
-    "string": r"""(?s)[a-zA-Z]*['"].*['"]""",
-    "comment": "#.*",
+    "string": r"""[a-zA-Z]*['"].*['"]""",
+    "comment": r"#[^\n]*",
     "operator": r"[^\w\s#'\"]+",
 }
 
@@ -80,7 +80,8 @@ class HighlightTest(absltest.TestCase):
         self.assertBetween(wrong, 1, 0.5 * len(source))
         for kind, run in itertools.groupby(page.characters, lambda c: c[1]):
             text = "".join(character for character, *_ in run)
-            self.assertRegex(text, rf"^(?:{LOOKS[kind]})$")
+            looks = re.fullmatch(LOOKS[kind], text, re.DOTALL)
+            self.assertIsNotNone(looks, f"{kind}: {text!r}")
 
 
 if __name__ == "__main__":
