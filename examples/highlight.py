@@ -311,6 +311,6 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="highlight.html",
-        epochs=(14, "Rounds of 3,200 pieces each."),
+        epochs=(10, "Rounds of 3,200 pieces each."),
         characters=(4_000_000, "Of source code to read, about."),
     )
