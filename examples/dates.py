@@ -9,7 +9,7 @@ each after the one that it wrote before, with a look back at what was read
 
 The dates are those of 100 years, 1969 to 2068, as two digits are read by
 POSIX. Numbers between slashes are month, day and year, as in the United
-States; numbers between dots are day, month and year. It takes some three
+States; numbers between dots are day, month and year. It takes some two
 minutes, prints how much it gets exactly right of 2,000 dates that it was not
 trained on in any spelling, and writes a page with one of them in all
 spellings and with what it got wrong.
@@ -229,5 +229,5 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="dates.html",
-        epochs=(8, "Rounds of 32,000 spelled dates, each newly drawn."),
+        epochs=(6, "Rounds of 32,000 spelled dates, each newly drawn."),
     )
