@@ -28,6 +28,11 @@ def make_model():
     )
 
 
+def caption(guess, label):
+    """Returns what stands below an image."""
+    return f"{guess}" if guess == label else f"{guess}, is {label}"
+
+
 def main(options):
     """Trains, measures and shows."""
     (images, labels), held_out = shared.load_digits(options.seed)
@@ -51,7 +56,7 @@ def main(options):
     shared.write_grid(
         options.output,
         images[order],
-        [f"{guesses[i]}" if right[i] else f"{guesses[i]} wrong" for i in order],
+        [caption(guesses[i], labels[i]) for i in order],
         colours=["black" if right[i] else "firebrick" for i in order],
     )
 

@@ -165,3 +165,35 @@ def to_picture(image: np.ndarray, scale: int) -> Image.Image:
     picture = Image.fromarray((image * 255).astype("uint8"))
     size = (picture.width * scale, picture.height * scale)
     return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def write_lines(
+    path: str,
+    lines: Sequence[str],
+    colours: Sequence[Sequence[tuple[int, int, int]]],
+    notes: Sequence[str],
+) -> None:
+    """Writes a PNG of lines of text, each character on its own colour.
+
+    Args:
+        path: The file.
+        lines: The texts.
+        colours: A colour (red, green, blue) a character, for each line.
+        notes: What stands behind each line.
+    """
+    font = ImageFont.load_default(14)
+    width, height = 10, 20  # Of a character.
+    columns = max(map(len, lines))
+    size = (columns * width + 100, len(lines) * height + 10)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, (line, note) in enumerate(zip(lines, notes, strict=True)):
+        top = row * height + 5
+        for column, character in enumerate(line):
+            left = column * width + 5
+            box = (left, top, left + width, top + height - 2)
+            draw.rectangle(box, colours[row][column])
+            middle = (left + width / 2, top + 14)
+            draw.text(middle, character, "black", font, anchor="ms")
+        draw.text((len(line) * width + 12, top + 1), note, "black", font)
+    sheet.save(path)

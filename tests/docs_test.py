@@ -9,7 +9,11 @@ from absl import flags
 from absl.testing import absltest
 
 ROOT = Path(__file__).absolute().parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "examples/README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+]
 PROGRAMS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
     "scripts"
 ]
