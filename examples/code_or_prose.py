@@ -246,18 +246,14 @@ ALIKE = [
 
 def show(path, model, lines):
     """Writes a picture: lines in the colours of what is believed of them."""
+    beliefs = model.predict_on_batch(encode(lines))[:, :, 0]  # [N, T]
     colours, notes = [], []
-    for line in lines:
-        if line:
-            ids = encode([line])
-            beliefs = model.predict_on_batch(ids)[0, :, 0]  # [T]
-            kind = "code" if beliefs[-1] > 0.5 else "prose"
-            sure = max(beliefs[-1], 1 - beliefs[-1])
-            notes.append(f"{kind} {sure:.0%}")
-        else:
-            beliefs = []
-            notes.append("")
-        colours.append([colour(belief) for belief in beliefs])
+    for line, row in zip(lines, beliefs, strict=True):
+        colours.append([colour(belief) for belief in row[: len(line)]])
+        # After its end a line keeps the belief that it had there.
+        kind = "code" if row[-1] > 0.5 else "prose"
+        sure = max(row[-1], 1 - row[-1])
+        notes.append(f"{kind} {sure:.0%}" if line else "")
     shared.write_lines(path, lines, colours, notes)
 
 
