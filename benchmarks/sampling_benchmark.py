@@ -12,7 +12,8 @@ with XLA:
     inprocess  `kerasrnn.generator`, which kerasrnn-sample uses (one row)
     score      signature score of that export, on texts as long
     evaluate   the evaluation loop of kerasrnn-evaluate, 32 rows
-    state      signature generate with a length of 0: what state_bytes costs
+    state      signature generate with a length of 0, with state_bytes
+    empty      the same of a model of one unit, whose state_bytes is short
     keras      keras.layers, one call a character in a tf.function, as
                TensorFlow's tutorial on text generation does it (one row)
     torch      torch.nn, one call a character, without gradients
@@ -33,8 +34,9 @@ from absl import flags
 _VOCABULARY = 65
 _CELLS = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
 _TORCH = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
-# Characters of one call of ours, and of one turn of the peers.
-_LENGTH = 256
+# Characters of one call of ours, the most that a call may ask for, and of one
+# turn of the peers.
+_LENGTH = 512
 _PEER_LENGTH = 32
 # (faster, slower): how many times as fast the first is as the second.
 _RATIOS = (
@@ -114,6 +116,7 @@ def _takes_part(side, rows):
 def _report(shape, rows, seconds):
     print(f"{shape} {flags.FLAGS.cell}, {flags.FLAGS.rounds} rounds")
     state = seconds.pop("state", None)
+    empty = seconds.pop("empty", None)
     # Of one character, of all rows.
     seconds = {
         side: values / (_PEER_LENGTH if side in ("keras", "torch") else _LENGTH)
@@ -126,11 +129,12 @@ def _report(shape, rows, seconds):
         if fast in seconds and slow in seconds:
             ratio = alternation.ratio(seconds[slow], seconds[fast])
             print(f"  {fast} / {slow}: {ratio}")
-    if state is not None:
-        milliseconds = 1000 * np.median(state) / rows
+    if state is not None and empty is not None:
+        milliseconds = 1000 * np.median(np.subtract(state, empty)) / rows
+        whole = 1000 * np.median(state) / rows
         print(
-            "  a call that only takes and returns state_bytes: "
-            f"{milliseconds:.2f} ms a row"
+            f"  what state_bytes costs: {milliseconds:.2f} ms a row, of "
+            f"{whole:.2f} ms of a call that generates nothing"
         )
 
 
@@ -194,6 +198,11 @@ def _exported(layers, units, rows):
 
 def _state(layers, units, rows):
     return _generating(layers, units, rows, 0)
+
+
+def _empty(layers, units, rows):
+    del layers, units
+    return _generating(1, 1, rows, 0)
 
 
 def _score(layers, units, rows):
@@ -307,6 +316,7 @@ _SIDES = {
     "score": _score,
     "evaluate": _evaluate,
     "state": _state,
+    "empty": _empty,
     "keras": _keras,
     "torch": _torch,
 }

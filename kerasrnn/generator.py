@@ -8,6 +8,7 @@ Shapes: N rows, L characters.
 
 import codecs
 import dataclasses
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,8 +22,11 @@ from kerasrnn.model import state_sizes
 from kerasrnn.step_model import step_model
 from kerasrnn.text.vocabulary import Vocabulary
 
-# Long enough to be quick, short enough to be seen growing.
+# Characters of the first chunk. While chunks come quickly they get longer, as
+# long ones cost less, but the text must be seen growing.
 _CHUNK = 64
+_LONGEST_CHUNK = 512
+_QUICK_SECONDS = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +117,10 @@ class TextGenerator:
         draws = tf.zeros([1], tf.int64)
         history = tf.zeros([1, sampling.HISTORY], tf.int32)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        finish = ""
+        finish, chunk = "", _CHUNK
         while not finish:
-            count = min(length, _CHUNK)
+            count = min(length, chunk)
+            start = time.monotonic()
             result = self._generate(
                 weights,
                 states,
@@ -137,6 +142,8 @@ class TextGenerator:
             elif length <= 0:
                 finish = "length"
             ids = result.ids.numpy()[0, :generated]
+            if time.monotonic() - start < _QUICK_SECONDS:
+                chunk = min(2 * chunk, _LONGEST_CHUNK)
             yield Chunk(
                 decoder.decode(
                     self._vocabulary.decode_bytes(ids), final=bool(finish)

@@ -14,6 +14,7 @@ Glossary of shapes: N rows, P characters of the longest row, T `size` of a
 block, V vocabulary size, U units.
 """
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -155,6 +156,7 @@ def _read_blocks(reader, carry, ids, offsets, counts, size):
     # A gather with batch dimensions must find its indices everywhere.
     padded = tf.pad(ids, [[0, 0], [0, 1]])
     last = tf.shape(ids)[1]
+    nothing = tf.zeros([size, rows, reader.units])
 
     def tokens_of(block):
         index = (offsets + block * size)[:, None] + tf.range(size)[None]
@@ -168,7 +170,11 @@ def _read_blocks(reader, carry, ids, offsets, counts, size):
             tokens = tokens_of(block)
             active = (block >= 0) & (block < counts)  # [N]
             below = outputs[index - 1] if index else None
-            values, new = reader.read(index, tokens, below, old)
+            values, new = tf.cond(
+                (block >= 0) & (block < longest),
+                functools.partial(reader.read, index, tokens, below, old),
+                functools.partial(tuple, [nothing, old]),
+            )
             states.append(_select(active, new, old))
             said.append(values)
         logits = reader.logits(said.pop())  # [T, N, V]
@@ -193,7 +199,6 @@ def _read_blocks(reader, carry, ids, offsets, counts, size):
         tf.float32, size=written, element_shape=[None, size]
     ).write(written - 1, first)
     iterations = tf.where(longest > 0, longest + delay, 0)
-    nothing = tf.zeros([size, rows, reader.units])
     _, array, carry, _ = tf.while_loop(
         lambda iteration, *_: iteration < iterations,
         body,

@@ -149,9 +149,10 @@ class _Scan:
 
             def gradient(d_outputs, *d_final):
                 d_outputs = tf.cast(d_outputs, outputs.dtype)
-                d_product, d_projected, d_states = self._backward(
+                arrays, d_states = self._backward(
                     d_outputs, residuals, kernel, d_final
                 )
+                d_product, d_projected = arrays[0], arrays[-1]
                 d_kernel = self._kernel_gradient(
                     states[0], outputs, d_product, kernel.dtype
                 )
@@ -243,8 +244,9 @@ def _backward_loop(cell, engine, slices, residuals, kernel, d_final):
     """Runs back over time.
 
     Returns:
-        `(d_product [T, B, G * U], d_projected [T, B, G * U], derivatives of
-        the first states)`.
+        `([d_product], derivatives of the first states)`, or the first as
+        `[d_product, d_projected]` where the two differ, each [T, B, G * U]:
+        what a compiled function returns twice it copies.
     """
     step = functools.partial(_backward_step, cell)
     step = _shared(step) if engine is Engine.STEPS else step
@@ -275,7 +277,7 @@ def _backward_loop(cell, engine, slices, residuals, kernel, d_final):
     )
     if passes_h:
         d_h += others.pop(0)
-    return arrays[0], arrays[-1], [d_h, *others]
+    return arrays, [d_h, *others]
 
 
 def _backward_step(cell, slices, states):
