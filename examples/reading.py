@@ -1,0 +1,333 @@
+"""Reading: a network reads a number through a small window that it moves.
+
+    python examples/reading.py
+
+A picture is no sequence, but it can be read as one. The network is shown a
+cluttered picture with a number of one to three digits somewhere in it. It
+sees all of it only as a coarse overview, at a quarter of the height and
+width. The picture itself it sees through a window of 12x12 points: it may
+move it twice for each digit and choose its size, and the wider the window,
+the less it shows. It says the digits from left to right, and then that there
+are no more. Nothing but the number itself tells it in training where to look.
+
+The order of things is that of Ba et al. 2014 ("Multiple Object Recognition
+with Visual Attention"): the overview is where the attention starts, one LSTM
+reads, a second one above it moves the window. The window is that of Gregor
+et al. 2015 ("DRAW"): Gaussian filters, so that moving it is differentiable.
+
+The pictures are made of scikit-learn's digits. At the end the network reads
+numbers made of 450 digits that no training picture has in it; the share of
+three-digit numbers that are exactly right is printed, and the picture shows
+where it looked. It takes some minutes.
+"""
+
+import numpy as np
+import shared
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
+
+# isort: split
+import keras
+from keras import ops
+
+from kerasrnn.layers import LSTMCell
+
+HEIGHT, WIDTH = 28, 72
+OVERVIEW = 4  # side of the squares that the overview averages
+WINDOW = 12  # points in a row of the window
+GLIMPSES = 1  # a digit
+DIGITS = 3  # in a number, at most
+# x and y of the centres of the overview's squares, in pixels [7, 18, 2].
+SQUARES = OVERVIEW * np.stack(
+    np.meshgrid(
+        np.arange(WIDTH // OVERVIEW) + 0.5, np.arange(HEIGHT // OVERVIEW) + 0.5
+    ),
+    axis=-1,
+).astype("float32")
+STOP = 10  # the class of no more digits
+COLOURS = ("crimson", "royalblue", "seagreen", "darkorange")  # in order
+
+
+class Reader(keras.Model):
+    """Called with pictures [B, height, width]: logits [B, digits + 1, 11]."""
+
+    def __init__(self, units=128, features=32):
+        super().__init__()
+        layers = keras.layers
+        self.overview = layers.AveragePooling2D(OVERVIEW)
+        self.places = keras.Sequential(
+            [
+                layers.Conv2D(16, 3, padding="same", activation="relu"),
+                layers.Conv2D(features, 3, padding="same", activation="relu"),
+                layers.Reshape([-1, features]),
+            ]
+        )
+        self.context = keras.Sequential(
+            [
+                layers.Flatten(),
+                layers.Dense(units, activation="relu"),
+                layers.Dense(units, activation="tanh"),
+            ]
+        )
+        self.what = keras.Sequential(
+            [
+                layers.Reshape([WINDOW, WINDOW, 1]),
+                layers.Conv2D(16, 3, padding="same", activation="relu"),
+                layers.Conv2D(32, 3, strides=2, activation="relu"),
+                layers.Flatten(),
+                layers.Dense(units, activation="relu"),
+            ]
+        )
+        self.where = layers.Dense(units, activation="sigmoid")
+        self.reader = LSTMCell(units)
+        self.mover = LSTMCell(units)
+        self.query = layers.Dense(features)
+        self.adjust = layers.Dense(3)
+        self.name_digit = layers.Dense(STOP + 1)
+
+    def call(self, pictures):
+        """Returns the logits that `read` returns."""
+        return self.read(pictures)[0]
+
+    def read(self, pictures):
+        """Reads numbers.
+
+        Args:
+            pictures: From 0 (paper) to 1 (ink) [B, height, width].
+
+        Returns:
+            Logits of the digits [B, digits + 1, 11], and where the windows
+            were: x and y of their centres and the distance of their points,
+            in pixels [B, (digits + 1) * glimpses, 3].
+        """
+        overview = self.overview(pictures[..., None])  # [B, 7, 18, 1]
+        squares = ops.zeros_like(overview) + SQUARES
+        places = self.places(ops.concatenate([overview, squares / WIDTH], -1))
+        ink = ops.reshape(overview, [-1, SQUARES.size // 2, 1])
+        reader = self.reader.get_initial_state(ops.shape(pictures)[0])
+        mover = [self.context(overview), ops.zeros_like(reader[0])]
+        attention, logits, windows = mover[0], [], []
+        for glimpse in range((DIGITS + 1) * GLIMPSES):
+            window = self.place(attention, places, 4 * ink)
+            windows.append(window)
+            # What is seen times where it is, as in the paper.
+            where = self.where(window / WIDTH)
+            seen = self.what(look(pictures, window)) * where
+            code, reader = self.reader(seen, reader)
+            attention, mover = self.mover(
+                ops.concatenate([code, window / WIDTH], axis=1), mover
+            )
+            if (glimpse + 1) % GLIMPSES == 0:
+                logits.append(self.name_digit(code))
+        return ops.stack(logits, axis=1), ops.stack(windows, axis=1)
+
+    def place(self, attention, places, ink):
+        """Returns x and y of a window, and the distance of its points [B, 3].
+
+        It lies where the squares of the overview are that attention is paid
+        to, and a little beside.
+        """
+        query = self.query(attention)[:, :, None]
+        weights = ops.softmax(places @ query + ink, axis=1)  # [B, squares, 1]
+        centre = ops.sum(weights * SQUARES.reshape(-1, 2), axis=1)  # [B, 2]
+        adjust = self.adjust(attention)
+        return ops.concatenate(
+            [
+                centre + OVERVIEW * ops.tanh(adjust[:, :2]),
+                0.9 + 1.2 * ops.sigmoid(adjust[:, 2:]),
+            ],
+            axis=1,
+        )
+
+
+def look(pictures, window):
+    """Returns what the window shows [B, 12, 12]: Gregor et al., (19)-(27)."""
+    x, y, distance = ops.split(window, 3, axis=1)
+    down = filters(y, distance, HEIGHT)  # [B, 12, height]
+    across = filters(x, distance, WIDTH)  # [B, 12, width]
+    return down @ pictures @ ops.transpose(across, [0, 2, 1])
+
+
+def filters(centre, distance, length):
+    """Returns a Gaussian over pixels for each point of a window's side.
+
+    The farther the points lie apart, the wider they are: a large window is
+    blurred.
+
+    Args:
+        centre: Of the window, in pixels [B, 1].
+        distance: Of its points, in pixels [B, 1].
+        length: Of the picture's side, in pixels.
+
+    Returns:
+        Weights [B, 12, length], which sum to about 1 inside the picture.
+    """
+    points = ops.arange(WINDOW, dtype="float32") - (WINDOW - 1) / 2
+    points = (centre + distance * points)[:, :, None]  # [B, 12, 1]
+    pixels = ops.arange(length, dtype="float32") + 0.5  # [length]
+    width = 0.6 * distance[:, :, None]
+    density = ops.exp(-(((pixels - points) / width) ** 2) / 2)
+    return density / (width * np.sqrt(2 * np.pi).astype("float32"))
+
+
+class Numbers(keras.utils.PyDataset):
+    """Batches of pictures with numbers in them, new ones in every epoch."""
+
+    def __init__(self, digits, labels, batch, batches, seed):
+        super().__init__()
+        self.random = np.random.default_rng(seed)
+        self.batch, self.batches = batch, batches
+        self.digits = [
+            [write(digit, self.random) for _ in range(8)] for digit in digits
+        ]
+        self.labels = labels
+        self.lengths = range(1, DIGITS + 1)
+
+    def __len__(self):
+        return self.batches
+
+    def __getitem__(self, index):
+        made = [self.make() for _ in range(self.batch)]
+        pictures, labels, weights = map(np.stack, zip(*made, strict=True))
+        return pictures, labels, weights
+
+    def make(self):
+        """Returns a picture, its labels [4] and their weights [4].
+
+        What follows the stop has the weight 0.
+        """
+        random = self.random
+        count = random.choice(self.lengths)
+        chosen = random.integers(len(self.digits), size=count)
+        images = [self.digits[i][random.integers(8)] for i in chosen]
+        picture = np.zeros((HEIGHT, WIDTH), "float32")
+        spare = WIDTH - sum(image.shape[1] for image in images)
+        # Where the digits lie: the spare columns fall into random gaps.
+        gaps = np.diff(
+            np.sort(random.integers(spare + 1, size=count)), prepend=0
+        )
+        x = 0
+        for image, gap in zip(images, gaps, strict=True):
+            x += gap
+            y = random.integers(HEIGHT - image.shape[0] + 1)
+            picture[y : y + image.shape[0], x : x + image.shape[1]] = image
+            x += image.shape[1]
+        self.clutter(picture)
+        labels = np.full(DIGITS + 1, STOP)
+        labels[:count] = self.labels[chosen]
+        weights = (np.arange(DIGITS + 1) <= count).astype("float32")
+        return picture, labels, weights
+
+    def clutter(self, picture, pieces=8, side=4):
+        """Puts pieces of digits where nothing is yet."""
+        for _ in range(pieces):
+            y = self.random.integers(HEIGHT - side + 1)
+            x = self.random.integers(WIDTH - side + 1)
+            if picture[y : y + side, x : x + side].any():
+                continue
+            image = self.digits[self.random.integers(len(self.digits))][0]
+            top = self.random.integers(image.shape[0] - side + 1)
+            left = self.random.integers(image.shape[1] - side + 1)
+            piece = image[top : top + side, left : left + side]
+            picture[y : y + side, x : x + side] = piece
+
+
+def write(digit, random):
+    """Returns a digit [8, 8] in a random size, a bit askew."""
+    side = random.integers(10, 17)
+    width = int(side * random.uniform(0.75, 1))
+    picture = Image.fromarray(digit).resize((width, side), Image.BICUBIC)
+    picture = picture.rotate(random.normal(0, 5), Image.BILINEAR)
+    return np.clip(np.asarray(picture), 0, 1)
+
+
+def main(options):
+    """Trains, measures and shows."""
+    train, test = shared.load_digits(options.seed)
+    numbers = Numbers(*train, options.batch, 100, options.seed)
+    model = Reader()
+    steps = 100 * options.epochs
+    model.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(2e-3, steps),
+            global_clipnorm=1.0,
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=["accuracy"],
+        jit_compile=True,
+    )
+    model.fit(numbers, epochs=options.epochs, verbose=2)
+
+    for length in (1, 2, 3):
+        held_out.lengths = [length]
+        pictures, labels, weights = held_out
+        logits, windows = model.read(pictures)
+        named = np.argmax(logits, axis=-1)
+        right = ((named == labels) | (weights == 0)).all(axis=1)
+        print(
+            f"held out: {right.mean():.1%} of 1000 numbers of {length} "
+            f"digit{'s' * (length > 1)} are read exactly"
+        )
+    show(options.output, pictures[:8], named[:8], np.asarray(windows)[:8])
+
+
+def show(path, pictures, named, windows):
+    """Writes a PNG with a row a picture; see `show_one`."""
+    rows = [
+        np.asarray(show_one(*row))
+        for row in zip(pictures, named, windows, strict=True)
+    ]
+    Image.fromarray(np.concatenate(rows)).save(path)
+
+
+def show_one(picture, named, windows, scale=5, margin=12):
+    """Returns a picture with the windows as frames, and what they showed.
+
+    Each digit has a colour; the frame of the last look at it is the thickest.
+    """
+    side, start = WINDOW * scale, WIDTH * scale + 4 * margin
+    row = Image.new(
+        "RGB",
+        (start + len(windows) * (side + margin), HEIGHT * scale + 2 * margin),
+        "white",
+    )
+    draw = ImageDraw.Draw(row)
+    row.paste(shared.to_picture(picture, scale), (margin, margin))
+    frame = (WIDTH * scale, HEIGHT * scale)
+    draw.rectangle((margin, margin, *np.add(frame, margin)), outline="silver")
+    for step, window in enumerate(windows):
+        order, look_again = divmod(step, GLIMPSES)
+        last = look_again == GLIMPSES - 1
+        x, y, distance = window * scale
+        reach = WINDOW * distance / 2
+        corners = np.array([x - reach, y - reach, x + reach, y + reach])
+        draw.rectangle(
+            (corners + margin).tolist(),
+            outline=COLOURS[order],
+            width=3 if last else 1,
+        )
+        seen = look(picture[None], window[None])[0]
+        left, top = start + step * (side + margin), 2 * margin
+        row.paste(shared.to_picture(np.asarray(seen), scale), (left, top))
+        draw.rectangle(
+            (left, top, left + side, top + side),
+            outline=COLOURS[order],
+            width=3 if last else 1,
+        )
+        if last:
+            word = "stop" if named[order] == STOP else str(named[order])
+            font = ImageFont.load_default(28)
+            draw.text((left, top + side), word, COLOURS[order], font)
+        if last and named[order] == STOP:
+            break
+    return row
+
+
+if __name__ == "__main__":
+    shared.run(
+        main,
+        output="reading.png",
+        epochs=(30, "Times 100 batches of new pictures."),
+        batch=(64, "Pictures in a batch."),
+    )
