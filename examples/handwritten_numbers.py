@@ -9,6 +9,8 @@ from PIL import Image
 
 HEIGHT, WIDTH = 28, 72
 DIGITS = 3  # in a number, at most
+VARIANTS = 16  # of each digit, in size and slant
+GAP = 2  # pixels between digits, at least
 STOP = 10  # the class of no more digits
 
 
@@ -20,7 +22,8 @@ class Numbers(keras.utils.PyDataset):
         self.random = np.random.default_rng(seed)
         self.batch, self.batches = batch, batches
         self.digits = [
-            [write(digit, self.random) for _ in range(8)] for digit in digits
+            [write(digit, self.random) for _ in range(VARIANTS)]
+            for digit in digits
         ]
         self.labels = labels
         self.lengths = range(1, DIGITS + 1)
@@ -43,9 +46,9 @@ class Numbers(keras.utils.PyDataset):
         random = self.random
         count = random.choice(self.lengths)
         chosen = random.integers(len(self.digits), size=count)
-        images = [self.digits[i][random.integers(8)] for i in chosen]
+        images = [self.digits[i][random.integers(VARIANTS)] for i in chosen]
         picture = np.zeros((HEIGHT, WIDTH), "float32")
-        spare = WIDTH - sum(image.shape[1] for image in images)
+        spare = WIDTH - sum(image.shape[1] + GAP for image in images)
         # Where the digits lie: the spare columns fall into random gaps.
         gaps = np.diff(
             np.sort(random.integers(spare + 1, size=count)), prepend=0
@@ -57,7 +60,7 @@ class Numbers(keras.utils.PyDataset):
             y = random.integers(HEIGHT - height + 1)
             picture[y : y + height, x : x + width] = image
             places[order] = x + width / 2, y + height / 2
-            x += width
+            x += width + GAP
         self.clutter(picture)
         labels = np.full(DIGITS + 1, STOP)
         labels[:count] = self.labels[chosen]

@@ -50,6 +50,7 @@ SQUARES = OVERVIEW * np.stack(
     ),
     axis=-1,
 ).astype("float32")
+UNIT = 10  # pixels: of places that are inputs of the network
 COLOURS = ("crimson", "royalblue", "seagreen", "darkorange")  # in order
 
 
@@ -108,7 +109,7 @@ class Reader(keras.Model):
         """
         overview = self.overview(pictures[..., None])  # [B, 7, 18, 1]
         squares = ops.zeros_like(overview) + SQUARES
-        places = self.places(ops.concatenate([overview, squares / WIDTH], -1))
+        places = self.places(ops.concatenate([overview, squares / UNIT], -1))
         reader = self.reader.get_initial_state(ops.shape(pictures)[0])
         mover = [self.context(overview), ops.zeros_like(reader[0])]
         attention, logits, windows = mover[0], [], []
@@ -116,11 +117,11 @@ class Reader(keras.Model):
             window = self.place(attention, places)
             windows.append(window)
             # What is seen times where it is, as in the paper.
-            where = self.where(window / WIDTH)
+            where = self.where(window / UNIT)
             seen = self.what(look(pictures, window)) * where
             code, reader = self.reader(seen, reader)
             attention, mover = self.mover(
-                ops.concatenate([code, window / WIDTH], axis=1), mover
+                ops.concatenate([code, window / UNIT], axis=1), mover
             )
             if (glimpse + 1) % GLIMPSES == 0:
                 logits.append(self.name_digit(code))
@@ -268,6 +269,6 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="reading.png",
-        epochs=(25, "Times 100 batches of new pictures."),
+        epochs=(45, "Times 100 batches of new pictures."),
         batch=(64, "Pictures in a batch."),
     )

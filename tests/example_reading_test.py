@@ -101,7 +101,7 @@ class NumbersTest(absltest.TestCase):
             ].tolist()
             centres = places[: len(said)].astype(int)
             self.assertEqual([inks[y, x] - 6 for x, y in centres], said)
-            # Two like digits that touch look like one.
+            # Two like digits side by side look like one.
             merged = [d for i, d in enumerate(said) if [d] != said[i - 1 : i]]
             self.assertEqual(runs, merged)
             self.assertEqual(
