@@ -78,8 +78,8 @@ class Reader(keras.Model):
         self.what = keras.Sequential(
             [
                 layers.Reshape([WINDOW, WINDOW, 1]),
-                layers.Conv2D(16, 3, padding="same", activation="relu"),
-                layers.Conv2D(32, 3, strides=2, activation="relu"),
+                layers.Conv2D(24, 3, padding="same", activation="relu"),
+                layers.Conv2D(48, 3, strides=2, activation="relu"),
                 layers.Flatten(),
                 layers.Dense(units, activation="relu"),
             ]
@@ -124,7 +124,9 @@ class Reader(keras.Model):
                 ops.concatenate([code, window / UNIT], axis=1), mover
             )
             if (glimpse + 1) % GLIMPSES == 0:
-                logits.append(self.name_digit(code))
+                logits.append(
+                    self.name_digit(ops.concatenate([code, seen], axis=1))
+                )
         return ops.stack(logits, axis=1), ops.stack(windows, axis=1)
 
     def place(self, attention, places):
