@@ -271,6 +271,6 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="reading.png",
-        epochs=(45, "Times 100 batches of new pictures."),
+        epochs=(40, "Times 100 batches of new pictures."),
         batch=(64, "Pictures in a batch."),
     )
