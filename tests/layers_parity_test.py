@@ -5,6 +5,7 @@ of order shows. Compared are outputs, final states, and the gradients for the
 inputs, the initial states and all weights.
 """
 
+import functools
 import itertools
 
 import keras
@@ -368,6 +369,26 @@ class LayerTest(ParityTestCase):
         self.assert_same(
             _evaluate(theirs, _inputs(), states, mask=mask),
             function(_inputs(), tf.constant(mask), *states),
+        )
+
+    @parameterized.product(kind=KINDS, batch=(1, BATCH), masked=(False, True))
+    def test_any_length_of_a_known_batch(self, kind, batch, masked):
+        theirs, ours = _pair(kind, return_sequences=True)
+        sequences = _random([batch, STEPS, FEATURES], 10)
+        mask = np.array(MASKS["right_padded"], bool)[:batch]
+
+        def run(layer, sequences, mask):
+            return layer(sequences, mask=mask if masked else None)
+
+        graph = tf.function(
+            functools.partial(run, ours),
+            input_signature=[
+                tf.TensorSpec([batch, None, FEATURES]),
+                tf.TensorSpec([batch, None], tf.bool),
+            ],
+        )
+        np.testing.assert_allclose(
+            graph(sequences, mask), run(theirs, sequences, mask), atol=1e-6
         )
 
     @parameterized.parameters(

@@ -25,7 +25,11 @@ def project(values, kernel, bias=None):
     flat = tf.matmul(flat, kernel)
     if bias is not None:
         flat = _add_bias(flat, bias)
-    return tf.reshape(flat, [steps, batch, kernel.shape[-1]])
+    projected = tf.reshape(flat, [steps, batch, kernel.shape[-1]])
+    # What is known of T and B stays known: without it a sum with states
+    # [1, N] would have any number of rows, and a loop refuses such states.
+    projected.set_shape([*values.shape[:2], kernel.shape[-1]])
+    return projected
 
 
 def column_sums(values):
