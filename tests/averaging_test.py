@@ -1,6 +1,7 @@
 """The moving average of the weights: what it is, and who uses it."""
 
 import pathlib
+import tempfile
 
 import numpy as np
 import small_models
@@ -34,8 +35,10 @@ class AveragingTest(absltest.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         # One training, of which every step is kept.
-        cls.folder = pathlib.Path(absltest.TEST_TMPDIR.value, "averaging")
-        cls.folder.mkdir(parents=True, exist_ok=True)
+        # A folder that stays from run to run would be gone on with.
+        cls.folder = pathlib.Path(
+            cls.enterClassContext(tempfile.TemporaryDirectory())
+        )
         (cls.folder / "text.txt").write_text(TEXT)
         data = DataConfig(data=(str(cls.folder / "text.txt"),))
         with locked(cls.folder / "workdir") as workdir:
