@@ -16,7 +16,7 @@ class DatesTest(absltest.TestCase):
             "--output=page.html",
         )
         # By chance one in 36,525.
-        self.assertGreater(example.percentage(), 20)
+        self.assertGreater(example.percentage(), 2)
         by_spelling = re.findall(
             r"^ +([\d.]+)%  (.*?) +-> (.*)$", example.printed, re.MULTILINE
         )
