@@ -77,7 +77,7 @@ def read_prompt(model: StepModel, states, ids, lengths):
 
     def body(time, states):
         read = model.read(columns[time], states)
-        return time + 1, _select(time < lengths, read, states)
+        return time + 1, select_rows(time < lengths, read, states)
 
     _, states = tf.while_loop(
         lambda time, _: time < tf.reduce_max(lengths),
@@ -166,13 +166,13 @@ def generate(
         )
         log_probs = log_probability(logits, ids)
         shifted = tf.concat([window[:, 1:], ids[:, None]], axis=1)
-        (window,) = _select(active, [shifted], [window])
+        (window,) = select_rows(active, [shifted], [window])
         count += tf.cast(active, tf.int32)
         matches = tf.reduce_all(free | (window == stop), axis=1)
         stopped |= active & possible & matches
         written = (tf.where(active, ids, 0), tf.where(active, log_probs, 0.0))
         arrays = _write(arrays, time - start, written)
-        states = _select(active, model.read(ids, states), states)
+        states = select_rows(active, model.read(ids, states), states)
         return time + 1, numbers, arrays, count, window, stopped, states
 
     _, _, arrays, count, _, stopped, states = tf.while_loop(
@@ -310,7 +310,7 @@ def _array(size, shape, dtype):
     return array.write(size, tf.zeros(shape, dtype))
 
 
-def _select(condition, new, old):
+def select_rows(condition, new, old):
     """Takes a row of each state from `new` where `condition` [N] holds."""
     selected = [
         tf.where(condition[:, None], new_state, old_state)

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from kerasrnn.model_weights import output_bias
 from kerasrnn.model_weights import unflatten
+from kerasrnn.sampling import select_rows
 from kerasrnn.step_model import call_by_rows
 from kerasrnn.step_model import layer_steps
 
@@ -175,7 +176,7 @@ def _read_blocks(reader, carry, ids, offsets, counts, size):
                 functools.partial(reader.read, index, tokens, below, old),
                 functools.partial(tuple, [nothing, old]),
             )
-            states.append(_select(active, new, old))
+            states.append(select_rows(active, new, old))
             said.append(values)
         logits = reader.logits(said.pop())  # [T, N, V]
         before = tf.concat([carry.logits[None], logits[:-1]], axis=0)
@@ -186,7 +187,7 @@ def _read_blocks(reader, carry, ids, offsets, counts, size):
         log_probs = tf.where(scored, tf.transpose(log_probs), 0.0)  # [N, T]
         total = tf.reduce_sum(tf.cast(log_probs, tf.float64), axis=1)
         carry = _Carry(
-            *_select(active, [logits[-1]], [carry.logits]),
+            *select_rows(active, [logits[-1]], [carry.logits]),
             carry.total + total,
             states,
         )
@@ -206,14 +207,3 @@ def _read_blocks(reader, carry, ids, offsets, counts, size):
     )
     by_row = tf.transpose(array.stack()[delay:], [1, 0, 2])
     return tf.reshape(by_row, [rows, (written - delay) * size]), carry
-
-
-def _select(condition, new, old):
-    """Takes a row of each tensor from `new` where `condition` [N] holds."""
-    selected = [
-        tf.where(condition[:, None], one, other)
-        for one, other in zip(new, old, strict=True)
-    ]
-    for one, other in zip(selected, old, strict=True):
-        one.set_shape(other.shape)
-    return selected
