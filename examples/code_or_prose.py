@@ -12,21 +12,17 @@ writes a picture of lines that were held out, each character coloured by the
 belief after it, from prose (blue) to code (orange).
 """
 
-import ast
-import io
-import sysconfig
-import tokenize
-from pathlib import Path
-
 import numpy as np
 import shared
 
 # isort: split
 import keras
+from standard_library import CODE
+from standard_library import PROSE
+from standard_library import read_prose_and_code
 
 from kerasrnn.layers import LSTM
 
-PROSE, CODE = 0, 1
 SHORTEST = 20  # Characters of a line that the network is judged on.
 LONGEST = 60  # Of a line that it is trained on.
 BATCH_SIZE = 64
@@ -36,85 +32,12 @@ PASSAGE = 5  # Lines.
 ID_OF = {chr(code): code - 30 for code in range(32, 127)}
 NUMBER_OF_IDS = 2 + len(ID_OF)
 
-# Tests, tables of characters, and manuals that are kept in string literals.
-LEFT_OUT = {"encodings", "pydoc_data", "site-packages", "dist-packages"}
-LEFT_OUT |= {"test", "tests", "idle_test"}
-
-
-def read_files():
-    """Returns for each file its lines of prose and its lines of code."""
-    root = Path(sysconfig.get_path("stdlib"))
-    files = []
-    for path in sorted(root.rglob("*.py")):
-        if LEFT_OUT.isdisjoint(path.relative_to(root).parts):
-            try:
-                with tokenize.open(path) as file:
-                    text = file.read()
-                files.append((prose_lines(text), code_lines(text)))
-            except (SyntaxError, tokenize.TokenError, UnicodeDecodeError):
-                pass  # A template, or Python 2.
-    return files
-
-
-def prose_lines(text):
-    """Returns the lines of docstrings that are prose.
-
-    There is code in docstrings, too: sessions at the prompt, examples (which
-    are indented), signatures. So paragraphs with a prompt, indented lines,
-    and lines that Python could run are left out: neither code nor prose.
-    """
-    documented = ast.Module | ast.ClassDef
-    documented |= ast.FunctionDef | ast.AsyncFunctionDef
-    lines = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, documented):
-            docstring = ast.get_docstring(node) or ""
-            for paragraph in docstring.split("\n\n"):
-                if ">>>" not in paragraph:
-                    lines += paragraph.splitlines()
-    return [
-        line.strip()
-        for line in lines
-        if not line.startswith((" ", "\t")) and not is_code(line)
-    ]
-
-
-def is_code(line):
-    """Returns whether Python could run a line."""
-    try:
-        ast.parse(line)
-    except (SyntaxError, ValueError):
-        return False
-    return True
-
-
-def code_lines(text):
-    """Returns the lines of code, without indentation and comments.
-
-    Lines that begin with a string, or lie in one, are left out: strings,
-    docstrings above all, may say anything.
-    """
-    lines = text.splitlines()
-    in_string = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        first, last = token.start[0], token.end[0]
-        if first != last:
-            in_string.update(range(first, last + 1))
-        elif token.type == tokenize.COMMENT:
-            lines[first - 1] = lines[first - 1][: token.start[1]]
-    lines = [
-        line.strip()
-        for number, line in enumerate(lines, 1)
-        if number not in in_string
-    ]
-    return [line for line in lines if not line.startswith(('"', "'"))]
-
 
 def choose(files, random, lengths, seen=()):
     """Returns `(lines, labels)`: as many of code as of prose, none twice.
 
     Args:
-        files: See `read_files`.
+        files: See `read_prose_and_code`.
         random: Draws from the kind of which there is more.
         lengths: Range of the numbers of characters.
         seen: Lines to leave out.
@@ -178,7 +101,7 @@ def make_models(units):
 def main(options):
     """Trains, measures and shows."""
     random = np.random.default_rng(options.seed)
-    files = read_files()
+    files = read_prose_and_code()
     files = [files[index] for index in random.permutation(len(files))]
     held_out, files = files[: len(files) // 5], files[len(files) // 5 :]
     lines, labels = choose(files, random, range(4, LONGEST + 1))

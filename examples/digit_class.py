@@ -57,7 +57,7 @@ def main(options):
         options.output,
         images[order],
         [caption(guesses[i], labels[i]) for i in order],
-        colours=["black" if right[i] else "firebrick" for i in order],
+        right=right[order],
     )
 
 

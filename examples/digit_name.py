@@ -123,9 +123,9 @@ def main(options):
     order = order[:32]
     shared.write_grid(
         options.output,
-        [images[i] for i in order],
+        images[order],
         [words[i] for i in order],
-        colours=["black" if right[i] else "firebrick" for i in order],
+        right=right[order],
     )
 
 

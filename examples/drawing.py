@@ -22,8 +22,6 @@ It takes some minutes.
 import numpy as np
 import shared
 from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
 
 # isort: split
 import keras
@@ -225,28 +223,18 @@ def main(options):
     )
 
 
-def show(path, canvases, strokes, scale=4, margin=6):
+def show(path, canvases, strokes):
     """Writes a PNG: canvases [T, B, pixels], and pictures [T, pixels]."""
     steps = len(canvases)
-    across, title = SIDE * scale + margin, 24
-    rows = np.moveaxis(canvases, 0, 1)  # [B, T, pixels]
-    rows = np.concatenate([rows, strokes[None]])
-    height = (across * len(rows)) + 2 * title + 2 * margin
-    sheet = Image.new("RGB", (steps * across + margin, height), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for top, text in (
-        (0, f"DRAW: a picture a row, its canvas after each of {steps} steps"),
-        (height - across - title - margin, "Autoencoder: a picture each"),
-    ):
-        draw.text((margin, top + 3), text, "black", font)
-    for index, row in enumerate(rows):
-        top = title + margin + index * across
-        if index == len(rows) - 1:
-            top += title
-        for step, pixels in enumerate(row):
-            picture = shared.to_picture(pixels.reshape(SIDE, SIDE), scale)
-            sheet.paste(picture, (margin + step * across, top))
-    sheet.save(path)
+    rows = np.concatenate([np.moveaxis(canvases, 0, 1), strokes[None]])
+    captions = [f"{step + 1}" for step in range(steps)] * (len(rows) - 1)
+    shared.write_grid(
+        path,
+        rows.reshape(-1, SIDE, SIDE),
+        captions + ["VAE"] * steps,
+        columns=steps,
+        scale=4,
+    )
 
 
 if __name__ == "__main__":

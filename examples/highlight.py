@@ -15,11 +15,7 @@ The page that it writes shows one of these files, coloured as the network sees
 it, with underlines where the tokenizer disagrees.
 """
 
-import io
 import itertools
-import keyword
-import sysconfig
-import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -27,38 +23,17 @@ import shared
 
 # isort: split
 import keras
+from standard_library import CLASSES
+from standard_library import read_classified
 
 from kerasrnn.layers import LSTM
 from kerasrnn.reporting.page import element
 from kerasrnn.reporting.page import page
-from kerasrnn.text import sources
-
-CLASSES = (
-    "white space",
-    "keyword",
-    "name",
-    "number",
-    "string",
-    "comment",
-    "operator",
-)
-CLASS_OF_TYPE = {
-    tokenize.NAME: "name",
-    tokenize.NUMBER: "number",
-    tokenize.STRING: "string",
-    tokenize.COMMENT: "comment",
-    tokenize.OP: "operator",
-}
-# Since Python 3.12 an f-string is several tokens, code among them. Here it
-# is a string from end to end, as before.
-F_STRING_START = getattr(tokenize, "FSTRING_START", None)
-F_STRING_END = getattr(tokenize, "FSTRING_END", None)
 
 # Ids are code points; those that are not ASCII are taken for this one, and 0
 # is padding.
 NOT_ASCII = 127
 PIECE = 256
-LONGEST_FILE = 100_000
 UNITS = 64
 BATCH = 32
 BATCHES_PER_EPOCH = 100
@@ -73,60 +48,6 @@ pre { line-height: 1.4; white-space: pre-wrap; }
 .wrong { background: light-dark(#ffd5d5, #702020);
   text-decoration: underline wavy #e00000; }
 """
-
-
-def classify(source):
-    """Returns the class of each character by Python's tokenizer, int32 [T].
-
-    Raises:
-        SyntaxError: It is not Python.
-        tokenize.TokenError: It ends too early.
-    """
-    lines = [0, *itertools.accumulate(len(x) + 1 for x in source.split("\n"))]
-    classes = np.zeros(len(source), np.int32)
-    f_strings = []  # Starts of those that are open.
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        start, stop = (
-            lines[row - 1] + column for row, column in (token.start, token.end)
-        )
-        name = CLASS_OF_TYPE.get(token.type)
-        if name == "name" and keyword.iskeyword(token.string):
-            name = "keyword"
-        if token.type == F_STRING_START:
-            f_strings.append(start)
-        elif token.type == F_STRING_END:
-            start, name = f_strings.pop(), "string"
-        if name and not f_strings:
-            classes[start:stop] = CLASSES.index(name)
-    return classes
-
-
-def read_files(random, characters):
-    """Reads files of the standard library, in a random order.
-
-    Args:
-        random: NumPy's generator.
-        characters: About how many to read, together.
-
-    Returns:
-        A list of `(path in the library, source, classes [T])`.
-    """
-    files, paths = [], sources.resolve([])
-    library = sysconfig.get_path("stdlib")
-    for index in random.permutation(len(paths)):
-        try:
-            with tokenize.open(paths[index]) as file:
-                source = file.read()
-            classes = classify(source)
-        except (SyntaxError, UnicodeDecodeError, tokenize.TokenError):
-            continue  # Some are there to be refused.
-        if 0 < len(source) <= LONGEST_FILE:
-            path = paths[index].relative_to(library)
-            files.append((path, source, classes))
-            characters -= len(source)
-        if characters < 0:
-            break
-    return files
 
 
 def to_ids(source):
@@ -281,7 +202,7 @@ def measure(name, truth, guesses):
 def main(options):
     """Trains, measures and shows."""
     random = np.random.default_rng(options.seed)
-    files = read_files(random, options.characters)
+    files = read_classified(random, options.characters)
     held_out = files[::10]
     files = [file for index, file in enumerate(files) if index % 10]
     print(f"{len(files)} files to learn from, {len(held_out)} held out")

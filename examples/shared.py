@@ -121,7 +121,7 @@ def write_grid(
     captions: Sequence[str],
     columns: int = 8,
     scale: int = 8,
-    colours: Sequence[str] | None = None,
+    right: Sequence[bool] | None = None,
 ) -> None:
     """Writes a PNG of pictures side by side, each over its caption.
 
@@ -132,7 +132,7 @@ def write_grid(
         captions: A text an image, of one line or more.
         columns: Pictures in a row.
         scale: Side of a pixel of the images in the PNG.
-        colours: Of the captions, one each; black if None.
+        right: Whether an image's caption is right; if not, it is red.
     """
     font = ImageFont.load_default(14)
     lines = max(caption.count("\n") + 1 for caption in captions)
@@ -152,7 +152,7 @@ def write_grid(
             (left, top + height * scale + 2),
             captions[index],
             font=font,
-            fill=colours[index] if colours else "black",
+            fill="black" if right is None or right[index] else "firebrick",
         )
     sheet.save(path)
 
