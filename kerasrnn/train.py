@@ -126,7 +126,7 @@ def _train(flag_values, interruption):
     print(f"This is {cluster.task}. Waiting for {others} ...", flush=True)
     from kerasrnn.training.workers import joined
 
-    with joined(cluster) as workers:
+    with joined(cluster, interruption) as workers:
         if workers.is_chief:
             return _lead(flag_values, interruption, workers)
         return _follow(flag_values, interruption, workers)

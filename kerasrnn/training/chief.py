@@ -91,8 +91,7 @@ class Chief:
                 )
         nats, characters = self._workers.agree([result.nats, result.characters])
         if not characters:
-            number = self._workers.any(self._interruption.signal or 0)
-            raise Interrupted(number)
+            self._end()
         return Evaluation(nats, int(characters))
 
     def sample(self, weights, step: int) -> None:
@@ -103,11 +102,15 @@ class Chief:
             step: Names the file.
 
         Raises:
-            Interrupted: A signal came, and there is no other worker.
+            Interrupted: A signal came.
         """
+        written = False
         if self._workers.is_chief:
             with self._until_signal():
                 self._write_sample(weights, step)
+                written = True
+        if not self._workers.agree([written])[0]:
+            self._end()
 
     def _write_sample(self, weights, step):
         text = ""
@@ -124,6 +127,9 @@ class Chief:
             text.encode(errors="replace"),
         )
         self._display.sample(step, text)
+
+    def _end(self):
+        raise Interrupted(self._workers.any(self._interruption.signal or 0))
 
     @contextlib.contextmanager
     def _until_signal(self):

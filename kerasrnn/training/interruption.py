@@ -35,6 +35,8 @@ class Interruption:
     def __init__(self):
         self.signal: int | None = None
         self._unsaved = threading.Event()
+        self._workers = None
+        self._ending: tuple[int, str] | None = None
 
     def listen(self) -> None:
         """Starts to take SIGINT and SIGTERM, once, for the whole process.
@@ -44,6 +46,15 @@ class Interruption:
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         threading.Thread(target=self._wait, daemon=True).start()
+
+    def share(self, workers) -> None:
+        """Makes the first signal one to all workers.
+
+        Args:
+            workers: A `kerasrnn.training.shared_interruption
+                .SharedInterruption`.
+        """
+        self._workers = workers
 
     def check(self) -> None:
         """Raises `Interrupted` if a signal came."""
@@ -61,14 +72,49 @@ class Interruption:
         else:
             self._unsaved.clear()
 
+    def hear(self, number: int, ends: bool, task: str) -> None:
+        """Does as another worker does, to which a signal came.
+
+        Args:
+            number: The signal's.
+            ends: Whether that worker ends at once, and all others with it.
+            task: Its name.
+        """
+        self._take(number, ends, f"The {task} received signal {number}. ")
+
+    def end_if_ending(self) -> None:
+        """Ends the process, if all workers have been told to end at once.
+
+        For the case that this shows first by the end of another one.
+        """
+        if self._ending is not None:
+            _end(*self._ending)
+
     def _wait(self):
         number = signal.sigwait(SIGNALS)
-        if not self._unsaved.is_set():
-            _end(number, "Ended; no step is lost.")
-        self.signal = number
-        _say("Saving a checkpoint before ending; again ends at once.")
-        number = signal.sigwait(SIGNALS)
-        _end(number, "Ended at once.")
+        ends = not self._unsaved.is_set()
+        # To tell others may take a while, and a second signal does not wait.
+        threading.Thread(
+            target=self._tell, args=(number, ends), daemon=True
+        ).start()
+        _end(signal.sigwait(SIGNALS), "Ended at once.")
+
+    def _tell(self, number, ends):
+        # Otherwise another worker was first, and what it does is heard.
+        if self._workers is None or self._workers.tell(number, ends):
+            self._take(number, ends, "")
+
+    def _take(self, number, ends, cause):
+        if not ends:
+            self.signal = number
+            _say(
+                f"{cause}Saving a checkpoint before ending; again ends at once."
+            )
+            return
+        self._ending = (number, f"{cause}Ended; no step is lost.")
+        if self._workers is not None:
+            self._workers.meet()
+        self.end_if_ending()
 
 
 def _say(text):

@@ -15,11 +15,13 @@ import tensorflow as tf
 from kerasrnn.errors import UserError
 from kerasrnn.training.cluster import Cluster
 from kerasrnn.training.interruption import Interrupted
+from kerasrnn.training.interruption import Interruption
 from kerasrnn.training.peers import PeerLost
 from kerasrnn.training.peers import PeerWatch
 from kerasrnn.training.peers import configure_heartbeat
 from kerasrnn.training.peers import end_process
 from kerasrnn.training.peers import first_line
+from kerasrnn.training.shared_interruption import SharedInterruption
 
 
 class Workers:
@@ -155,8 +157,12 @@ _GONE = (
 
 
 @contextlib.contextmanager
-def joined(cluster: Cluster):
+def joined(cluster: Cluster, interruption: Interruption):
     """Joins the other workers for a block, at whose end all meet again.
+
+    Args:
+        cluster: Who they are.
+        interruption: Of this process; a signal at one is one at all.
 
     Yields:
         A `ManyWorkers`.
@@ -166,6 +172,7 @@ def joined(cluster: Cluster):
     """
     try:
         workers = join(cluster)
+        SharedInterruption(cluster, interruption)
         with workers.guarded():
             try:
                 yield workers
@@ -174,7 +181,11 @@ def joined(cluster: Cluster):
                 raise
             workers.finish()
     except UserError as error:
+        interruption.end_if_ending()
         end_process(error)
+    except tf.errors.OpError:
+        interruption.end_if_ending()
+        raise
 
 
 def join(cluster: Cluster) -> ManyWorkers:
