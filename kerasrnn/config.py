@@ -6,10 +6,8 @@ made, so a `Config` that exists is one that can be run.
 """
 
 import dataclasses
-import json
-import types
-import typing
 
+from kerasrnn import dataclass_json
 from kerasrnn.errors import UserError
 
 CELLS = ("simple_rnn", "lstm", "gru")
@@ -291,56 +289,13 @@ class Config:
 
     def to_json(self) -> str:
         """Returns the configuration as indented JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return dataclass_json.to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Config":
         """Returns the configuration that `to_json` wrote.
 
         Raises:
-            UserError: The text is not JSON, or has a field that this
-                version does not know, or one of another type.
+            UserError: The text is none that this version knows.
         """
-        try:
-            values = json.loads(text)
-        # ValueError is bad JSON, or a number with too many digits.
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"The configuration is not JSON: {error}."
-            ) from None
-        return _from_dict(cls, values, "configuration")
-
-
-def _from_dict(cls, values, where):
-    if not isinstance(values, dict):
-        raise UserError(
-            f"Expected an object at {where}, received {type(values).__name__}."
-        )
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise UserError(
-            f"The {where} has unknown fields {unknown}; it was written by "
-            "another version of kerasrnn. Known are "
-            f"{sorted(hints)}."
-        )
-    arguments = {}
-    for name, value in values.items():
-        arguments[name] = _converted(hints[name], value, f"{where}.{name}")
-    try:
-        return cls(**arguments)
-    except TypeError as error:
-        raise UserError(f"The {where} is incomplete: {error}.") from None
-
-
-def _converted(hint, value, where):
-    if dataclasses.is_dataclass(hint):
-        return _from_dict(hint, value, where)
-    if isinstance(hint, types.GenericAlias):
-        if isinstance(value, list) and all(isinstance(v, str) for v in value):
-            return tuple(value)
-    elif hint is float and type(value) in (int, float):
-        return float(value)
-    elif type(value) is hint:
-        return value
-    raise UserError(f"Expected {hint} at {where}, received {value!r}.")
+        return dataclass_json.from_json(cls, text, "configuration")

@@ -55,6 +55,7 @@ STAGES = (
         (
             "kerasrnn.config",
             "kerasrnn.config_flags",
+            "kerasrnn.dataclass_json",
             "kerasrnn.errors",
             "kerasrnn.extras",
             "kerasrnn.presets",

@@ -1,0 +1,73 @@
+"""Dataclasses as JSON, and back: each field by its name and of its type.
+
+What is read may come from anybody. Only what the fields' types allow becomes
+an object, and each class checks its own fields when it is made.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+
+from kerasrnn.errors import UserError
+
+
+def to_json(value) -> str:
+    """Returns a dataclass, and those in its fields, as indented JSON text."""
+    return json.dumps(dataclasses.asdict(value), indent=2) + "\n"
+
+
+def from_json(cls, text: str, where: str):
+    """Returns the object that `to_json` wrote.
+
+    Args:
+        cls: A dataclass. Its fields are of plain types, tuples of strings or
+            dataclasses like it; those not in the text have their defaults.
+        text: The JSON.
+        where: What an error calls it.
+
+    Raises:
+        UserError: The text is not JSON, or has a field that the class does
+            not know, or one of another type.
+    """
+    try:
+        values = json.loads(text)
+    # ValueError is bad JSON, or a number with too many digits.
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"The {where} is not JSON: {error}.") from None
+    return _from_dict(cls, values, where)
+
+
+def _from_dict(cls, values, where):
+    if not isinstance(values, dict):
+        raise UserError(
+            f"Expected an object at {where}, received {type(values).__name__}."
+        )
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise UserError(
+            f"The {where} has unknown fields {unknown}; it was written by "
+            "another version of kerasrnn. Known are "
+            f"{sorted(hints)}."
+        )
+    arguments = {}
+    for name, value in values.items():
+        arguments[name] = _converted(hints[name], value, f"{where}.{name}")
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise UserError(f"The {where} is incomplete: {error}.") from None
+
+
+def _converted(hint, value, where):
+    if dataclasses.is_dataclass(hint):
+        return _from_dict(hint, value, where)
+    if isinstance(hint, types.GenericAlias):
+        if isinstance(value, list) and all(isinstance(v, str) for v in value):
+            return tuple(value)
+    elif hint is float and type(value) in (int, float):
+        return float(value)
+    elif type(value) is hint:
+        return value
+    raise UserError(f"Expected {hint} at {where}, received {value!r}.")
