@@ -4,6 +4,7 @@ The other workers wait for the results. A process alone is its own chief.
 """
 
 import contextlib
+from collections.abc import Sequence
 
 from kerasrnn.config import Config
 from kerasrnn.generator import TextGenerator
@@ -29,6 +30,7 @@ class Chief:
         config: What is trained, and how.
         workdir: Where samples go.
         corpus: The encoded text.
+        held_out: (start, stop) of the parts to validate on.
         layout: Where each weight stands in the flat vector.
         workers: This process and the others.
         display: Where to show progress.
@@ -40,6 +42,7 @@ class Chief:
         config: Config,
         workdir: Workdir,
         corpus: Corpus,
+        held_out: Sequence[tuple[int, int]],
         layout: Layout,
         workers: Workers,
         display: Display,
@@ -52,18 +55,11 @@ class Chief:
         self._workers = workers
         self._display = display
         self._interruption = interruption
-        self._held_out = corpus.split_ranges(
-            "validation", config.training.sequence_length
-        )
+        self._held_out = held_out
         self._evaluator = Evaluator(
             config.model, layout, config.training.sequence_length
         )
         self._generator = TextGenerator(config.model, corpus.vocabulary)
-
-    @property
-    def validates(self) -> bool:
-        """Whether there is text to validate on."""
-        return sum(stop - start for start, stop in self._held_out) > 1
 
     def evaluate(self, weights) -> Evaluation:
         """Returns the loss of what is held out.

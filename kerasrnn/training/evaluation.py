@@ -188,6 +188,11 @@ class _Streams:
         return positions + (self._range_starts - self._joined_starts)[index]
 
 
+def is_scorable(ranges: Sequence[tuple[int, int]]) -> bool:
+    """Whether there is a character to score, and one to read before it."""
+    return sum(stop - start for start, stop in ranges) > 1
+
+
 def number_of_streams(
     ranges: Sequence[tuple[int, int]], batch_size: int, sequence_length: int
 ) -> int:

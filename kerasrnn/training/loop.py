@@ -9,35 +9,26 @@ step is enough to go on as if nothing had happened, bit for bit.
 import dataclasses
 import time
 
-import numpy as np
 import tensorflow as tf
 
 from kerasrnn.config import Config
-from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.dataset import TextDataset
 from kerasrnn.training import divergence
-from kerasrnn.training import transfer
 from kerasrnn.training.chief import Chief
-from kerasrnn.training.distribution import collect
 from kerasrnn.training.distribution import distribute
 from kerasrnn.training.distribution import make_strategy
 from kerasrnn.training.divergence import Diverged
+from kerasrnn.training.evaluation import is_scorable
 from kerasrnn.training.interruption import Interrupted
 from kerasrnn.training.interruption import Interruption
 from kerasrnn.training.moment import Moment
 from kerasrnn.training.pace import Pace
 from kerasrnn.training.plan import Limits
 from kerasrnn.training.plan import Plan
-from kerasrnn.training.position import Position
 from kerasrnn.training.progress import Display
 from kerasrnn.training.progress import Status
-from kerasrnn.training.records import NoRecorder
-from kerasrnn.training.records import Recorder
-from kerasrnn.training.saving import Saver
-from kerasrnn.training.shared_saving import SharedSaver
-from kerasrnn.training.steps import Trainer
-from kerasrnn.training.weights import initial_weights
+from kerasrnn.training.training_state import TrainingState
 from kerasrnn.training.workdir import Workdir
 from kerasrnn.training.workdir import told_if_not_writable
 from kerasrnn.training.workers import Workers
@@ -116,10 +107,7 @@ class _Training:
         self, config, workdir, corpus, workers, limits, display, interruption
     ):
         self.config = config
-        self.workdir = workdir
-        self.corpus = corpus
         self.workers = workers
-        self.strategy = workers.strategy
         self.display = display
         self.interruption = interruption
         training = config.training
@@ -130,28 +118,29 @@ class _Training:
             training.sequence_length,
             documents=bool(config.model.separator_id),
         )
-        self.layout, self.trainer = self._untrained()
-        layout = self.layout
-        self.chief = Chief(
-            config, workdir, corpus, layout, workers, display, interruption
-        )
+        held_out = corpus.split_ranges("validation", training.sequence_length)
         self.plan = Plan(
             training,
             self.dataset.steps_per_epoch,
             limits,
-            validates=self.chief.validates,
+            validates=is_scorable(held_out),
         )
-        self.saver = SharedSaver(
-            Saver(config, workdir, corpus, layout, self.plan), workers
+        self.state = TrainingState(
+            config, workdir, corpus, self.plan, workers, display
         )
-        self.position = Position()
-        self.failures = 0  # since the newest checkpoint
-        self._resume()
-        self._is_saved()
+        self.chief = Chief(
+            config,
+            workdir,
+            corpus,
+            held_out,
+            self.state.layout,
+            workers,
+            display,
+            interruption,
+        )
         self.pace = Pace()
-        self.recorder = self._recorder()
-        self.started = time.monotonic() - self.position.elapsed
         self.moment = Moment()
+        self._nothing_is_unsaved()
 
     def run(self) -> Result:
         while True:
@@ -159,12 +148,20 @@ class _Training:
                 reason = self._train()
                 break
             except Diverged as diverged:
-                self._go_back(diverged)
-        self.recorder.finish()
-        position = self.position
+                self.state.go_back(diverged)
+                self._nothing_is_unsaved()
+        self.state.recorder.finish()
+        position = self.state.position
         return Result(
             position.step, position.best_step, position.best_loss, reason
         )
+
+    def save(self) -> None:
+        self.state.save()
+        self._nothing_is_unsaved()
+
+    def close(self) -> None:
+        self.state.recorder.close()
 
     def _train(self):
         """Trains to the end, and returns why it is that."""
@@ -175,112 +172,22 @@ class _Training:
             self._attend(ending=bool(reason))
             # Early stopping is decided by the validation just made.
             reason = reason or self._is_over()
-            if reason and self.saved_step == self.position.step:
+            if reason and self.state.saved_step == self.state.position.step:
                 return reason
             self._check_signal()
             if not reason:
                 self._advance()
 
-    def close(self) -> None:
-        self.recorder.close()
-
-    def save(self) -> None:
-        """Saves the current step, unless that is done already."""
-        position = self.position
-        if self.saved_step == position.step:
-            return
-        position.elapsed = self.elapsed()
-        arrays = self.trainer.snapshot()
-        divergence.check_arrays(arrays.values(), position.step)
-        self.recorder.sync()
-        self.saver.save(
-            position,
-            arrays,
-            collect(self.strategy, self.states, 0),
-        )
-        self._is_saved()
-        self.failures = 0
-
-    def _is_saved(self):
-        self.saved_step = self.position.step
-        self.saved_time = time.monotonic()
-        # A worker that ended at once would take the others with it.
+    def _nothing_is_unsaved(self):
+        # Of several workers the chief may be writing it still.
         if self.workers.size == 1:
             self.interruption.set_unsaved(False)
-
-    def _first_weights(self):
-        """Returns the layout, and the weights [P] of step 0."""
-        training = self.config.training
-        layout, weights = initial_weights(self.config.model, training.seed)
-        if (
-            training.init_from
-            and self.workers.is_chief  # its weights become those of all
-            and not self.workdir.has_checkpoints()
-        ):
-            weights, note = transfer.first_weights(
-                self.config,
-                self.corpus.vocabulary,
-                self.workdir.path,
-                layout.unpack(weights),
-            )
-            weights = layout.pack(weights)
-            self.display.note(note)
-        return layout, weights
-
-    def _resume(self):
-        newest = self.saver.newest()
-        if newest is None:
-            batch_size = self.config.training.batch_size
-            states = [
-                np.zeros([batch_size, size], np.float32)
-                for size in state_sizes(self.config.model)
-            ]
-        else:
-            self.position, arrays, states = newest
-            self.trainer.restore(arrays)
-            self.display.note(f"Going on from step {self.position.step:,}.")
-        self.states = distribute(self.strategy, states, 0)
-
-    def _untrained(self):
-        layout, weights = self._first_weights()
-        return layout, Trainer(self.config, self.strategy, layout, weights)
-
-    def _go_back(self, diverged):
-        """Goes back to before the training diverged, or ends it there."""
-        before = self.position
-        self.failures += 1
-        step = self.saver.set_aside_failed(diverged.step, self.failures)
-        divergence.check_rollback(
-            diverged, self.config.training.on_nan, before.rollbacks, step
-        )
-        factor = divergence.RATE_FACTOR ** (before.rollbacks + 1)
-        self.display.note(
-            f"{diverged} Going back to step {step:,} with the learning rate "
-            f"times {factor:g}."
-        )
-        if step == 0:
-            _, self.trainer = self._untrained()
-        self.position = Position()
-        self._resume()
-        self.position.go_back_from(before)
-        self._is_saved()
-        self.recorder.close()
-        self.recorder = self._recorder()
-
-    def elapsed(self) -> float:
-        """Seconds of training so far, over all runs."""
-        return time.monotonic() - self.started
-
-    def _recorder(self):
-        if not self.workers.is_chief:
-            return NoRecorder()
-        return Recorder(self.workdir, self.plan, self.position)
 
     def _agree(self):
         """Takes the chief's word on what clocks and signals decide."""
         own = Moment(
-            self.elapsed(),
-            time.monotonic() - self.saved_time,
+            self.state.elapsed,
+            self.state.unsaved,
             self.pace.count,
             self.pace.seconds_per_step,
             self.interruption.signal or 0,
@@ -295,12 +202,14 @@ class _Training:
 
     def _is_over(self):
         return self.plan.is_over(
-            self.position.step, self.moment.elapsed, self.position.stale
+            self.state.position.step,
+            self.moment.elapsed,
+            self.state.position.stale,
         )
 
     def _attend(self, ending):
         """Does all that is due after the current step."""
-        position, plan = self.position, self.plan
+        position, plan = self.state.position, self.plan
         step = position.step
         if plan.validation_is_due(step, ending) and position.validated != step:
             self._validate()
@@ -314,7 +223,7 @@ class _Training:
 
     def _advance(self):
         """Runs as many steps as one call should."""
-        position, plan = self.position, self.plan
+        position, plan = self.state.position, self.plan
         step = position.step
         moment = self.moment
         count = min(moment.count, plan.steps_to_event(step))
@@ -324,13 +233,13 @@ class _Training:
         rates = [factor * rate for rate in plan.rates(step, count, horizon)]
         batch = self.dataset.batches(step, count)
         inputs, targets = distribute(
-            self.strategy, [batch.inputs, batch.targets], 1
+            self.workers.strategy, [batch.inputs, batch.targets], 1
         )
         # In this process's first call nothing is done yet that could be lost.
         self.interruption.set_unsaved(self.pace.has_started)
         started = time.monotonic()
-        self.states, records = self.trainer.run(
-            inputs, targets, self.states, step, rates
+        self.state.states, records = self.state.trainer.run(
+            inputs, targets, self.state.states, step, rates
         )
         seconds = time.monotonic() - started
         self.pace.update(count, seconds)
@@ -340,15 +249,15 @@ class _Training:
         self.interruption.set_unsaved(True)
         position.step += count
         per_second = batch.inputs.size / seconds
-        self.recorder.steps(step, records, rates, per_second)
+        self.state.recorder.steps(step, records, rates, per_second)
         self._show(per_second)
 
     def _show(self, per_second):
-        position = self.position
+        position = self.state.position
         if self.pace.seconds_per_step is None:
             return  # the first call's speed says nothing
         horizon = self.plan.horizon(
-            position.step, self.elapsed(), self.pace.seconds_per_step
+            position.step, self.state.elapsed, self.pace.seconds_per_step
         )
         left = (horizon - position.step) * self.pace.seconds_per_step
         self.display.status(
@@ -356,27 +265,25 @@ class _Training:
                 step=position.step,
                 total_steps=horizon,
                 epoch=position.step / self.plan.steps_per_epoch,
-                loss=self.recorder.recent_loss,
+                loss=self.state.recorder.recent_loss,
                 characters_per_second=per_second,
                 seconds_left=left,
             )
         )
 
     def _validate(self):
-        position = self.position
-        weights = self.trainer.evaluation_weights
-        result = self.chief.evaluate(weights)
+        position = self.state.position
+        result = self.chief.evaluate(self.state.trainer.evaluation_weights)
         divergence.check_arrays([result.loss], position.step)
         is_best = position.take_validation(result.loss)
-        self.recorder.validation(self.config.data.split, result)
+        self.state.recorder.validation(self.config.data.split, result)
         if is_best:
-            position.elapsed = self.elapsed()
-            self.saver.save_best(position, weights.numpy())
+            self.state.save_best()
         self.display.validation(
             position.step, self.config.data.split, result, is_best
         )
 
     def _sample(self):
-        step = self.position.step
-        self.chief.sample(self.trainer.evaluation_weights, step)
-        self.position.sampled = step
+        step = self.state.position.step
+        self.chief.sample(self.state.trainer.evaluation_weights, step)
+        self.state.position.sampled = step
