@@ -1,5 +1,6 @@
 """Tests of kerasrnn-train on two workers: real processes over loopback."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -16,11 +17,15 @@ from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.training import checkpoint
 from kerasrnn.training.briefing import wait_for_corpus
+from kerasrnn.training.cluster import Cluster
+from kerasrnn.training.cluster import Task
 from kerasrnn.training.history import read_history
+from kerasrnn.training.rendezvous import meet
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
 SECONDS_TO_NOTICE = 60
+SECONDS_TO_SAVE = 30
 
 SMALL = (
     "--data=text.txt",
@@ -39,7 +44,7 @@ SMALL = (
 )
 
 
-class MultiWorkerTest(absltest.TestCase):
+class MultiWorkerTestCase(absltest.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.create_tempdir().full_path)
@@ -52,22 +57,28 @@ class MultiWorkerTest(absltest.TestCase):
         self.addCleanup(trainer.close)
         return trainer
 
-    def start(self, workdir, *arguments, followers=()):
-        """Starts two workers in a workdir; returns the chief and the other."""
-        addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
-        workers = []
-        for index in range(2):
+    def cluster(self, size=2):
+        """Returns a function that starts a worker, by its index."""
+        addresses = [f"127.0.0.1:{port}" for port in _free_ports(size)]
+
+        def start(index, workdir, *arguments):
             config = {
                 "cluster": {"worker": addresses},
                 "task": {"type": "worker", "index": index},
             }
-            more = followers if index else ()
-            workers.append(
-                self.start_one(
-                    workdir, *arguments, *more, TF_CONFIG=json.dumps(config)
-                )
+            return self.start_one(
+                workdir, *arguments, TF_CONFIG=json.dumps(config)
             )
-        return workers
+
+        return start
+
+    def start(self, workdir, *arguments, followers=()):
+        """Starts two workers in a workdir; returns the chief and the other."""
+        start = self.cluster()
+        return [
+            start(0, workdir, *arguments),
+            start(1, workdir, *arguments, *followers),
+        ]
 
     def train(self, workdir, *arguments):
         """Trains on two workers to the end; returns the chief's output."""
@@ -96,6 +107,8 @@ class MultiWorkerTest(absltest.TestCase):
         self.assertIn("Start all workers again", survivor.text)
         self.assertNotIn("Traceback", survivor.text)
 
+
+class MultiWorkerTest(MultiWorkerTestCase):
     def test_lost_workers_cost_nothing(self):
         # One that is asked to end: all save the same step.
         chief, other = self.start("disturbed")
@@ -173,6 +186,132 @@ class MultiWorkerTest(absltest.TestCase):
             workers[victim].kill()
 
 
+class SignalTest(MultiWorkerTestCase):
+    """A signal at one worker, whatever it and the others are at."""
+
+    def assert_all_end(self, workers, at, number):
+        """Sends a signal to one of two workers; both must end by it."""
+        workers[at].send_signal(number)
+        for worker in workers:
+            status = worker.finish(SECONDS_TO_SAVE)
+            self.assertEqual(status, 128 + number, worker.text)
+            self.assertNotIn("error: ", worker.text)
+        self.assertRegex(
+            workers[1 - at].text,
+            rf"The worker {at} \(127.0.0.1:\d+\) received signal {number}\. ",
+        )
+
+    def test_before_the_first_step(self):
+        options = ("--num_layers=3", "--jit_compile=on")
+        moments = [
+            (1, signal.SIGTERM, 60, "3x16 lstm on"),  # compiling
+            (0, signal.SIGINT, 60, "3x16 lstm on"),
+            (1, signal.SIGINT, 60_000, "counting the text"),
+            (0, signal.SIGTERM, 60_000, "counting the text"),
+        ]
+        for trial, (at, number, lines, moment) in enumerate(moments):
+            with self.subTest(moment, at=at):
+                text = f"text{trial}.txt"
+                (self.folder / text).write_text(TEXT[:60] * lines)
+                workers = self.start(f"{trial}", *options, f"--data={text}")
+                workers[0].wait_for(moment)
+                self.assert_all_end(workers, at, number)
+                for worker in workers:
+                    self.assertIn("Ended; no step is lost.", worker.text)
+                checkpoints = self.folder / f"{trial}" / "checkpoints"
+                self.assertEmpty(checkpoint.steps(checkpoints))
+
+    def test_before_the_first_step_after_others(self):
+        self.train("workdir", "--max_steps=1")
+        workers = self.start("workdir", "--max_steps=9", "--jit_compile=on")
+        workers[0].wait_for("Going on from step 1.")
+        self.assert_all_end(workers, 1, signal.SIGTERM)
+        self.assertEqual(self.newest("workdir").step, 1)
+
+    def test_while_the_chief_evaluates_or_samples(self):
+        (self.folder / "text.txt").write_text(TEXT[:60] * 100_000)
+        moments = {
+            "validated": ("validation: ", "--validation_fraction=0.9"),
+            "sampled": ("step 3: validation", "--sample_length=1000000"),
+        }
+        for what, (moment, option) in moments.items():
+            with self.subTest(what):
+                workers = self.start(what, "--evaluate_every=3", option)
+                workers[0].wait_for(moment)
+                # The chief would be busy for longer than the test waits.
+                self.assert_all_end(workers, 1, signal.SIGTERM)
+                for worker in workers:
+                    self.assertIn("Saved. Run the same", worker.text)
+                saved = self.newest(what)
+                self.assertEqual(saved.step, 3)
+                self.assertEqual(saved.info[what], 0)
+
+    def test_while_waiting_for_others(self):
+        start = self.cluster(3)
+        options = ("workdir", "--max_steps=1", "--batch_size=6")
+        workers = [start(index, *options) for index in range(2)]
+        for index in (1, 0):  # the chief last
+            workers[index].wait_for("This is worker")
+            workers[index].send_signal(signal.SIGTERM)
+            status = workers[index].finish(SECONDS_TO_SAVE)
+            self.assertEqual(status, 143, workers[index].text)
+            self.assertIn("Ended; no step is lost.", workers[index].text)
+            # The one that stays does not mind.
+            workers[index] = start(index, *options)
+        workers.append(start(2, *options))
+        statuses = [worker.finish() for worker in workers]
+        texts = "\n---\n".join(worker.text for worker in workers)
+        self.assertEqual(statuses, [0, 0, 0], texts)
+
+
+class RendezvousTest(absltest.TestCase):
+    """The workers' meeting, with a worker that says what it wants."""
+
+    def test_only_workers_are_let_in(self):
+        tasks = tuple(
+            Task("worker", index, f"127.0.0.1:{port}")
+            for index, port in enumerate(_free_ports(3))
+        )
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            chief = pool.submit(meet, Cluster(tasks, 0), 60)
+            strangers = [
+                b"PRI * HTTP/2.0\r\n",
+                b"kerasrnn 0\n",
+                b"kerasrnn 3\n",
+                b"kerasrnn one\n",
+                b"",
+            ]
+            for words in strangers:
+                with _connection(tasks[0]) as stranger:
+                    stranger.sendall(words)
+                    stranger.shutdown(socket.SHUT_WR)
+                    self.assertEqual(stranger.recv(1), b"")
+            # One that comes and goes does not count.
+            with _connection(tasks[0]) as leaver:
+                leaver.sendall(b"kerasrnn 2\n")
+                self.assertEqual(leaver.recv(1), b".")
+            first = pool.submit(meet, Cluster(tasks, 1), 60)
+            with self.assertRaises(concurrent.futures.TimeoutError):
+                chief.result(timeout=3)
+            second = pool.submit(meet, Cluster(tasks, 2), 60)
+            for worker in (chief, first, second):
+                self.assertIsNone(worker.result(timeout=60))
+
+    def test_those_that_do_not_come_are_named(self):
+        tasks = tuple(
+            Task("worker", index, f"127.0.0.1:{port}")
+            for index, port in enumerate(_free_ports(3))
+        )
+        with self.assertRaisesRegex(UserError, "the worker 1 .*the worker 2 "):
+            meet(Cluster(tasks, 0), seconds=0)
+        with self.assertRaisesRegex(UserError, "the worker 0 .*cannot be"):
+            meet(Cluster(tasks, 1), seconds=0.1)
+        port = int(tasks[0].address.rpartition(":")[2])
+        with socket.create_server(("", port)):
+            with self.assertRaisesRegex(UserError, "cannot listen at 127"):
+                meet(Cluster(tasks, 0))
+
+
 class CorpusTest(absltest.TestCase):
     def test_wrong_and_damaged_corpora_are_refused(self):
         folder = pathlib.Path(self.create_tempdir().full_path)
@@ -192,6 +331,16 @@ class CorpusTest(absltest.TestCase):
         ids.write_bytes(data)
         with self.assertRaisesRegex(UserError, "is damaged"):
             wait_for_corpus(folder / "corpus", corpus.sha256, seconds=0)
+
+
+def _connection(task):
+    """Connects to a worker as soon as it listens."""
+    host, _, port = task.address.rpartition(":")
+    while True:
+        try:
+            return socket.create_connection((host, int(port)), timeout=60)
+        except ConnectionRefusedError:
+            time.sleep(0.01)
 
 
 def _free_ports(count):

@@ -21,6 +21,8 @@ from kerasrnn.training.peers import PeerWatch
 from kerasrnn.training.peers import configure_heartbeat
 from kerasrnn.training.peers import end_process
 from kerasrnn.training.peers import first_line
+from kerasrnn.training.rendezvous import cannot_listen
+from kerasrnn.training.rendezvous import meet
 from kerasrnn.training.shared_interruption import SharedInterruption
 
 
@@ -171,6 +173,7 @@ def joined(cluster: Cluster, interruption: Interruption):
     with a message and status 1, at once.
     """
     try:
+        meet(cluster)
         workers = join(cluster)
         SharedInterruption(cluster, interruption)
         with workers.guarded():
@@ -191,19 +194,19 @@ def joined(cluster: Cluster, interruption: Interruption):
 def join(cluster: Cluster) -> ManyWorkers:
     """Joins the other workers; returns when all of them are there.
 
+    A signal is not heard meanwhile, so they should `meet` before.
+
     Raises:
-        PeerLost: One went away meanwhile, or did not come for an hour.
+        PeerLost: One went away meanwhile, or did not come.
         UserError: This worker cannot be reached at its address.
     """
     configure_heartbeat(cluster)
+    # It says a line or two about every collective operation.
+    tf.get_logger().setLevel("WARNING")
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.UnknownError as error:
-        raise UserError(
-            f"This worker cannot listen at {cluster.task.address} "
-            f"({first_line(error)}). Is another process there? End it, or "
-            "give another address in TF_CONFIG."
-        ) from None
+        raise cannot_listen(cluster.task, first_line(error)) from None
     except (*_GONE, tf.errors.InternalError) as error:
         raise PeerLost(None, first_line(error)) from None
     return ManyWorkers(cluster, strategy)
