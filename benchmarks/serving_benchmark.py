@@ -5,33 +5,31 @@
 For 1, 8 and 32 clients, each with one row of 64 characters a call that goes
 on from the last one's token, and for one client with 32 rows a call:
 characters a second, and the median and 99th percentile of a call's time. The
-peer is the exported model in a session of this kind of process, called with
-the same inputs by as many threads. Server and peer are processes of their
-own and take turns; the clients are threads of the benchmark. With --target,
-a server that runs already is measured, such as TensorFlow Serving over
---export_dir, with whatever flags it was given.
+peer is the session of the local server, called in its process with the same
+inputs by as many threads; for one client also by a gRPC server in Python that
+does nothing else. They take turns; the clients are threads of this process.
+With --target, a server that runs already is measured, such as TensorFlow
+Serving over --export_dir, with whatever flags it was given.
 """
 
 import contextlib
-import json
-import subprocess
-import sys
+import functools
 import tempfile
-import threading
-import time
-from pathlib import Path
 
+import grpc
 import numpy as np
 import served
+import serving_peer
 from absl import flags
 from kerasrnn_export import signatures
+from kerasrnn_serving import wire
 from kerasrnn_serving.client import Client
 
 from kerasrnn import program
 
-_LENGTH = 64
 # (clients, rows a call)
-_CASES = ((1, 1), (8, 1), (32, 1), (1, 32))
+_ONE = (1, 1)
+_CASES = (_ONE, (8, 1), (32, 1), (1, 32))
 _LIMIT_PERCENT = 10
 
 
@@ -61,20 +59,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "seconds", 1.0, "Seconds of a turn.", flag_values=flag_values
     )
-    flags.DEFINE_string(
-        "worker",
-        None,
-        "Used by the benchmark itself: be the peer over this version.",
-        flag_values=flag_values,
-    )
 
 
 def main(argv) -> int:
     """Measures each model; returns the exit status."""
     del argv
     options = flags.FLAGS
-    if options.worker:
-        return _be_the_peer(options.worker)
     if options.export_dir:
         _measure(options, options.export_dir, options.export_dir)
         return 0
@@ -87,22 +77,23 @@ def main(argv) -> int:
 
 
 def _measure(options, export_dir, name):
-    newest = max(
-        (path for path in Path(export_dir).iterdir() if path.name.isdigit()),
-        key=lambda path: int(path.name),
-    )
     with contextlib.ExitStack() as stack:
-        target = options.target
-        if target is None:
-            _, target = stack.enter_context(served.local_server(export_dir))
+        peer = stack.enter_context(serving_peer.started(export_dir))
+        target = options.target or peer.target
         client = stack.enter_context(Client(target, timeout=300))
-        peer = stack.enter_context(_peer(newest))
+        channel = stack.enter_context(grpc.insecure_channel(peer.bare_target))
         print(
-            f"{name}, {_LENGTH} characters a call, {options.rounds} rounds of "
-            f"{options.seconds:g} s; in process | served, and a served call"
+            f"{name}, {serving_peer.LENGTH} characters a call, "
+            f"{options.rounds} rounds of {options.seconds:g} s; in process | "
+            "served, and a served call"
         )
         for case in _CASES:
-            sides = {"peer": peer, "served": _served(client)}
+            sides = {"peer": peer.turn, "served": _served(client)}
+            if case == _ONE:
+                sizes = _message_sizes(client, target)
+                bare = functools.partial(_bare, channel, sizes=sizes)
+                sides["bare"] = bare(serving_peer.GENERATE)
+                sides["echo"] = bare(serving_peer.ECHO)
             results = {side: [] for side in sides}
             for call in sides.values():
                 call(*case, options.seconds / 4)  # warms up
@@ -110,6 +101,8 @@ def _measure(options, export_dir, name):
                 for side, call in sides.items():
                     results[side].append(call(*case, options.seconds))
             _report(case, results)
+            if case == _ONE:
+                _report_costs(results, sizes)
 
 
 def _report(case, results):
@@ -127,43 +120,34 @@ def _report(case, results):
         f"p50 {np.percentile(times, 50):8.1f} ms, "
         f"p99 {np.percentile(times, 99):8.1f} ms"
     )
-    if case == (1, 1):
-        cost = [
-            100 * (1 - own / peer)
-            for own, peer in zip(rates["served"], rates["peer"], strict=True)
-        ]
-        low, middle, high = np.percentile(cost, [25, 50, 75])
-        print(
-            f"  the wire and the server cost {middle:.1f} % (quartiles "
-            f"{low:.1f} to {high:.1f}; wanted: at most {_LIMIT_PERCENT})"
+
+
+def _report_costs(results, sizes):
+    """Says what is lost to gRPC, and what to all that serves."""
+    seconds = {
+        side: np.array([seconds / len(times) for times, seconds in runs])
+        for side, runs in results.items()
+    }
+    for side, what, wanted in (
+        ("served", "the wire and the server", f"; wanted: {_LIMIT_PERCENT}"),
+        ("bare", "of that, gRPC around the same session", ""),
+    ):
+        lost = seconds[side] - seconds["peer"]
+        low, middle, high = np.percentile(
+            100 * lost / seconds[side], [25, 50, 75]
         )
+        print(
+            f"    {what}: {middle:.1f} % (quartiles {low:.1f} to "
+            f"{high:.1f}{wanted}), {1000 * np.median(lost):.2f} ms a call"
+        )
+    print(
+        f"    gRPC alone, an echo of {sizes[0]:,} and {sizes[1]:,} bytes: "
+        f"{1000 * np.median(seconds['echo']):.2f} ms a call"
+    )
 
 
 def _rate(times, seconds, rows):
-    return len(times) * rows * _LENGTH / seconds
-
-
-def _turn(one_call, clients, seconds):
-    """Returns (seconds of each call, seconds in all) of some threads."""
-    times, end = [], time.perf_counter() + seconds
-
-    def work(seed):
-        state, own = None, []
-        while time.perf_counter() < end:
-            begin = time.perf_counter()
-            state = one_call(seed, state)
-            own.append(time.perf_counter() - begin)
-        times.extend(own)
-
-    begin = time.perf_counter()
-    threads = [
-        threading.Thread(target=work, args=[seed]) for seed in range(clients)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return times, time.perf_counter() - begin
+    return len(times) * rows * serving_peer.LENGTH / seconds
 
 
 def _served(client):
@@ -171,71 +155,52 @@ def _served(client):
         def one_call(seed, state):
             results = client.generate(
                 [""] * rows,
-                length=_LENGTH,
+                length=serving_peer.LENGTH,
                 seed=range(seed, seed + rows),
                 state_bytes=state or b"",
             )
             return [result.state_bytes for result in results]
 
-        return _turn(one_call, clients, seconds)
+        return serving_peer.calls_in_turn(one_call, clients, seconds)
 
     return turn
 
 
-@contextlib.contextmanager
-def _peer(version):
-    """Yields a function that has the peer's process take its turn."""
-    process = subprocess.Popen(
-        [sys.executable, __file__, f"--worker={version}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-
-    def turn(*arguments):
-        print(json.dumps(arguments), file=process.stdin, flush=True)
-        return json.loads(process.stdout.readline())
-
-    try:
-        yield turn
-    finally:
-        process.stdin.close()
-        process.wait()
-        process.stdout.close()
-
-
-def _be_the_peer(version):
-    import tensorflow as tf
-
-    session = tf.compat.v1.Session(graph=tf.Graph())
-    with session.graph.as_default():
-        graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
-    signature = graph.signature_def[signatures.GENERATE.name]
-    fetches = {name: info.name for name, info in signature.outputs.items()}
-    feeds = {name: info.name for name, info in signature.inputs.items()}
+def _bare(channel, method, sizes):
+    """Calls a gRPC server that reads nothing; `sizes` are of its messages."""
+    request_bytes, reply_bytes = sizes
+    request = reply_bytes.to_bytes(4, "little").ljust(request_bytes, b"\0")
+    call = channel.unary_unary(method)
 
     def turn(clients, rows, seconds):
-        def one_call(seed, state):
-            values = {
-                entry.name: np.full(rows, entry.default or "", object)
-                if entry.dtype == "string"
-                else np.full(rows, entry.default, entry.dtype)
-                for entry in signatures.GENERATE.inputs
-            }
-            values["length"][:] = _LENGTH
-            values["seed"][:] = range(seed, seed + rows)
-            if state is not None:
-                values["state_bytes"] = state
-            return session.run(
-                fetches, {feeds[name]: v for name, v in values.items()}
-            )["state_bytes"]
+        del rows
+        return serving_peer.calls_in_turn(
+            lambda seed, state: call(request, timeout=300), clients, seconds
+        )
 
-        return _turn(one_call, clients, seconds)
+    return turn
 
-    for line in sys.stdin:
-        print(json.dumps(turn(*json.loads(line))), flush=True)
-    return 0
+
+def _message_sizes(client, target):
+    """Returns the bytes of a request for one row, and of its reply."""
+    (result,) = client.generate("", length=serving_peer.LENGTH)
+    request = wire.PredictRequest()
+    request.model_spec.name = "kerasrnn"
+    request.model_spec.signature_name = signatures.GENERATE.name
+    given = {
+        "prompt": b"",
+        "length": serving_peer.LENGTH,
+        "state_bytes": result.state_bytes,
+    }
+    for entry in signatures.GENERATE.inputs:
+        value = given.get(entry.name, entry.default)
+        if isinstance(value, str):
+            value = value.encode()
+        wire.fill_tensor(request.inputs[entry.name], [value], entry.dtype)
+    content = request.SerializeToString()
+    with grpc.insecure_channel(target) as channel:
+        reply = channel.unary_unary(wire.PREDICT)(content, timeout=300)
+    return len(content), len(reply)
 
 
 def run() -> None:

@@ -1,7 +1,6 @@
 """Is `transport` for an event loop."""
 
 import asyncio
-import dataclasses
 
 import grpc
 from grpc import aio
@@ -9,6 +8,7 @@ from grpc import aio
 from kerasrnn.errors import UserError
 from kerasrnn_serving import serving_error
 from kerasrnn_serving.channel import Target
+from kerasrnn_serving.connection import Connection
 from kerasrnn_serving.exchange import Call
 from kerasrnn_serving.repeats import Attempts
 from kerasrnn_serving.repeats import Budget
@@ -41,9 +41,7 @@ class AsyncTransport:
         while True:
             connection = await self._take(failed)
             try:
-                return await self._attempt(
-                    connection.channel, call, attempts.begin()
-                )
+                return await self._attempt(connection, call, attempts.begin())
             except grpc.RpcError as error:
                 if not attempts.goes_on(error):
                     raise serving_error.from_rpc(error, self._target) from None
@@ -58,13 +56,8 @@ class AsyncTransport:
                 connection.users -= 1
                 await self._close_unused(connection)
 
-    async def _attempt(self, channel, call, seconds):
-        method = channel.unary_unary(
-            call.path,
-            request_serializer=type(call.request).SerializeToString,
-            response_deserializer=call.response_type.FromString,
-        )
-        reply = await method(
+    async def _attempt(self, connection, call, seconds):
+        reply = await connection.method(call)(
             call.request,
             timeout=seconds,
             metadata=self._target.metadata,
@@ -82,7 +75,7 @@ class AsyncTransport:
         if self._closed:
             raise _closed()
         if failed is self._connection:
-            self._connection = _Connection(self._target.open(aio))
+            self._connection = Connection(self._target.open(aio))
         connection = self._connection
         connection.users += 1
         if failed is not None:
@@ -98,14 +91,6 @@ class AsyncTransport:
         self._closed = True
         if self._connection is not None:
             await self._connection.channel.close()
-
-
-@dataclasses.dataclass(eq=False)
-class _Connection:
-    """A channel, and how many calls use it."""
-
-    channel: aio.Channel
-    users: int = 0
 
 
 def _closed():

@@ -17,7 +17,11 @@ from kerasrnn_serving.exchange import Call
 from kerasrnn_serving.exchange import Conversation
 from kerasrnn_serving.serving_error import ServingError
 
-_NUMPY_TYPES = {"string": "object"}
+_NUMPY_DTYPES = {
+    entry.dtype: np.dtype("object" if entry.dtype == "string" else entry.dtype)
+    for signature in signatures.SIGNATURES.values()
+    for entry in (*signature.inputs, *signature.outputs)
+}
 _MAX_KNOWN = 4
 
 
@@ -219,7 +223,7 @@ class Model:
                 array = wire.to_array(response.outputs[entry.name])
             except UserError as error:
                 raise self.unusable(f"{entry.name!r}: {error}") from None
-            expected = np.dtype(_NUMPY_TYPES.get(entry.dtype, entry.dtype))
+            expected = _NUMPY_DTYPES[entry.dtype]
             if array.ndim != entry.rank or array.dtype != expected:
                 raise self.unusable(
                     f"output {entry.name!r} is {array.dtype} of shape "
@@ -244,7 +248,7 @@ def _check_tensors(model, ours, theirs, kind):
         if entry.name not in theirs:
             raise model._foreign(f"it has no {kind} {entry.name!r}")
         dtype = wire.numpy_dtype(theirs[entry.name].dtype)
-        if dtype != np.dtype(_NUMPY_TYPES.get(entry.dtype, entry.dtype)):
+        if dtype != _NUMPY_DTYPES[entry.dtype]:
             raise model._foreign(
                 f"its {kind} {entry.name!r} is {dtype}, expected {entry.dtype}"
             )

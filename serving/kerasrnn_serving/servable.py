@@ -17,6 +17,7 @@ from kerasrnn.errors import UserError
 from kerasrnn_serving import wire
 from kerasrnn_serving.rpc import StatusError
 from kerasrnn_serving.rpc import invalid
+from kerasrnn_serving.session_call import SessionCall
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _MAX_WARMUP_REQUESTS = 1000
@@ -33,6 +34,7 @@ class Servable:
     """A loaded version; calls may come from many threads at once.
 
     Attributes:
+        session: The `tf.compat.v1.Session` that holds it.
         signatures: `wire.SignatureDef` by name.
     """
 
@@ -46,18 +48,21 @@ class Servable:
         self._graph = tf.Graph()
         options = tf.compat.v1.ConfigProto(allow_soft_placement=True)
         options.gpu_options.allow_growth = True
-        self._session = tf.compat.v1.Session(graph=self._graph, config=options)
+        self.session = tf.compat.v1.Session(graph=self._graph, config=options)
         try:
             self.signatures = self._load(directory)
-            # Looking them up by name in each call would take its time.
-            self._tensors = {
-                info.name: self._graph.as_graph_element(info.name)
-                for signature in self.signatures.values()
-                for info in (
-                    *signature.inputs.values(),
-                    *signature.outputs.values(),
-                )
+            self._prepared = {
+                name: _Prepared(signature)
+                for name, signature in self.signatures.items()
             }
+            self._call = SessionCall(
+                self.session,
+                {
+                    tensor
+                    for prepared in self._prepared.values()
+                    for tensor in prepared.tensors()
+                },
+            )
             self._warm_up(directory / WARMUP_FILE)
         except StatusError:
             self.close()
@@ -77,7 +82,7 @@ class Servable:
     def _load(self, directory):
         with self._graph.as_default():
             meta_graph = tf.compat.v1.saved_model.load(
-                self._session, [tf.saved_model.SERVING], str(directory)
+                self.session, [tf.saved_model.SERVING], str(directory)
             )
         return {
             name: wire.SignatureDef.FromString(definition.SerializeToString())
@@ -117,14 +122,11 @@ class Servable:
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f'Serving signature key "{name}" not found.',
             )
-        signature = self.signatures[name]
-        feeds = {
-            self._tensors[name]: array
-            for name, array in _feeds(signature, request.inputs).items()
-        }
-        aliases = _output_aliases(signature, request.output_filter)
+        prepared = self._prepared[name]
+        feeds = _feeds(prepared, request.inputs)
+        aliases = _output_aliases(prepared, request.output_filter)
         outputs = self._run(
-            [self._tensors[signature.outputs[alias].name] for alias in aliases],
+            [prepared.outputs[alias] for alias in aliases],
             feeds,
             timeout_seconds,
         )
@@ -136,13 +138,8 @@ class Servable:
         return response
 
     def _run(self, fetches, feeds, timeout_seconds):
-        options = None
-        if timeout_seconds is not None:
-            # 0 would be no limit at all.
-            milliseconds = max(1, int(timeout_seconds * 1000))
-            options = tf.compat.v1.RunOptions(timeout_in_ms=milliseconds)
         try:
-            return self._session.run(fetches, feeds, options=options)
+            return self._call(fetches, feeds, timeout_seconds)
         except tf.errors.OpError as error:
             raise _status(error) from None
         except (TypeError, ValueError) as error:
@@ -151,14 +148,39 @@ class Servable:
 
     def close(self) -> None:
         """Frees the session; no call may be running."""
-        self._session.close()
+        self.session.close()
+
+
+class _Prepared:
+    """A `wire.SignatureDef` as plain values, which are quicker to read.
+
+    Attributes:
+        inputs: (alias, tensor's name, DataType) of each, sorted.
+        outputs: Names of tensors by alias, sorted.
+        defaults: `wire.Tensor` by alias.
+    """
+
+    def __init__(self, signature):
+        self.inputs = [
+            (alias, info.name, info.dtype)
+            for alias, info in sorted(signature.inputs.items())
+        ]
+        self.outputs = {
+            alias: info.name
+            for alias, info in sorted(signature.outputs.items())
+        }
+        self.defaults = dict(signature.defaults.items())
+
+    def tensors(self):
+        """Returns the names of all tensors."""
+        return [*(name for _, name, _ in self.inputs), *self.outputs.values()]
 
 
 def _feeds(signature, inputs):
     """Returns {feed name: array}, defaults filled in."""
     _check_input_count(signature, inputs)
     feeds, used = {}, []
-    for index, (alias, info) in enumerate(sorted(signature.inputs.items())):
+    for index, (alias, name, dtype) in enumerate(signature.inputs):
         if alias in inputs:
             tensor = inputs[alias]
             used.append(alias)
@@ -166,18 +188,18 @@ def _feeds(signature, inputs):
             tensor = signature.defaults[alias]
         else:
             raise invalid(
-                f"Signature input alias: {alias}(feed name: {info.name}) not "
+                f"Signature input alias: {alias}(feed name: {name}) not "
                 "found in request and no default value provided. Inputs "
                 f"expected to be in the request {{{_joined(inputs)}}}, or "
                 f"default input alias set: {_joined(signature.defaults)}"
             )
-        if tensor.dtype != info.dtype:
+        if tensor.dtype != dtype:
             raise invalid(
-                f"Expects arg[{index}] to be {wire.dtype_name(info.dtype)} "
+                f"Expects arg[{index}] to be {wire.dtype_name(dtype)} "
                 f"but {wire.dtype_name(tensor.dtype)} is provided"
             )
         try:
-            feeds[info.name] = wire.to_array(tensor)
+            feeds[name] = wire.to_array(tensor)
         except UserError:
             raise invalid(f"tensor parsing error: {alias}") from None
     if len(used) != len(inputs):
@@ -191,12 +213,13 @@ def _feeds(signature, inputs):
 def _check_input_count(signature, inputs):
     sent, expected = len(inputs), len(signature.inputs)
     if sent > expected or (sent < expected and not signature.defaults):
-        extra = set(inputs) - set(signature.inputs)
-        missing = set(signature.inputs) - set(inputs)
+        aliases = {alias for alias, _, _ in signature.inputs}
+        extra = set(inputs) - aliases
+        missing = aliases - set(inputs)
         raise invalid(
             f"input size does not match signature: {sent}!={expected} "
             f"len({{{_joined(inputs)}}}) != "
-            f"len({{{_joined(signature.inputs)}}}). "
+            f"len({{{_joined(aliases)}}}). "
             f"Sent extra: {{{_joined(extra)}}}. "
             f"Missing but required: {{{_joined(missing)}}}."
         )
@@ -213,7 +236,7 @@ def _output_aliases(signature, output_filter):
         if alias in seen:
             raise invalid(f"duplicate output tensor alias: {alias}")
         seen.append(alias)
-    return seen or sorted(signature.outputs)
+    return seen or list(signature.outputs)
 
 
 def _joined(names):

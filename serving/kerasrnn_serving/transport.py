@@ -5,7 +5,6 @@ lost; see `repeats` for which calls have one.
 """
 
 import contextlib
-import dataclasses
 import threading
 
 import grpc
@@ -13,6 +12,7 @@ import grpc
 from kerasrnn.errors import UserError
 from kerasrnn_serving import serving_error
 from kerasrnn_serving.channel import Target
+from kerasrnn_serving.connection import Connection
 from kerasrnn_serving.exchange import Call
 from kerasrnn_serving.repeats import Attempts
 from kerasrnn_serving.repeats import Budget
@@ -36,7 +36,7 @@ class Transport:
         self._answered = False
 
     def _connect(self):
-        return _Connection(self._target.open())
+        return Connection(self._target.open())
 
     def send(self, call: Call):
         """Makes a call and returns the reply.
@@ -49,9 +49,7 @@ class Transport:
         while True:
             with self._use(failed) as connection:
                 try:
-                    return self._attempt(
-                        connection.channel, call, attempts.begin()
-                    )
+                    return self._attempt(connection, call, attempts.begin())
                 except grpc.RpcError as error:
                     if not attempts.goes_on(error):
                         raise serving_error.from_rpc(
@@ -60,13 +58,8 @@ class Transport:
                     if lost_connection(error):
                         failed = connection
 
-    def _attempt(self, channel, call, seconds):
-        method = channel.unary_unary(
-            call.path,
-            request_serializer=type(call.request).SerializeToString,
-            response_deserializer=call.response_type.FromString,
-        )
-        reply = method(
+    def _attempt(self, connection, call, seconds):
+        reply = connection.method(call)(
             call.request,
             timeout=seconds,
             metadata=self._target.metadata,
@@ -108,11 +101,3 @@ class Transport:
         with self._lock:
             self._closed = True
         self._connection.channel.close()
-
-
-@dataclasses.dataclass(eq=False)
-class _Connection:
-    """A channel, and how many calls use it."""
-
-    channel: grpc.Channel
-    users: int = 0

@@ -59,6 +59,7 @@ _DTYPES = {
     23: ("uint64", "uint64", "uint64_val"),
 }
 _NUMBERS = {entry[0]: number for number, entry in _DTYPES.items()}
+_NUMPY_DTYPES = {n: np.dtype(entry[0]) for n, entry in _DTYPES.items()}
 # Fields whose values are on the wire as they are in memory.
 _PACKED_AS_THEY_ARE = ("float_val", "double_val")
 _LENGTH_DELIMITED = 2
@@ -222,7 +223,7 @@ def numpy_dtype(number: int) -> np.dtype:
             f"A tensor arrived of DataType {number}, which is none of those "
             f"read here ({', '.join(entry[1] for entry in _DTYPES.values())})."
         )
-    return np.dtype(_DTYPES[number][0])
+    return _NUMPY_DTYPES[number]
 
 
 def to_tensor(values, dtype: str, *, content: bool = True):
@@ -242,13 +243,15 @@ def to_tensor(values, dtype: str, *, content: bool = True):
 def fill_tensor(tensor, values, dtype: str, *, content: bool = True) -> None:
     """Does what `to_tensor` does, in a new `Tensor` that is there already."""
     name = "object" if dtype == "string" else dtype
-    array = np.asarray(values, name)
-    tensor.dtype = _NUMBERS[name]
+    number = _NUMBERS[name]
+    array = np.asarray(values, _NUMPY_DTYPES[number])
+    tensor.dtype = number
+    shape = tensor.tensor_shape
     # Of a scalar too: a shape without dimensions is not one left out.
-    tensor.tensor_shape.SetInParent()
+    shape.SetInParent()
     for size in array.shape:
-        tensor.tensor_shape.dim.add(size=size)
-    field = _DTYPES[tensor.dtype][2]
+        shape.dim.add(size=size)
+    field = _DTYPES[number][2]
     if content and name != "object":
         tensor.tensor_content = _little_endian(array).tobytes()
     elif field in _PACKED_AS_THEY_ARE:
@@ -281,22 +284,22 @@ def to_array(tensor) -> np.ndarray:
     Raises:
         WireError: The values do not fill the shape.
     """
-    dtype = numpy_dtype(tensor.dtype)
+    number = tensor.dtype
+    dtype = numpy_dtype(number)
     shape = _shape(tensor.tensor_shape)
     size = math.prod(shape)
-    if tensor.tensor_content and dtype.hasobject:
-        strings = _decode_strings(tensor.tensor_content, size)
-        return np.array([*strings, None], dtype)[:-1].reshape(shape)
-    if tensor.tensor_content:
-        if len(tensor.tensor_content) != size * dtype.itemsize:
+    content = tensor.tensor_content
+    if content and dtype.hasobject:
+        return _strings(list(_decode_strings(content, size)), shape)
+    if content:
+        if len(content) != size * dtype.itemsize:
             raise WireError(
                 f"A tensor of shape {shape} and type {dtype} arrived with "
-                f"{len(tensor.tensor_content)} bytes; expected "
-                f"{size * dtype.itemsize}."
+                f"{len(content)} bytes; expected {size * dtype.itemsize}."
             )
-        array = np.frombuffer(tensor.tensor_content, dtype.newbyteorder("<"))
+        array = np.frombuffer(content, dtype.newbyteorder("<"))
         return array.astype(dtype).reshape(shape)
-    field = _DTYPES[tensor.dtype][2]
+    field = _DTYPES[number][2]
     values = getattr(tensor, field)
     if len(values) > size:
         raise WireError(
@@ -307,11 +310,19 @@ def to_array(tensor) -> np.ndarray:
         values = np.array(values, np.uint16).view(np.float16)
     elif field == "int_val" and dtype != np.int32:
         values = np.array(values, np.int32)
-    if len(values) == size and not dtype.hasobject:
+    if len(values) == size and dtype.hasobject:
+        return _strings(values[:], shape)
+    if len(values) == size:
         return np.array(values).astype(dtype, copy=False).reshape(shape)
     last = values[-1] if len(values) else (b"" if dtype.hasobject else 0)
     array = np.full(size, last, dtype)
     array[: len(values)] = values
+    return array.reshape(shape)
+
+
+def _strings(values, shape):
+    array = np.empty(len(values), object)
+    array[:] = values
     return array.reshape(shape)
 
 
@@ -343,7 +354,7 @@ def _little_endian(array):
 
 
 def _shape(shape):
-    sizes = tuple(dimension.size for dimension in shape.dim)
+    sizes = tuple([dimension.size for dimension in shape.dim])
     if shape.unknown_rank or min(sizes, default=0) < 0:
         raise WireError(f"A tensor arrived without a definite shape: {sizes}.")
     if math.prod(sizes) > _MAX_ELEMENTS:
