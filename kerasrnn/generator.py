@@ -34,7 +34,8 @@ class Chunk:
     """A piece of generated text.
 
     Attributes:
-        text: The text; an unfinished UTF-8 sequence comes with the next one.
+        text: The text; an unfinished UTF-8 sequence comes with the next one,
+            or not at all, as in what is served.
         length: Characters generated (bytes, if the vocabulary is of bytes).
         log_prob: Sum of log p(character) at temperature 1, nats.
         finish: "length" or "stop" in the last chunk, else "".
@@ -145,9 +146,7 @@ class TextGenerator:
             if time.monotonic() - start < _QUICK_SECONDS:
                 chunk = min(2 * chunk, _LONGEST_CHUNK)
             yield Chunk(
-                decoder.decode(
-                    self._vocabulary.decode_bytes(ids), final=bool(finish)
-                ),
+                decoder.decode(self._vocabulary.decode_bytes(ids)),
                 generated,
                 float(result.log_prob[0]),
                 finish,
