@@ -32,6 +32,7 @@ from kerasrnn.layers.projection import project
 from kerasrnn.model_weights import input_bias
 from kerasrnn.model_weights import output_bias
 from kerasrnn.model_weights import state_sizes
+from kerasrnn.model_weights import states_of_layers
 from kerasrnn.model_weights import unflatten
 from kerasrnn.sampling import StepModel
 from kerasrnn.step_model import step_model
@@ -195,16 +196,15 @@ def sequence_logits(
     """
     weights = unflatten(config, weights)
     dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
-    per_layer = len(states) // config.num_layers
     outputs, reset = _document_starts(config, tf.transpose(tokens))  # [T, B]
     next_states = []
+    layer_states = states_of_layers(states, config.num_layers)
     for index, layer in enumerate(weights.layers):
-        layer_states = states[index * per_layer : (index + 1) * per_layer]
         if engine is Engine.CUDNN:
             if index == 0:
                 outputs = _embed_tokens(weights, outputs, dtype)
-            outputs, layer_states = _cudnn_loop(
-                config, layer, outputs, layer_states
+            outputs, final = _cudnn_loop(
+                config, layer, outputs, layer_states[index]
             )
         else:
             if index == 0:
@@ -217,10 +217,12 @@ def sequence_logits(
                 engine=engine,
                 differentiable=differentiable,
             )
-            outputs, layer_states = scan(
-                projected, *_recurrent_weights(layer, dtype), layer_states
+            outputs, final = scan(
+                projected,
+                *_recurrent_weights(layer, dtype),
+                layer_states[index],
             )  # [T, B, U]
-        next_states.extend(layer_states)
+        next_states.extend(final)
         outputs = tf.cast(outputs, dtype)
         if dropout_key is not None and config.dropout:
             outputs = keyed_dropout(outputs, config.dropout, dropout_key, index)

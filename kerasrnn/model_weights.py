@@ -62,6 +62,15 @@ def state_sizes(config: ModelConfig) -> list[int]:
     return [config.units] * (config.num_layers * states_of_a_layer)
 
 
+def states_of_layers(states, num_layers: int) -> list[list]:
+    """Returns a flat list of states as a list for each layer."""
+    count = len(states) // num_layers
+    return [
+        list(states[start : start + count])
+        for start in range(0, len(states), count)
+    ]
+
+
 def input_bias(layer: LayerWeights) -> tf.Tensor:
     """Returns what is added to the projected inputs [G * U]."""
     return layer.bias if layer.bias.shape.rank == 1 else layer.bias[0]

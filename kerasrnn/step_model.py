@@ -16,7 +16,7 @@ from kerasrnn.layers.gru import gru_gates
 from kerasrnn.layers.lstm import lstm_gates
 from kerasrnn.model_weights import input_bias
 from kerasrnn.model_weights import output_bias
-from kerasrnn.model_weights import state_sizes
+from kerasrnn.model_weights import states_of_layers
 from kerasrnn.model_weights import unflatten
 from kerasrnn.sampling import StepModel
 
@@ -125,7 +125,6 @@ def step_model(
     """
     weights = unflatten(config, weights)
     layers = layer_steps(config, weights, few_rows)
-    per_layer = len(state_sizes(config)) // config.num_layers
     last_bias = output_bias(weights)
 
     def read(ids, states):
@@ -135,14 +134,14 @@ def step_model(
         if weights.embedding is not None:
             x = tf.gather(weights.embedding, ids)
         next_states = []
-        for index, layer in enumerate(layers):
-            old = states[index * per_layer : (index + 1) * per_layer]
+        split = states_of_layers(states, config.num_layers)
+        for layer, old in zip(layers, split, strict=True):
             x, new = layer.read(x, old)
             next_states.extend(new)
         return next_states
 
     def logits(states):
-        top = states[-per_layer]
+        top, *_ = states_of_layers(states, config.num_layers)[-1]
         return tf.matmul(top, weights.output_kernel) + last_bias
 
     return StepModel(read, logits)

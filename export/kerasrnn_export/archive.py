@@ -39,13 +39,12 @@ _ERROR_NUMBERS = (
 )
 
 
-def write(sampler: Sampler, directory, num_layers: int | None = None) -> None:
+def write(sampler: Sampler, directory) -> None:
     """Writes the SavedModel of a sampler.
 
     Args:
         sampler: What to write.
         directory: Made where it does not exist.
-        num_layers: Of the model, for the metadata; None leaves it out.
 
     Raises:
         OSError: It could not be written.
@@ -66,8 +65,7 @@ def write(sampler: Sampler, directory, num_layers: int | None = None) -> None:
     for node in nodes(saved_model):
         node.device = ""
         node.attr.pop(_GRADIENT_ATTRIBUTE, None)
-    if num_layers is not None:
-        _name_units(saved_model, num_layers)
+    _name_units(saved_model, sampler.num_layers)
     path = directory / GRAPH_FILE
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
     (directory / _FINGERPRINT_FILE).unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def export_model(
     weights = [variable.numpy() for variable in model.weights]
     sampler = Sampler(model.config, weights, vocabulary, options)
     with preparation(export_dir) as directory:
-        archive.write(sampler, directory, model.config.num_layers)
+        archive.write(sampler, directory)
         warmup.write(directory, vocabulary.characters)
         verify.check_graph(directory)
         verify.check_outputs(directory, model, vocabulary)

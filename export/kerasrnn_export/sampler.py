@@ -55,6 +55,11 @@ class Sampler(tf.Module):
         vocabulary: The model's vocabulary.
         options: Limits and defaults.
 
+    Attributes:
+        options: Those.
+        num_layers: Of the model.
+        fingerprint: Hexadecimal digits that name the model.
+
     Raises:
         UserError: The weights hold numbers that no training ends with.
     """
@@ -76,6 +81,7 @@ class Sampler(tf.Module):
                 "an earlier checkpoint."
             )
         self.options = options or SamplerOptions()
+        self.num_layers = config.num_layers
         self.fingerprint = fingerprint(config, weights, vocabulary)
         self._config = dataclasses.replace(config, dtype_policy="float32")
         self._variables = [

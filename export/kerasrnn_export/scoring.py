@@ -20,6 +20,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from kerasrnn.model_weights import output_bias
+from kerasrnn.model_weights import states_of_layers
 from kerasrnn.model_weights import unflatten
 from kerasrnn.sampling import select_rows
 from kerasrnn.step_model import call_by_rows
@@ -69,11 +70,7 @@ def score(config, weights, states, ids, lengths) -> Scored:
 
 def _score(reader, states, ids, lengths):
     rows = tf.shape(ids)[0]
-    count = len(states) // reader.num_layers
-    states = [
-        list(states[start : start + count])
-        for start in range(0, len(states), count)
-    ]
+    states = states_of_layers(states, reader.num_layers)
     carry = _Carry(
         reader.logits(states[-1][0]), tf.zeros([rows], tf.float64), states
     )
