@@ -16,6 +16,7 @@ from kerasrnn import config as configuration
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.escapes import unescaped
 
 _CHOICES = {
     "cell": configuration.CELLS,
@@ -60,7 +61,7 @@ def given_fields(flag_values: flags.FlagValues, cls) -> dict:
         elif field.name == "init_from" and value:
             value = _absolute(value)
         elif field.name == "document_separator":
-            value = _unescaped(value)
+            value = unescaped(value)
         fields[field.name] = value
     return fields
 
@@ -92,16 +93,6 @@ def _define(field, hint, text, flag_values):
         flags.DEFINE_multi_string(
             name, list(default), text, flag_values=flag_values
         )
-
-
-def _unescaped(text):
-    """Returns what an escape stands for, as in a string of Python."""
-    if len(text) < 2 or not text.startswith("\\"):
-        return text
-    try:
-        return text.encode("ascii").decode("unicode_escape")
-    except UnicodeError:
-        return text
 
 
 def _absolute(path):

@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from kerasrnn.errors import UserError
+from kerasrnn.escapes import unescaped
 
 MAX_STOP = 32
 _INT64 = 2**63
@@ -149,8 +150,9 @@ def define_sampling_flags(flag_values: flags.FlagValues) -> None:
         flags.DEFINE_string,
         "stop",
         "",
-        "End a sample once its text ends with this (at most "
-        f"{MAX_STOP} characters).",
+        f"End a sample once its text ends with this (at most {MAX_STOP} "
+        "characters); \\n is a newline, \\t a tab, \\\\ a backslash, as in a "
+        "string of Python.",
     )
     define(
         flags.DEFINE_integer,
@@ -187,7 +189,7 @@ def sampling_options(
         top_k=flag_values.top_k,
         top_p=flag_values.top_p,
         seed=flag_values.seed,
-        stop=flag_values.stop,
+        stop=unescaped(flag_values.stop),
         num_samples=flag_values.num_samples,
         json=flag_values.json,
         echo=flag_values.echo,

@@ -58,7 +58,7 @@ class QueryTest(absltest.TestCase):
             "--top_k=4",
             "--top_p=0.75",
             "--seed=-1",
-            "--stop=f",
+            "--stop=\\x66",
             "--noecho",
         )
         text = expected(1, -1, 20)

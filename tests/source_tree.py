@@ -57,6 +57,7 @@ STAGES = (
             "kerasrnn.config_flags",
             "kerasrnn.dataclass_json",
             "kerasrnn.errors",
+            "kerasrnn.escapes",
             "kerasrnn.extras",
             "kerasrnn.presets",
             "kerasrnn.program",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 
 from kerasrnn.errors import UserError
+from kerasrnn.escapes import unescaped
 from kerasrnn.sampling_flags import SamplingOptions
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.results import Generation
@@ -195,8 +196,7 @@ def _obey(session, command):
     """Does what a command says; returns whether it is the last one."""
     name, _, value = command.strip().partition(" ")
     if name in _SETTINGS:
-        text = _unescaped(value.encode()).decode() if name == "stop" else value
-        session.set(name, text)
+        session.set(name, unescaped(value) if name == "stop" else value)
     elif name == "settings":
         for setting in _SETTINGS:
             print(f"{setting} {getattr(session.options, setting)!r}")
