@@ -31,6 +31,8 @@ _LIMIT_MEGABYTES = 1.0
 _PER_REQUESTS = 10_000
 _CLIENTS = 4
 _SAMPLE_SECONDS = 1.0
+# No call is this slow, but the machine may be stopped for a while.
+_TIMEOUT = 900.0
 # The first part of the time is the warm-up: memory pools grow until then.
 _WARM_UP = 0.25
 
@@ -51,26 +53,39 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         lower_bound=1,
         flag_values=flag_values,
     )
+    flags.DEFINE_float(
+        "requests_per_second",
+        0.0,
+        "Send no more than these, to leave the machine to other work; 0 sends "
+        "as many as are answered.",
+        lower_bound=0.0,
+        flag_values=flag_values,
+    )
 
 
 def main(argv) -> int:
     """Loads the server and fits the line; returns the exit status."""
     del argv
-    minutes = flags.FLAGS.minutes
+    seconds = 60 * flags.FLAGS.minutes
+    rate = flags.FLAGS.requests_per_second
     with tempfile.TemporaryDirectory() as directory:
         served.write_export_aside(directory, 2, flags.FLAGS.units)
         with served.local_server(directory) as (process, target):
             context = multiprocessing.get_context("spawn")
-            samples = _load(context, process.pid, target, 60 * minutes)
+            samples = _load(context, process.pid, target, seconds, rate)
     return _report(np.array(samples))
 
 
-def _load(context, pid, target, seconds):
+def _load(context, pid, target, seconds, rate):
     """Returns a list of (requests so far, RssAnon in MB)."""
     count = context.Value("q", 0)
     stop = context.Event()
+    # Between two requests of a client.
+    pause = _CLIENTS / rate if rate else 0.0
     clients = [
-        context.Process(target=_be_a_client, args=[target, seed, count, stop])
+        context.Process(
+            target=_be_a_client, args=[target, seed, count, stop, pause]
+        )
         for seed in range(_CLIENTS)
     ]
     for client in clients:
@@ -116,8 +131,8 @@ def _resident_megabytes(pid):
     return int(re.search(r"RssAnon:\s+(\d+) kB", text)[1]) / 1024
 
 
-def _be_a_client(target, seed, count, stop):
-    chance = random.Random(seed)
+def _be_a_client(target, seed, count, stop, pause):
+    chance, due = random.Random(seed), time.monotonic()
     work = (
         _generate,
         _generate,
@@ -133,7 +148,7 @@ def _be_a_client(target, seed, count, stop):
     )
     while not stop.is_set():
         # Connections come and go.
-        with Client(target, timeout=60) as client:
+        with Client(target, timeout=_TIMEOUT) as client:
             with grpc.insecure_channel(target) as channel:
                 for _ in range(200):
                     if stop.is_set():
@@ -141,6 +156,8 @@ def _be_a_client(target, seed, count, stop):
                     calls = chance.choice(work)(chance, client, channel)
                     with count.get_lock():
                         count.value += calls
+                    due = max(due + calls * pause, time.monotonic() - pause)
+                    stop.wait(max(0.0, due - time.monotonic()))
 
 
 def _text(chance, longest):
@@ -194,7 +211,7 @@ def _request(model, inputs):
     return request
 
 
-def _fail(channel, request, code, timeout=60.0):
+def _fail(channel, request, code, timeout=_TIMEOUT):
     try:
         _predict(channel)(request, timeout=timeout)
     except grpc.RpcError as error:
@@ -236,7 +253,7 @@ def _late(chance, client, channel):
 
 def _cancelled(chance, client, channel):
     request = _request("kerasrnn", {"prompt": ([b"a"], "string")})
-    call = _predict(channel).future(request, timeout=60)
+    call = _predict(channel).future(request, timeout=_TIMEOUT)
     call.cancel()
     return 1
 
