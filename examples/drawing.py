@@ -241,6 +241,6 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="drawing.png",
-        epochs=(12, "Passes over the 16,164 pictures for DRAW."),
+        epochs=(36, "Passes over the 16,164 pictures for DRAW."),
         batch=(128, "Pictures in a batch."),
     )
