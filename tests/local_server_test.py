@@ -294,7 +294,7 @@ class AnswersTest(ServerTestCase):
             )
         error = raised.exception
         self.assertEqual(error.code(), grpc.StatusCode.INVALID_ARGUMENT)
-        self.assertIn("[[{{node ", error.details())
+        self.assertIn("{{node ", error.details())
         self.assertNotIn("stack trace", error.details())
         self.assertNotIn("Graph execution error", error.details())
 
