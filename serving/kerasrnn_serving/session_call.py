@@ -3,10 +3,8 @@
 `tf.compat.v1.Session.run` looks its tensors up by name and checks what it is
 fed, in Python and anew in each call: a third of a millisecond, where a call
 that writes 64 characters with a small model takes three. Here that is done
-once, and what `run` comes to in the end is called by itself. Nor does that keep
-700 bytes of each call that fails, as `run` of TensorFlow 2.21 does. It is
-TensorFlow's own way, but not a public one: where a release has it no more,
-`run` is called.
+once, and what `run` comes to in the end is called by itself. It is TensorFlow's
+own way, but not a public one: where a release has it no more, `run` is called.
 """
 
 from collections.abc import Mapping
