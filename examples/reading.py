@@ -25,12 +25,11 @@ where it looked. It takes some minutes.
 
 import numpy as np
 import shared
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
 
 # isort: split
+import glimpses
 import keras
+from glimpses import WINDOW
 from handwritten_numbers import DIGITS
 from handwritten_numbers import HEIGHT
 from handwritten_numbers import STOP
@@ -41,8 +40,6 @@ from keras import ops
 from kerasrnn.layers import LSTMCell
 
 OVERVIEW = 4  # side of the squares that the overview averages
-WINDOW = 12  # points in a row of the window
-GLIMPSES = 1  # a digit
 # x and y of the centres of the overview's squares, in pixels [7, 18, 2].
 SQUARES = OVERVIEW * np.stack(
     np.meshgrid(
@@ -51,7 +48,6 @@ SQUARES = OVERVIEW * np.stack(
     axis=-1,
 ).astype("float32")
 UNIT = 10  # pixels: of places that are inputs of the network
-COLOURS = ("crimson", "royalblue", "seagreen", "darkorange")  # in order
 
 
 class Reader(keras.Model):
@@ -105,7 +101,7 @@ class Reader(keras.Model):
         Returns:
             Logits of the digits [B, digits + 1, 11], and where the windows
             were: x and y of their centres and the distance of their points,
-            in pixels [B, (digits + 1) * glimpses, 3].
+            in pixels [B, digits + 1, 3].
         """
         overview = self.overview(pictures[..., None])  # [B, 7, 18, 1]
         squares = ops.zeros_like(overview) + SQUARES
@@ -113,20 +109,19 @@ class Reader(keras.Model):
         reader = self.reader.get_initial_state(ops.shape(pictures)[0])
         mover = [self.context(overview), ops.zeros_like(reader[0])]
         attention, logits, windows = mover[0], [], []
-        for glimpse in range((DIGITS + 1) * GLIMPSES):
+        for _ in range(DIGITS + 1):
             window = self.place(attention, places)
             windows.append(window)
             # What is seen times where it is, as in the paper.
             where = self.where(window / UNIT)
-            seen = self.what(look(pictures, window)) * where
+            seen = self.what(glimpses.look(pictures, window)) * where
             code, reader = self.reader(seen, reader)
             attention, mover = self.mover(
                 ops.concatenate([code, window / UNIT], axis=1), mover
             )
-            if (glimpse + 1) % GLIMPSES == 0:
-                logits.append(
-                    self.name_digit(ops.concatenate([code, seen], axis=1))
-                )
+            logits.append(
+                self.name_digit(ops.concatenate([code, seen], axis=1))
+            )
         return ops.stack(logits, axis=1), ops.stack(windows, axis=1)
 
     def place(self, attention, places):
@@ -146,36 +141,6 @@ class Reader(keras.Model):
             ],
             axis=1,
         )
-
-
-def look(pictures, window):
-    """Returns what the window shows [B, 12, 12]: Gregor et al., (19)-(27)."""
-    x, y, distance = ops.split(window, 3, axis=1)
-    down = filters(y, distance, HEIGHT)  # [B, 12, height]
-    across = filters(x, distance, WIDTH)  # [B, 12, width]
-    return down @ pictures @ ops.transpose(across, [0, 2, 1])
-
-
-def filters(centre, distance, length):
-    """Returns a Gaussian over pixels for each point of a window's side.
-
-    The farther the points lie apart, the wider they are: a large window is
-    blurred.
-
-    Args:
-        centre: Of the window, in pixels [B, 1].
-        distance: Of its points, in pixels [B, 1].
-        length: Of the picture's side, in pixels.
-
-    Returns:
-        Weights [B, 12, length], which sum to about 1 inside the picture.
-    """
-    points = ops.arange(WINDOW, dtype="float32") - (WINDOW - 1) / 2
-    points = (centre + distance * points)[:, :, None]  # [B, 12, 1]
-    pixels = ops.arange(length, dtype="float32") + 0.5  # [length]
-    width = 0.6 * distance[:, :, None]
-    density = ops.exp(-(((pixels - points) / width) ** 2) / 2)
-    return density / (width * np.sqrt(2 * np.pi).astype("float32"))
 
 
 def main(options):
@@ -212,59 +177,7 @@ def main(options):
             f"held out: numbers of {length} digit{'s'[: length > 1]} read "
             f"exactly: {right.all(axis=1).mean():.1%} of {len(pictures)}"
         )
-    show(options.output, pictures[:6], named[:6], windows[:6])
-
-
-def show(path, pictures, named, windows):
-    """Writes a PNG with a row a picture; see `show_one`."""
-    rows = [
-        np.asarray(show_one(*row))
-        for row in zip(pictures, named, windows, strict=True)
-    ]
-    Image.fromarray(np.concatenate(rows)).save(path)
-
-
-def show_one(picture, named, windows, scale=5, margin=12):
-    """Returns a picture with the windows as frames, and what they showed.
-
-    Each digit has a colour; the frame of the last look at it is the thickest.
-    """
-    side, start = WINDOW * scale, WIDTH * scale + 4 * margin
-    row = Image.new(
-        "RGB",
-        (start + len(windows) * (side + margin), HEIGHT * scale + 2 * margin),
-        "white",
-    )
-    draw = ImageDraw.Draw(row)
-    row.paste(shared.to_picture(picture, scale), (margin, margin))
-    frame = (WIDTH * scale, HEIGHT * scale)
-    draw.rectangle((margin, margin, *np.add(frame, margin)), outline="silver")
-    for step, window in enumerate(windows):
-        order, look_again = divmod(step, GLIMPSES)
-        last = look_again == GLIMPSES - 1
-        x, y, distance = window * scale
-        reach = WINDOW * distance / 2
-        corners = np.array([x - reach, y - reach, x + reach, y + reach])
-        draw.rectangle(
-            (corners + margin).tolist(),
-            outline=COLOURS[order],
-            width=3 if last else 1,
-        )
-        seen = look(picture[None], window[None])[0]
-        left, top = start + step * (side + margin), 2 * margin
-        row.paste(shared.to_picture(np.asarray(seen), scale), (left, top))
-        draw.rectangle(
-            (left, top, left + side, top + side),
-            outline=COLOURS[order],
-            width=3 if last else 1,
-        )
-        if last:
-            word = "stop" if named[order] == STOP else str(named[order])
-            font = ImageFont.load_default(28)
-            draw.text((left, top + side), word, COLOURS[order], font)
-        if last and named[order] == STOP:
-            break
-    return row
+    glimpses.show(options.output, pictures[:6], named[:6], windows[:6])
 
 
 if __name__ == "__main__":

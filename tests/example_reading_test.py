@@ -10,6 +10,7 @@ from PIL import Image
 
 sys.path.insert(0, str(ROOT / "examples"))
 
+import glimpses  # noqa: E402
 import handwritten_numbers  # noqa: E402
 import reading  # noqa: E402
 
@@ -32,7 +33,7 @@ class WindowTest(absltest.TestCase):
             expected = (
                 down * (y + points)[:, None] + across * (x + points)[None]
             )
-            seen = reading.look(
+            seen = glimpses.look(
                 picture[None].astype("float32"),
                 np.array([[x, y, distance]], "float32"),
             )[0]
@@ -40,7 +41,7 @@ class WindowTest(absltest.TestCase):
             self.assertLess(error, 0.03)
 
     def test_shows_nothing_outside_the_picture(self):
-        seen = reading.look(
+        seen = glimpses.look(
             np.ones([1, HEIGHT, WIDTH], "float32"),
             np.array([[WIDTH + 30, 14, 1]], "float32"),
         )
