@@ -2,8 +2,13 @@
 
 import tensorflow as tf
 
+from kerasrnn.layers.engine import compiled
 
-def keyed_dropout(values, rate, key, layer):
+_LEVELS = 2**16  # what a random number is compared with
+_PER_COUNTER = 8  # such numbers in the 128 bits that Philox makes of a counter
+
+
+def keyed_dropout(values, rate, key, layer, compiles=False):
     """Drops elements of [T, B, U] by a function of key, layer and stream.
 
     Philox (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
@@ -13,30 +18,59 @@ def keyed_dropout(values, rate, key, layer):
 
     Args:
         values: Tensor [T, B, U].
-        rate: Share of the elements to drop; the others are scaled up.
+        rate: Share of the elements to drop, which is rounded to one of 2^16
+            levels; the others are scaled up.
         key: int tensor [3], `(seed, step, first stream)`.
         layer: Number of the layer.
+        compiles: Whether to compile what is done with the random numbers,
+            for static shapes; it gives the same.
 
     Returns:
         Tensor [T, B, U].
     """
-    steps, _, units = values.shape
-    steps = tf.shape(values)[0] if steps is None else steps
-    batch = tf.shape(values)[1]
+    drop = compiled(_drop) if compiles else _drop
+    return drop(values, _random_bits(values, key, layer), rate)
+
+
+def _random_bits(values, key, layer):
+    """Random uint32 [B * T * ceil(U / 8) * 4]."""
+    steps, batch, units = _sizes(values)
     key = tf.cast(key, tf.int64)
-    # Four 32-bit numbers a counter: a stream starts at a counter of its own.
-    counters = (steps * units + 3) // 4
-    numbers = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[batch, counters * 4],
+    counters = steps * -(-units // _PER_COUNTER)  # of a stream
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[batch * counters * 4],
         key=tf.bitcast(key[:1] * 1024 + layer, tf.uint64),
         counter=tf.bitcast(
             tf.stack([key[2] * tf.cast(counters, tf.int64), key[1]]), tf.uint64
         ),
         alg=1,  # Philox
         dtype=tf.uint32,
-    )[:, : steps * units]
-    numbers = tf.reshape(numbers, [batch, steps, units])
-    numbers = tf.transpose(numbers, [1, 0, 2])  # [T, B, U]
-    kept = numbers >= tf.constant(int(rate * 2**32), tf.uint32)
-    scale = tf.cast(1 / (1 - rate), values.dtype)
+    )
+
+
+def _drop(values, bits, rate):
+    """Drops elements of [T, B, U] by random bits.
+
+    Of a random word the high half is a unit's number, and the low half that
+    of the unit half a layer away.
+    """
+    steps, batch, units = _sizes(values)
+    level = min(round(rate * _LEVELS), _LEVELS - 1)
+    bits = tf.reshape(bits, [batch, steps, -1])
+    bits = tf.transpose(bits, [1, 0, 2])  # [T, B, U / 2]
+    low = tf.bitwise.bitwise_and(bits, tf.constant(_LEVELS - 1, tf.uint32))
+    kept = tf.concat(
+        [
+            bits >= tf.constant(level * _LEVELS, tf.uint32),
+            low >= tf.constant(level, tf.uint32),
+        ],
+        axis=-1,
+    )[:, :, :units]
+    scale = tf.cast(_LEVELS / (_LEVELS - level), values.dtype)
     return tf.where(kept, values * scale, tf.zeros_like(values))
+
+
+def _sizes(values):
+    steps, batch, units = values.shape
+    shape = tf.shape(values)
+    return steps or shape[0], batch or shape[1], units

@@ -225,7 +225,14 @@ def sequence_logits(
         next_states.extend(final)
         outputs = tf.cast(outputs, dtype)
         if dropout_key is not None and config.dropout:
-            outputs = keyed_dropout(outputs, config.dropout, dropout_key, index)
+            outputs = keyed_dropout(
+                outputs,
+                config.dropout,
+                dropout_key,
+                index,
+                compiles=engine in (Engine.LOOPS, Engine.STEPS)
+                and None not in outputs.shape,
+            )
     logits = _project(outputs, weights.output_kernel, None)
     logits = tf.cast(logits, tf.float32) + output_bias(weights)
     return tf.transpose(logits, [1, 0, 2]), next_states

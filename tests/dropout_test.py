@@ -1,0 +1,93 @@
+"""Dropout is a function of seed, step, layer and stream, and is random."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from kerasrnn.dropout import keyed_dropout
+
+SHAPES = ((50, 25, 128), (7, 3, 6), (3, 2, 5), (4, 1, 1))  # [T, B, U]
+KEYS = ((0, 0, 0), (1, 2, 3), (2**40, 2**33, 7))
+RATE = 0.25
+
+
+def _dropped(shape, key, layer=0, rate=RATE, **options):
+    key = tf.constant(key, tf.int64)
+    values = keyed_dropout(tf.ones(shape), rate, key, layer, **options)
+    return values.numpy() == 0
+
+
+class KeyedDropoutTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(shape=SHAPES, key=KEYS)
+    def test_a_stream_alone_is_dropped_as_in_any_batch(self, shape, key):
+        steps, batch, units = shape
+        together = _dropped(shape, key)
+        for stream in range(batch):
+            alone = _dropped((steps, 1, units), np.add(key, [0, 0, stream]))
+            self.assertAllEqual(alone[:, 0], together[:, stream])
+
+    @parameterized.product(shape=SHAPES, key=KEYS)
+    def test_compiled_and_of_unknown_shape_it_is_the_same(self, shape, key):
+        expected = _dropped(shape, key)
+        self.assertAllEqual(_dropped(shape, key, compiles=True), expected)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, shape[-1]])])
+        def drop(values):
+            return keyed_dropout(values, RATE, tf.constant(key, tf.int64), 0)
+
+        self.assertAllEqual(drop(tf.ones(shape)) == 0, expected)
+
+    @parameterized.parameters(0.01, 0.1, 0.5, 0.9)
+    def test_the_rate_is_kept_in_each_unit_and_the_mean_is_one(self, rate):
+        shape = (100, 100, 32)
+        values = keyed_dropout(
+            tf.ones(shape), rate, tf.constant([3, 4, 5], tf.int64), 1
+        ).numpy()
+        deviation = np.sqrt(rate * (1 - rate) / 10_000)
+        share = (values == 0).mean(axis=(0, 1))
+        self.assertAllInRange(share - rate, -5 * deviation, 5 * deviation)
+        kept = values[values > 0]
+        self.assertAllClose(kept, np.full_like(kept, 1 / (1 - rate)), 1e-4)
+
+    def test_no_two_places_are_dropped_together(self):
+        """Neither units, nor steps, streams, layers, calls or seeds."""
+        dropped = _dropped((40, 40, 64), (1, 2, 0)).astype(float) - RATE
+        others = {
+            "half a layer away": np.roll(dropped, 32, axis=2),
+            "the next unit": np.roll(dropped, 1, axis=2),
+            "the next time step": np.roll(dropped, 1, axis=0),
+            "the next stream": np.roll(dropped, 1, axis=1),
+        }
+        for name, key, layer in (
+            ("the next layer", (1, 2, 0), 1),
+            ("the next call", (1, 3, 0), 0),
+            ("the next seed", (2, 2, 0), 0),
+            ("streams that follow", (1, 2, 40), 0),
+        ):
+            other = _dropped((40, 40, 64), key, layer)
+            others[name] = other.astype(float) - RATE
+        limit = 5 * RATE * (1 - RATE) / np.sqrt(dropped.size)
+        for name, other in others.items():
+            with self.subTest(name):
+                self.assertLess(abs((dropped * other).mean()), limit)
+
+    @parameterized.parameters(False, True)
+    def test_the_gradient_is_what_was_kept(self, compiles):
+        values = tf.random.stateless_normal((6, 4, 10), [1, 2])
+        key = tf.constant([1, 2, 3], tf.int64)
+
+        @tf.function
+        def gradient(values):
+            with tf.GradientTape() as tape:
+                tape.watch(values)
+                dropped = keyed_dropout(values, RATE, key, 0, compiles=compiles)
+                loss = tf.reduce_sum(dropped)
+            return tape.gradient(loss, values), dropped
+
+        slopes, dropped = gradient(values)
+        self.assertAllClose(slopes * values, dropped)
+        self.assertNotAllEqual(dropped, values)
+
+
+if __name__ == "__main__":
+    tf.test.main()
