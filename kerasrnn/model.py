@@ -29,6 +29,7 @@ from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import choose_engine
 from kerasrnn.layers.projection import lookup
 from kerasrnn.layers.projection import project
+from kerasrnn.layers.stretches import in_stretches
 from kerasrnn.model_weights import input_bias
 from kerasrnn.model_weights import output_bias
 from kerasrnn.model_weights import state_sizes
@@ -207,21 +208,12 @@ def sequence_logits(
                 config, layer, outputs, layer_states[index]
             )
         else:
-            if index == 0:
-                projected = _project_tokens(weights, outputs, dtype)
-            else:
-                projected = _project(outputs, layer.kernel, input_bias(layer))
-            scan = functools.partial(
-                _SCANS[config.cell],
-                reset=reset,
-                engine=engine,
-                differentiable=differentiable,
+            read = functools.partial(
+                _read, config, weights, index, engine, differentiable
             )
-            outputs, final = scan(
-                projected,
-                *_recurrent_weights(layer, dtype),
-                layer_states[index],
-            )  # [T, B, U]
+            if engine is not Engine.PLAIN:
+                read = functools.partial(in_stretches, read)
+            outputs, final = read([outputs, reset], layer_states[index])
         next_states.extend(final)
         outputs = tf.cast(outputs, dtype)
         if dropout_key is not None and config.dropout:
@@ -236,6 +228,39 @@ def sequence_logits(
     logits = _project(outputs, weights.output_kernel, None)
     logits = tf.cast(logits, tf.float32) + output_bias(weights)
     return tf.transpose(logits, [1, 0, 2]), next_states
+
+
+def _read(config, weights, index, engine, differentiable, inputs, states):
+    """One layer over time.
+
+    Args:
+        config: The `ModelConfig`.
+        weights: Those of the model.
+        index: Number of the layer.
+        engine: See `sequence_logits`.
+        differentiable: See `sequence_logits`.
+        inputs: Ids [T, B], or outputs of the layer below [T, B, U]; and where
+            the states are zero before the step, bool [T, B] or None.
+        states: List of tensors [B, U].
+
+    Returns:
+        `(outputs [T, B, U], states)`.
+    """
+    layer = weights.layers[index]
+    values, reset = inputs
+    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    if index == 0:
+        projected = _project_tokens(weights, values, dtype)
+    else:
+        projected = _project(values, layer.kernel, input_bias(layer))
+    return _SCANS[config.cell](
+        projected,
+        *_recurrent_weights(layer, dtype),
+        states,
+        reset=reset,
+        engine=engine,
+        differentiable=differentiable,
+    )
 
 
 def _document_starts(config, tokens):

@@ -12,6 +12,7 @@ from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import choose_engine
 from kerasrnn.layers.loops import differentiable_loop
 from kerasrnn.layers.projection import project
+from kerasrnn.layers.stretches import in_stretches
 
 _CELL_CONFIG = (
     "units",
@@ -305,11 +306,17 @@ def _project_and_scan(scan, engine, batched, kernel, bias, *weights):
         `(outputs [B, T, U], states)`.
     """
     sequences, states, mask = batched
-    sequences = _time_major(sequences)
-    projected = project(sequences, kernel, bias)
-    if mask is not None:
-        mask = _time_major(mask)
-    outputs, states = scan(projected, *weights, states, mask, engine=engine)
+
+    def run(sequences, states):
+        sequences, mask = sequences
+        projected = project(sequences, kernel, bias)
+        return scan(projected, *weights, states, mask, engine=engine)
+
+    sequences = [v if v is None else _time_major(v) for v in (sequences, mask)]
+    if engine is Engine.PLAIN:
+        outputs, states = run(sequences, states)
+    else:
+        outputs, states = in_stretches(run, sequences, states)
     return _time_major(outputs), states
 
 

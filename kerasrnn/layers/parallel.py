@@ -36,7 +36,7 @@ def in_parts(function, batched, shared=()) -> list:
     batch = next(value for value in flat if value is not None)
     sizes = _part_sizes(batch)
     pieces = [
-        [None] * len(sizes) if value is None else _cut(value, sizes)
+        [None] * len(sizes) if value is None else cut(value, sizes)
         for value in flat
     ]
     return [
@@ -45,8 +45,8 @@ def in_parts(function, batched, shared=()) -> list:
     ]
 
 
-def _cut(value, sizes):
-    """Cuts a tensor in parts of `sizes` rows.
+def cut(value, sizes):
+    """Cuts a tensor in parts of `sizes` along its first dimension.
 
     What a layer below has put together of the same parts is not put together
     and cut again: part by part the layers then run on without a meeting.

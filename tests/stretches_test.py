@@ -1,0 +1,134 @@
+"""A long sequence that is read in stretches is read as one."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+import kerasrnn.layers
+from kerasrnn.config import ModelConfig
+from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.stretches import in_stretches
+from kerasrnn.model import sequence_logits
+from kerasrnn.model import state_sizes
+from kerasrnn.training.weights import initial_weights
+
+BATCH, STEPS, FEATURES, UNITS = 32, 301, 5, 24
+LAYERS = ("SimpleRNN", "LSTM", "GRU")
+
+
+def _random(*shape):
+    generator = np.random.default_rng(sum(shape))
+    return generator.normal(size=shape).astype("float32")
+
+
+def _mask(kind):
+    if kind == "none":
+        return None
+    generator = np.random.default_rng(7)
+    if kind == "anywhere":
+        return generator.random((BATCH, STEPS)) < 0.8
+    lengths = generator.integers(1, STEPS + 1, [BATCH, 1])
+    return np.arange(STEPS) < lengths
+
+
+class InStretchesTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(1, 127, 128, 255, 256, 257, 300, 1000)
+    def test_every_step_is_read_once_and_in_order(self, steps):
+        seen = []
+
+        def run(sequences, states):
+            values, nothing = sequences
+            self.assertIsNone(nothing)
+            seen.append(len(values))
+            sums = tf.cumsum(values) + states[0]
+            return sums, [sums[-1]]
+
+        values = tf.range(steps)
+        sums, (last,) = in_stretches(run, [values, None], [tf.constant(5)])
+        self.assertAllEqual(sums, 5 + np.cumsum(np.arange(steps)))
+        self.assertEqual(last, sums[-1])
+        self.assertLen(seen, max(1, steps // 128))
+        self.assertLess(max(seen), 256)
+
+    @parameterized.product(
+        name=LAYERS, mask=("none", "right padded", "anywhere")
+    )
+    def test_layers_give_what_those_of_keras_give(self, name, mask):
+        options = {"return_sequences": True, "return_state": True}
+        theirs = getattr(keras.layers, name)(UNITS, **options)
+        ours = getattr(kerasrnn.layers, name)(UNITS, **options)
+        inputs = _random(BATCH, STEPS, FEATURES)
+        theirs.build(inputs.shape)
+        ours.build(inputs.shape)
+        ours.set_weights(theirs.get_weights())
+        states = [
+            _random(BATCH, UNITS) for _ in range(2 if name == "LSTM" else 1)
+        ]
+        upstream = _random(BATCH, STEPS, UNITS) / STEPS
+        expected = _results(theirs, inputs, _mask(mask), states, upstream)
+        results = _results(ours, inputs, _mask(mask), states, upstream)
+        for result, wanted in zip(results, expected, strict=True):
+            scale = np.abs(wanted).max()
+            self.assertAllClose(result, wanted, atol=1e-4 * scale, rtol=0)
+
+    @parameterized.parameters("simple_rnn", "lstm", "gru")
+    def test_a_model_of_documents_gives_what_the_plain_loop_gives(self, cell):
+        config = ModelConfig(
+            vocabulary_size=11,
+            cell=cell,
+            units=UNITS,
+            dropout=0.2,
+            separator_id=3,
+        )
+        layout, flat = initial_weights(config, seed=1)
+        generator = np.random.default_rng(2)
+        tokens = generator.integers(0, 11, (BATCH, STEPS)).astype("int32")
+        states = [_random(BATCH, size) for size in state_sizes(config)]
+
+        @tf.function
+        def results(engine):
+            with tf.GradientTape() as tape:
+                weights = tf.identity(flat)
+                tape.watch(weights)
+                logits, final = sequence_logits(
+                    config,
+                    layout.split(weights),
+                    tf.constant(tokens),
+                    [tf.constant(state) for state in states],
+                    dropout_key=tf.constant([1, 2, 3], tf.int64),
+                    engine=engine,
+                )
+                logits = logits[:, :, 1:]  # that of the unknown is -1e9
+                loss = tf.reduce_mean(tf.square(logits))
+            return [logits, *final, tape.gradient(loss, weights)]
+
+        expected = results(Engine.PLAIN)
+        for engine in (Engine.LOOPS, Engine.STEPS):
+            for result, wanted in zip(results(engine), expected, strict=True):
+                scale = np.abs(wanted).max()
+                self.assertAllClose(result, wanted, atol=1e-4 * scale, rtol=0)
+
+
+def _results(layer, inputs, mask, states, upstream):
+    """Outputs, final states and all derivatives of a training step."""
+
+    @tf.function
+    def results(inputs, states):
+        sources = [inputs, *states]
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            outputs, *final = layer(
+                inputs, mask=mask, initial_state=states, training=True
+            )
+            loss = tf.reduce_sum(outputs * upstream)
+            for state in final:
+                loss += tf.reduce_mean(tf.square(state))
+        sources += [variable.value for variable in layer.trainable_variables]
+        return [outputs, *final, *tape.gradient(loss, sources)]
+
+    return results(tf.constant(inputs), [tf.constant(s) for s in states])
+
+
+if __name__ == "__main__":
+    tf.test.main()
