@@ -104,6 +104,13 @@ class LoopTest(TrainingTestCase):
         )
         self.assertEqual(again.step, 6)
 
+    def test_a_resumed_training_knows_which_was_the_best(self):
+        options = {"evaluate_every": 2, "learning_rate": 0.0}
+        self.train("a", Limits(max_steps=4), **options)
+        result = self.train("a", Limits(max_steps=8), **options)
+        self.assertEqual(result.best_step, 2)
+        self.assertEqual(self.newest("a").info["stale"], 3)
+
     def test_loss_that_is_not_finite_ends_training(self):
         options = {"checkpoint_every": 5, "schedule": "constant"}
         self.train("a", Limits(max_steps=10), **options)
