@@ -286,6 +286,8 @@ class RendezvousTest(absltest.TestCase):
                     stranger.sendall(words)
                     stranger.shutdown(socket.SHUT_WR)
                     self.assertEqual(stranger.recv(1), b"")
+            # One that says nothing, and stays, keeps nobody out.
+            self.enter_context(_connection(tasks[0]))
             # One that comes and goes does not count.
             with _connection(tasks[0]) as leaver:
                 leaver.sendall(b"kerasrnn 2\n")

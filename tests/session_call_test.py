@@ -43,6 +43,28 @@ class SessionCallTest(parameterized.TestCase):
         self.assertTrue(self._call(public=False)._is_direct)
         self.assertFalse(self._call(public=True)._is_direct)
 
+    def test_another_release_without_it_is_called_by_run(self):
+        class OfAnotherRelease:
+            """A session whose private method takes something else."""
+
+            def __init__(self, session):
+                self.graph, self.run = session.graph, session.run
+                self._extend_graph = session._extend_graph
+
+            def _call_tf_sessionrun(self, feeds, fetches):
+                raise AssertionError("must not be called")
+
+        names = ["free:0", "more:0"]
+        call = SessionCall(OfAnotherRelease(self.session), names)
+        self.assertEqual(call(["more:0"], {"free:0": np.int64(3)}), [4])
+
+    def test_only_tensors_are_fed_and_fetched(self):
+        for public in (False, True):
+            call = self._call(public)
+            for fetch, feed in (("more:0", "nothing"), ("nothing", "free:0")):
+                with self.assertRaisesRegex(ValueError, "nothing is no tensor"):
+                    call([fetch], {feed: np.int64(3)})
+
     @parameterized.parameters(
         ("joined:0", "text:0", np.array([b"a", b"\0\xff", b""], object)),
         ("joined:0", "text:0", np.array([], object)),

@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from kerasrnn.layers.parallel import cut
 
-# A shorter stretch saves little more, and each is a loop in the graph.
+# Shorter stretches, or more of them, save little more, and each is a loop in
+# the graph.
 _MIN_STEPS = 128
+_MAX_STRETCHES = 8
 
 
 def in_stretches(run, sequences, states):
@@ -44,8 +46,8 @@ def in_stretches(run, sequences, states):
 
 def _sizes(num_steps):
     """Time steps of each stretch; one alone where T is not known."""
-    count = max(1, (num_steps or 0) // _MIN_STEPS)
-    if count == 1:
+    count = min((num_steps or 0) // _MIN_STEPS, _MAX_STRETCHES)
+    if count < 2:
         return [num_steps]
     edges = [num_steps * stretch // count for stretch in range(count + 1)]
     return [stop - start for start, stop in itertools.pairwise(edges)]

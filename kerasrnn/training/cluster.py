@@ -124,7 +124,7 @@ def parse_tf_config(text: str) -> Cluster | None:
 
 def _address(address):
     host, separator, port = address.rpartition(":")
-    if not (host and separator and port.isdecimal()):
+    if not (host and separator and port.isdecimal() and 0 < int(port) < 2**16):
         raise ValueError(address)
     return address
 

@@ -36,6 +36,8 @@ class Interruption:
         self.signal: int | None = None
         self._unsaved = threading.Event()
         self._workers = None
+        self._is_shared = threading.Event()
+        self._is_shared.set()
         self._ending: tuple[int, str] | None = None
 
     def listen(self) -> None:
@@ -47,6 +49,10 @@ class Interruption:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         threading.Thread(target=self._wait, daemon=True).start()
 
+    def wait_to_share(self) -> None:
+        """Makes a signal wait for `share`: then there is whom to tell."""
+        self._is_shared.clear()
+
     def share(self, workers) -> None:
         """Makes the first signal one to all workers.
 
@@ -55,6 +61,7 @@ class Interruption:
                 .SharedInterruption`.
         """
         self._workers = workers
+        self._is_shared.set()
 
     def check(self) -> None:
         """Raises `Interrupted` if a signal came."""
@@ -100,6 +107,7 @@ class Interruption:
         _end(signal.sigwait(SIGNALS), "Ended at once.")
 
     def _tell(self, number, ends):
+        self._is_shared.wait()
         # Otherwise another worker was first, and what it does is heard.
         if self._workers is None or self._workers.tell(number, ends):
             self._take(number, ends, "")
@@ -107,9 +115,9 @@ class Interruption:
     def _take(self, number, ends, cause):
         if not ends:
             self.signal = number
-            _say(
-                f"{cause}Saving a checkpoint before ending; again ends at once."
-            )
+            # That of another worker is none here yet: the next is the first.
+            again = "" if cause else "; again ends at once"
+            _say(f"{cause}Saving a checkpoint before ending{again}.")
             return
         self._ending = (number, f"{cause}Ended; no step is lost.")
         if self._workers is not None:

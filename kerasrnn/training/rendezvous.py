@@ -80,13 +80,18 @@ def _accept(server, size, visitors):
     """Takes one more visitor in, if one comes and is a worker."""
     try:
         visitor, _ = server.accept()
-    except TimeoutError:
+    except OSError:  # none has come, or it is gone already
         return
     try:
-        visitor.settimeout(_SECONDS_TO_ANSWER)
-        name, _, index = visitor.makefile("rb").readline(100).partition(b" ")
-        if name == b"kerasrnn" and 0 < int(index) < size:
+        # A worker says its line at once, and the others wait for their dots.
+        visitor.settimeout(_SECONDS_BETWEEN_DOTS)
+        line = visitor.recv(100)
+        name, _, index = line.partition(b" ")
+        is_whole = name == b"kerasrnn" and line.endswith(b"\n")
+        if is_whole and 0 < int(index) < size:
             visitor.setblocking(False)
+            if int(index) in visitors:
+                visitors[int(index)].close()
             visitors[int(index)] = visitor
             return
     except (OSError, ValueError):

@@ -50,8 +50,10 @@ class SharedInterruption:
             context.context().set_config_key_value(_KEY, json.dumps(value))
         except tf.errors.AlreadyExistsError:
             return False
-        except tf.errors.OpError:
-            pass  # The chief, which keeps the store, is gone.
+        except Exception:
+            # The chief, which keeps the store, is gone, or TensorFlow has it
+            # no more. Here the signal counts, whatever is the matter.
+            pass
         return True
 
     def meet(self) -> None:
@@ -64,8 +66,8 @@ class SharedInterruption:
             context.context().wait_at_barrier(
                 _KEY, int(1000 * _SECONDS_TO_HEAR)
             )
-        except tf.errors.OpError:
-            pass  # One hangs, or is gone.
+        except Exception:
+            pass  # One hangs, or is gone; this one ends in any case.
 
     def _listen(self):
         try:

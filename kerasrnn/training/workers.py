@@ -174,6 +174,7 @@ def joined(cluster: Cluster, interruption: Interruption):
     """
     try:
         meet(cluster)
+        interruption.wait_to_share()
         workers = join(cluster)
         SharedInterruption(cluster, interruption)
         with workers.guarded():

@@ -7,6 +7,7 @@ once, and what `run` comes to in the end is called by itself. It is TensorFlow's
 own way, but not a public one: where a release has it no more, `run` is called.
 """
 
+import inspect
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +19,13 @@ except ImportError:
     pywrap_tf_session = None
 
 _NEEDED = ("TF_NewBufferFromString", "TF_DeleteBuffer")
-_NEEDED_OF_SESSIONS = ("_call_tf_sessionrun", "_extend_graph")
+_PARAMETERS = [
+    "options",
+    "feed_dict",
+    "fetch_list",
+    "target_list",
+    "run_metadata",
+]
 
 
 class SessionCall:
@@ -42,9 +49,8 @@ class SessionCall:
             name: _static_shape(tensor)
             for name, tensor in self._tensors.items()
         }
-        self._is_direct = not public and (
-            all(hasattr(session, name) for name in _NEEDED_OF_SESSIONS)
-            and all(hasattr(pywrap_tf_session, name) for name in _NEEDED)
+        self._is_direct = not public and _has_what_is_needed(
+            session, self._tensors.values()
         )
         if self._is_direct:
             # As `run` does each time: the graph is complete.
@@ -78,7 +84,7 @@ class SessionCall:
             # 0 would be no limit at all.
             milliseconds = max(1, int(timeout_seconds * 1000))
             options = tf.compat.v1.RunOptions(timeout_in_ms=milliseconds)
-        self._check_names(fetches)
+        self._check_names([*fetches, *feeds])
         if not self._is_direct:
             arrays = {self._tensors[name]: a for name, a in feeds.items()}
             tensors = [self._tensors[name] for name in fetches]
@@ -120,6 +126,17 @@ class SessionCall:
                 f"Cannot feed value of shape {shape} for Tensor {name}, which "
                 f"has shape {self._tensors[name].shape}"
             )
+
+
+def _has_what_is_needed(session, tensors):
+    run = getattr(session, "_call_tf_sessionrun", None)
+    return (
+        callable(run)
+        and list(inspect.signature(run).parameters) == _PARAMETERS
+        and hasattr(session, "_extend_graph")
+        and all(hasattr(tensor, "_as_tf_output") for tensor in tensors)
+        and all(hasattr(pywrap_tf_session, name) for name in _NEEDED)
+    )
 
 
 def _static_shape(tensor):
