@@ -15,14 +15,17 @@ STOP = 10  # the class of no more digits
 
 
 class Numbers(keras.utils.PyDataset):
-    """Batches of pictures with numbers in them, new ones in every epoch."""
+    """Batches of pictures with numbers in them, new ones in every epoch.
 
-    def __init__(self, digits, labels, batch, batches, seed):
+    `stray` is for training: see `write`.
+    """
+
+    def __init__(self, digits, labels, batch, batches, seed, stray=0.0):
         super().__init__()
         self.random = np.random.default_rng(seed)
         self.batch, self.batches = batch, batches
         self.digits = [
-            [write(digit, self.random) for _ in range(VARIANTS)]
+            [write(digit, self.random, stray) for _ in range(VARIANTS)]
             for digit in digits
         ]
         self.labels = labels
@@ -80,10 +83,28 @@ class Numbers(keras.utils.PyDataset):
             picture[y : y + side, x : x + side] = piece
 
 
-def write(digit, random):
-    """Returns a digit [8, 8] in a random size, a bit askew."""
+def write(digit, random, stray=0.0):
+    """Returns a digit [8, 8] in a random size, a bit askew.
+
+    Args:
+        digit: From 0 (paper) to 1 (ink).
+        random: NumPy's generator.
+        stray: How far corners are pulled and a slant is added, in heights of
+            the digit (standard deviation). Its ink changes then, too. So
+            more hands seem to have written what is trained on.
+    """
     side = random.integers(10, 17)
     width = int(side * random.uniform(0.75, 1))
     picture = Image.fromarray(digit).resize((width, side), Image.BICUBIC)
+    if stray:
+        corners = np.array([[0, 0], [0, side], [width, side], [width, 0]])
+        corners = corners + random.normal(0, stray * side, [4, 2])
+        slant = random.normal(0, stray * side)
+        corners[:, 0] += [slant, -slant, -slant, slant]
+        corners = corners.ravel().tolist()
+        picture = picture.transform(
+            picture.size, Image.QUAD, corners, Image.BILINEAR
+        )
     picture = picture.rotate(random.normal(0, 5), Image.BILINEAR)
-    return np.clip(np.asarray(picture), 0, 1)
+    ink = np.clip(np.asarray(picture), 0, 1)
+    return ink ** np.exp(random.normal(0, 5 * stray), dtype="float32")
