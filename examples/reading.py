@@ -186,6 +186,6 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="reading.png",
-        epochs=(60, "Times 100 batches of new pictures."),
+        epochs=(80, "Times 100 batches of new pictures."),
         batch=(64, "Pictures in a batch."),
     )
