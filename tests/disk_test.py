@@ -183,9 +183,13 @@ class TrainingTest(DiskTestCase):
         trainer = self.start()
         self.wait_for_checkpoints(trainer)
         # The disk itself cannot become so while files are written on it, but
-        # what is opened from now on is found in a view of it that is.
-        self.run_mount("--bind", self.disk)
-        self.run_mount("-o", "remount,bind,ro")
+        # what is opened from now on is found in a view of it that is. That is
+        # made elsewhere: nothing may be written in it before.
+        view = self.create_tempdir().full_path
+        subprocess.run(["mount", "--bind", str(self.disk), view], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", view], check=True)
+        self.run_mount("--bind", view)
+        subprocess.run(["umount", view], check=True)
 
         def repair():
             # Lazily: the training may have files open in it.
