@@ -294,7 +294,10 @@ class AnswersTest(ServerTestCase):
             )
         error = raised.exception
         self.assertEqual(error.code(), grpc.StatusCode.INVALID_ARGUMENT)
-        self.assertIn("{{node ", error.details())
+        self.assertRegex(
+            error.details(),
+            r"\n\t \[\[(\{\{function_node \w+\}\})?\{\{node \w+\}\}\]\]$",
+        )
         self.assertNotIn("stack trace", error.details())
         self.assertNotIn("Graph execution error", error.details())
 
