@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -21,6 +22,7 @@ from kerasrnn.training.cluster import Cluster
 from kerasrnn.training.cluster import Task
 from kerasrnn.training.history import read_history
 from kerasrnn.training.rendezvous import meet
+from kerasrnn.training.workers import join
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
@@ -192,9 +194,10 @@ class SignalTest(MultiWorkerTestCase):
     def assert_all_end(self, workers, at, number):
         """Sends a signal to one of two workers; both must end by it."""
         workers[at].send_signal(number)
+        statuses = [worker.finish(SECONDS_TO_SAVE) for worker in workers]
+        texts = "\n---\n".join(worker.text for worker in workers)
+        self.assertEqual(statuses, [128 + number] * len(workers), texts)
         for worker in workers:
-            status = worker.finish(SECONDS_TO_SAVE)
-            self.assertEqual(status, 128 + number, worker.text)
             self.assertNotIn("error: ", worker.text)
         self.assertRegex(
             workers[1 - at].text,
@@ -262,6 +265,53 @@ class SignalTest(MultiWorkerTestCase):
         statuses = [worker.finish() for worker in workers]
         texts = "\n---\n".join(worker.text for worker in workers)
         self.assertEqual(statuses, [0, 0, 0], texts)
+
+
+class LeavingTest(absltest.TestCase):
+    """Nobody's process ends while another one still reads from it."""
+
+    def test_all_have_the_last_sum_before_one_leaves(self):
+        ports = _free_ports(2)
+        processes = multiprocessing.get_context("spawn")
+        moments = processes.Queue()
+        workers = [
+            processes.Process(target=_leave, args=(index, ports, moments))
+            for index in range(2)
+        ]
+        for worker in workers:
+            worker.start()
+        left = dict(moments.get(timeout=300) for _ in range(3))
+        for worker in workers:
+            worker.join(60)
+            self.assertEqual(worker.exitcode, 0)
+        # The follower had the sum two seconds before.
+        self.assertGreater(left["follower left"], left["chief has the sum"])
+
+
+def _leave(index, ports, moments):
+    """A worker that meets another one and leaves; the chief is slow."""
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    os.environ["TF_CONFIG"] = json.dumps(
+        {
+            "cluster": {"worker": addresses},
+            "task": {"type": "worker", "index": index},
+        }
+    )
+    tasks = tuple(Task("worker", *pair) for pair in enumerate(addresses))
+    workers = join(Cluster(tasks, index))
+    adding = workers.any
+
+    def slow(value):
+        value = adding(value)
+        if workers.is_chief:
+            time.sleep(2)
+            moments.put(("chief has the sum", time.time()))
+        return value
+
+    workers.any = slow
+    workers.finish()
+    name = "chief" if workers.is_chief else "follower"
+    moments.put((f"{name} left", time.time()))
 
 
 class RendezvousTest(absltest.TestCase):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from kerasrnn.errors import UserError
 from kerasrnn.training.cluster import Cluster
@@ -24,6 +25,9 @@ from kerasrnn.training.peers import first_line
 from kerasrnn.training.rendezvous import cannot_listen
 from kerasrnn.training.rendezvous import meet
 from kerasrnn.training.shared_interruption import SharedInterruption
+
+# All are here at about the same time; whoever is late may be gone.
+_SECONDS_TO_LEAVE = 10.0
 
 
 class Workers:
@@ -121,6 +125,12 @@ class ManyWorkers(Workers):
         """See `Workers.finish`."""
         self.any(0)
         self._watch.stop()
+        # A sum is ready here while another worker may still be reading its
+        # last part from this process, which must not end under it.
+        with contextlib.suppress(tf.errors.OpError):
+            context.context().wait_at_barrier(
+                "kerasrnn/finish", int(1000 * _SECONDS_TO_LEAVE)
+            )
 
     @contextlib.contextmanager
     def guarded(self):
