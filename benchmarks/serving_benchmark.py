@@ -88,8 +88,10 @@ def _measure(options, export_dir, name):
             "served, and a served call"
         )
         for case in _CASES:
+            # The cost is of a server in the process of its peer.
+            has_cost = case == _ONE and not options.target
             sides = {"peer": peer.turn, "served": _served(client)}
-            if case == _ONE:
+            if has_cost:
                 sizes = _message_sizes(client, target)
                 bare = functools.partial(_bare, channel, sizes=sizes)
                 sides["bare"] = bare(serving_peer.GENERATE)
@@ -101,7 +103,7 @@ def _measure(options, export_dir, name):
                 for side, call in sides.items():
                     results[side].append(call(*case, options.seconds))
             _report(case, results)
-            if case == _ONE:
+            if has_cost:
                 _report_costs(results, sizes)
 
 
