@@ -17,7 +17,7 @@ with XLA:
     keras      keras.layers, one call a character in a tf.function, as
                TensorFlow's tutorial on text generation does it (one row)
     torch      torch.nn, one call a character, without gradients
-               (`pip install 'kerasrnn[bench]'`)
+               (`pip install '.[bench]'`)
 
 Each side lives in a process of its own and they take turns. Medians over the
 rounds are printed, and ratios with the quartiles of their spread.

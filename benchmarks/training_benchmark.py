@@ -13,7 +13,7 @@ a process of its own and they take turns:
     threads  the same after `kerasrnn.layers.configure_threads`
     charrnn  CharRNN on ids, with the gradient and the threads of
              kerasrnn-train
-    torch    torch.nn in the same arrangement (`pip install 'kerasrnn[bench]'`)
+    torch    torch.nn in the same arrangement (`pip install '.[bench]'`)
     product  one product of large matrices: what the machine can do
 
 The median over the rounds is printed, the share of the machine's rate of

@@ -32,7 +32,8 @@ def how_to_install(error: ModuleNotFoundError, what: str) -> str | None:
         return None
     return (
         f"{what} needs {_TITLES.get(package, package)}, which is not "
-        f"installed here: run `pip install 'kerasrnn[{_EXTRAS[package]}]'`."
+        f"installed here: run `pip install '.[{_EXTRAS[package]}]'` in the "
+        "clone of kerasrnn."
     )
 
 

@@ -149,7 +149,7 @@ class ToyTest(parameterized.TestCase):
         (
             "tensorflow",
             "error: toy.py needs TensorFlow, which is not installed here: "
-            "run `pip install 'kerasrnn[train]'`.\n",
+            "run `pip install '.[train]'` in the clone of kerasrnn.\n",
             1,
         ),
         ("file", "error: No such file or directory: /no/such/file.\n", 1),

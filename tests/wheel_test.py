@@ -35,7 +35,7 @@ NEED_TENSORFLOW = {
     "kerasrnn-inspect": ["--workdir=work"],
 }
 
-EXTRA = "pip install 'kerasrnn[train]'"
+EXTRA = "pip install '.[train]'"
 
 
 class WheelTest(parameterized.TestCase):
@@ -149,7 +149,8 @@ class WheelTest(parameterized.TestCase):
         self.assertRegex(
             result.stderr,
             f"^error: {name}( --workdir)? needs (Keras|TensorFlow), which is "
-            f"not installed here: run `{re.escape(EXTRA)}`\\.\n$",
+            f"not installed here: run `{re.escape(EXTRA)}` in the clone of "
+            "kerasrnn\\.\n$",
         )
         self.assertEqual((result.stdout, result.returncode), ("", 1))
         self.assertEqual(os.listdir(self.elsewhere), [])
