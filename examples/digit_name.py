@@ -5,9 +5,9 @@
 The name is spelled letter by letter. The image sets the first state of a GRU.
 In each step the GRU gets the letter before and says how likely each letter is
 to be the next; one of the "letters" is the end of the word, so it is the
-network that decides when to stop. It takes about a minute, prints how many of
-450 images that it was not trained on have their name spelled without a fault,
-and writes a picture of images with the names that were spelled.
+network that decides when to stop. It takes less than a minute, prints how many
+of 450 images that it was not trained on have their name spelled without a
+fault, and writes a picture of images with the names that were spelled.
 """
 
 import numpy as np
