@@ -58,7 +58,7 @@ class ModelConfig:
 
     Attributes:
         vocabulary_size: Number of ids, the unknown character's id 0 included.
-        cell: One of `CELLS`.
+        cell: Kind of the recurrent layers.
         units: Width of each recurrent layer.
         num_layers: Number of recurrent layers.
         embedding_size: Width of the character embedding; 0 feeds the first
@@ -67,7 +67,8 @@ class ModelConfig:
         initializer: "keras" (Glorot, orthogonal, forget bias 1), "charrnn"
             (uniform in [-0.08, 0.08]) or "torchrnn" (normal, variance
             1 / (input + units)).
-        dtype_policy: Keras dtype policy of all layers.
+        dtype_policy: Keras dtype policy of all layers; with the mixed ones
+            weights and states stay float32, products have 16 bits.
         separator_id: Id of the character that every document follows: it is
             read from the zero state, whatever came before. 0 is none.
     """
@@ -173,7 +174,7 @@ class TrainingConfig:
             computed one after another, to save memory. The update is that of
             all streams at once.
         epochs: Passes over the training text.
-        optimizer: One of `OPTIMIZERS`.
+        optimizer: How a gradient changes the weights.
         learning_rate: Highest learning rate of the schedule.
         schedule: "constant"; "exponential" (times `decay_rate` an epoch,
             from epoch `decay_after` on, as char-rnn); "step" (times
@@ -206,7 +207,8 @@ class TrainingConfig:
             "rollback" to the last good checkpoint with half the learning
             rate, five times at most.
         seed: Of weights, dropout and samples.
-        jit_compile: "auto", "on" or "off": compile the step with XLA.
+        jit_compile: What XLA compiles: "on" the whole step, "off" nothing,
+            "auto" what makes it faster on the device at hand.
     """
 
     batch_size: int = 50

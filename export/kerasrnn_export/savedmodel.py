@@ -1,7 +1,7 @@
 """Publishes a trained model as the next version of a SavedModel to serve.
 
-    kerasrnn-export --workdir=run --export_dir=models/shakespeare
-    kerasrnn-export --describe=models/shakespeare
+    kerasrnn-export --workdir=my_model --export_dir=my_export
+    kerasrnn-export --describe=my_export
 
 The version appears under its number once it is complete: its graph is
 checked, and loaded as a server loads it, and compared with the model.

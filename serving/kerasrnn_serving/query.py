@@ -1,10 +1,11 @@
-"""kerasrnn-query: text from a served model, as it is generated.
+"""Asks a served model for text, and prints it as it is generated.
 
     kerasrnn-query --prompt="ROMEO:" --length=1000
+    kerasrnn-query --server=another_host:8500 --prompt="ROMEO:"
     kerasrnn-query --score=chapter.txt
     kerasrnn-query --interactive
 
-The flags that say what to generate are those of `kerasrnn-sample`.
+The flags that say what to generate are those of kerasrnn-sample.
 """
 
 import json

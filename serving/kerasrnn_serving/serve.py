@@ -1,10 +1,13 @@
-"""kerasrnn-serve: serve an export, with whichever server is there.
+"""Serves an export over gRPC, with whichever server is there.
 
-`--server=auto` takes TensorFlow Serving's `tensorflow_model_server` where it
-is on PATH, else the local server of this package, and says which.
-`--server=docker` runs the stock image (not run where this was written:
-there was no Docker). Arguments after `--` go to TensorFlow Serving as they
-are: `kerasrnn-serve --export_dir=export -- --enable_batching=true`.
+Without --server it takes TensorFlow Serving's tensorflow_model_server where
+that is on PATH, else the local server of this package, and says which. It
+serves until Ctrl-C, and takes up new versions as they are exported.
+--server=docker runs the stock image (not run where this was written: there
+was no Docker daemon). What follows -- goes to TensorFlow Serving as it is.
+
+    kerasrnn-serve --export_dir=my_export
+    kerasrnn-serve --export_dir=my_export -- --enable_batching=true
 """
 
 import os
