@@ -116,11 +116,15 @@ class ServeTest(absltest.TestCase):
         empty.mkdir()
         file = self.directory / "file"
         file.write_text("")
+        version = self.directory / "other" / "1"
+        version.mkdir(parents=True)
+        (version / "saved_model.pb").write_text("")
         for arguments, text in (
             ([], "--export_dir"),
             (["--export_dir=missing"], "No version to serve"),
             ([f"--export_dir={empty}"], "kerasrnn-export"),
             ([f"--export_dir={file}"], "Cannot read"),
+            ([f"--export_dir={version}"], f"give {version.parent}"),
             (["--export_dir=export", "--server=binary"], serve.BINARY),
             (["--export_dir=export", "--server=docker"], "needs docker"),
             (["--export_dir=export", "--rest_port=1"], "has no REST"),

@@ -115,7 +115,10 @@ def describe(directory) -> tuple[str, bool]:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise UserError(f"There is no directory {directory}.")
+        raise UserError(
+            f"There is no directory {directory}; give the --export_dir of an "
+            "export, or one of the versions in it."
+        )
     if not (directory / FILE).exists() and (taken := versions(directory)):
         directory /= str(taken[-1])
     contents = read(directory)

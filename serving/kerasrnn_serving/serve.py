@@ -198,10 +198,16 @@ def _checked_export_dir(export_dir):
     if not versions:
         raise UserError(
             f"No version to serve in {directory}: expected directories named "
-            "by numbers, such as 1, each with a SavedModel. Make one with "
-            "kerasrnn-export."
+            "by numbers, such as 1, each with a SavedModel. "
+            + _what_to_do_without_versions(directory)
         )
     return directory
+
+
+def _what_to_do_without_versions(directory):
+    if (directory / "saved_model.pb").exists():
+        return f"This is one of them: give {directory.resolve().parent}."
+    return "Make one with kerasrnn-export."
 
 
 def _serve_locally(values, export_dir, extra):

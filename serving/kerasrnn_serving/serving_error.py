@@ -38,8 +38,8 @@ class VersionGone(ServingError):
 
 
 _ADVICE = {
-    grpc.StatusCode.UNAVAILABLE: "Check the address, and that the server is "
-    "running (kerasrnn-serve starts one).",
+    grpc.StatusCode.UNAVAILABLE: "Check the address, as in localhost:8500, "
+    "and that the server is running (kerasrnn-serve starts one).",
     grpc.StatusCode.DEADLINE_EXCEEDED: "Give a longer timeout, or ask for "
     "less at a time.",
     grpc.StatusCode.NOT_FOUND: "Check the model's name and version.",
