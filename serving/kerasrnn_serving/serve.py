@@ -3,8 +3,9 @@
 Without --server it takes TensorFlow Serving's tensorflow_model_server where
 that is on PATH, else the local server of this package, and says which. It
 serves until Ctrl-C, and takes up new versions as they are exported.
---server=docker runs the stock image (not run where this was written: there
-was no Docker daemon). What follows -- goes to TensorFlow Serving as it is.
+--server=docker runs TensorFlow Serving's stock image. TensorFlow Serving was
+run neither way where this was written; the local server was. What follows --
+goes to TensorFlow Serving as it is.
 
     kerasrnn-serve --export_dir=my_export
     kerasrnn-serve --export_dir=my_export -- --enable_batching=true
