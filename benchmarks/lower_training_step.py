@@ -41,6 +41,12 @@ def define_flags(flag_values=flags.FLAGS):
     flags.DEFINE_float(
         "dropout", 0.1, "Dropout of charrnn.", flag_values=flag_values
     )
+    flags.DEFINE_boolean(
+        "tf32",
+        True,
+        "Let a GPU round float32 to TensorFloat-32 before it multiplies.",
+        flag_values=flag_values,
+    )
     flags.DEFINE_string(
         "output", "step.hlo", "File to write.", flag_values=flag_values
     )
@@ -49,12 +55,15 @@ def define_flags(flag_values=flags.FLAGS):
 def main(argv):
     """Writes the module, and says how large it is."""
     del argv
+    import tensorflow as tf
+
     from kerasrnn.config import Config
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
     from kerasrnn.training import lowering
 
     options = flags.FLAGS
+    tf.config.experimental.enable_tensor_float_32_execution(options.tf32)
     config = Config(
         model=ModelConfig(
             vocabulary_size=options.vocabulary,

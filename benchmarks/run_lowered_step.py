@@ -1,12 +1,14 @@
-"""Times a lowered training step with XLA on this machine's accelerator.
+"""Times lowered training steps with XLA on this machine's accelerator.
 
-    pip install 'jax[cuda12]==0.10.2'   # in an environment of its own
+    pip install 'jax[cuda13]==0.11.2'   # in an environment of its own
     python benchmarks/run_lowered_step.py step.hlo
 
-The module is what lower_training_step.py writes; TensorFlow is not needed.
-It is called on random inputs on JAX's default device, a GPU where there is
-one. Without arguments in the way of weights that make sense the loss does
-not either; the time does not depend on them.
+A module is what lower_training_step.py writes; TensorFlow is not needed.
+Each is called on random inputs on JAX's default device, a GPU where there is
+one. What a step updates (weights, Adam's moments) goes into the next one, as
+in training. As the first of these are no weights that make sense, the loss
+makes none either; the time does not depend on them. Several modules take
+turns.
 """
 
 import argparse
@@ -18,30 +20,45 @@ import numpy as np
 
 
 def main():
-    """Compiles the module, calls it, and prints the time of a call."""
+    """Compiles the modules, calls them, and prints the time of a call."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("module", type=Path, help="file of a lowered step")
+    parser.add_argument(
+        "modules", type=Path, nargs="+", help="files of lowered steps"
+    )
     parser.add_argument("--calls", type=int, default=50)
     parser.add_argument("--warmup", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     import jax
 
+    jax.config.update("jax_enable_x64", True)  # a step's number is an int64
     device = jax.devices()[0]
-    call = _compile(options.module.read_bytes(), device)
+    calls = {}
+    for path in options.modules:
+        begin = time.perf_counter()
+        calls[path] = _compile(path.read_bytes(), device)
+        seconds = time.perf_counter() - begin
+        print(f"{path.name}: compiled in {seconds:.1f} s", flush=True)
+    for path, call in list(calls.items()) * options.rounds:
+        milliseconds = _time(call, options.warmup, options.calls)
+        low, middle, high = np.percentile(milliseconds, [25, 50, 75])
+        print(
+            f"{path.name}: {device.device_kind}: {middle:.3f} ms a step "
+            f"(quartiles {low:.3f} to {high:.3f}, {options.calls} steps)",
+            flush=True,
+        )
+
+
+def _time(call, warmup, calls):
     seconds = []
-    for _ in range(options.warmup + options.calls):
+    for _ in range(warmup + calls):
         begin = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - begin)
-    seconds = np.array(seconds[options.warmup :]) * 1e3
-    low, middle, high = np.percentile(seconds, [25, 50, 75])
-    print(
-        f"{device.device_kind}: {middle:.3f} ms a step (quartiles {low:.3f} "
-        f"to {high:.3f}, {options.calls} steps)"
-    )
+    return np.array(seconds[warmup:]) * 1e3
 
 
 def _compile(module, device):
@@ -61,6 +78,10 @@ def _compile(module, device):
             if operation.attributes["sym_name"].value == "main"
         )
         types = [str(kind) for kind in entry.type.inputs]
+        updated = {
+            alias["alias"]["parameter_number"].value: alias["output_index"][0]
+            for alias in parsed.operation.attributes["mhlo.input_output_alias"]
+        }
         executable = compiler.backend_compile_and_load(
             device.client,
             parsed,
@@ -72,8 +93,12 @@ def _compile(module, device):
 
     def call():
         results = executable.execute_sharded(arguments)
-        for array in results.disassemble_into_single_device_arrays():
+        results = results.disassemble_into_single_device_arrays()
+        for array in results:
             array[0].block_until_ready()
+        # The buffers of what is updated are the results' now.
+        for argument, result in updated.items():
+            arguments[argument] = results[result][0]
 
     return call
 
@@ -90,7 +115,9 @@ def _random(kind):
     number = int(re.search(r"\d+", name)[0])
     if "f" in name:
         dtype = "bfloat16" if name == "bf16" else f"float{number}"
-        return jnp.asarray(random.normal(size=shape) * 0.05, dtype)
+        # Neither negative, as Adam's second moments may not be, nor so large
+        # that gates saturate.
+        return jnp.asarray(random.uniform(0, 0.01, shape), dtype)
     return jnp.asarray(random.integers(0, 64, shape), f"int{number}")
 
 

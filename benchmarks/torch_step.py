@@ -3,7 +3,10 @@
     python benchmarks/torch_step.py --units=512 --batch=128 --length=100
 
 The peer of run_lowered_step.py: forward, backward, clip and Adam on nn.LSTM
-(or nn.GRU, nn.RNN) and a dense layer, on one-hot characters.
+(or nn.GRU, nn.RNN) and a dense layer, on one-hot characters. Products of
+float32 may be rounded to TensorFloat-32, as XLA and TensorFlow do by default
+on a GPU that has it; --no-tf32 is the peer of lower_training_step.py's
+--notf32.
 """
 
 import argparse
@@ -35,6 +38,9 @@ def main():
         "--dtype", default="float32", choices=["float32", "bfloat16"]
     )
     parser.add_argument("--device", default="cuda")
+    parser.add_argument(
+        "--tf32", action=argparse.BooleanOptionalAction, default=True
+    )
     options = parser.parse_args()
     step = _step(options)
     for _ in range(5):
@@ -55,9 +61,8 @@ def main():
 
 
 def _step(options):
-    # As XLA and TensorFlow do by default on a GPU that has it.
-    torch.backends.cuda.matmul.allow_tf32 = True
-    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    torch.backends.cudnn.allow_tf32 = options.tf32
     shape = (options.batch, options.length)
     inputs, targets = (
         torch.randint(options.vocabulary, shape, device=options.device)
