@@ -26,6 +26,7 @@ def define_flags(flag_values=flags.FLAGS):
         ("cell", ["lstm", "gru", "simple_rnn"], "Kind of cell."),
         ("dtype", list(_POLICIES), "bfloat16 is the mixed_bfloat16 policy."),
         ("model", ["charrnn", "sequential"], "Which step, see above."),
+        ("device", ["TPU", "GPU"], "What it is for."),
     ):
         flags.DEFINE_enum(
             name, values[0], values, text, flag_values=flag_values
@@ -81,7 +82,9 @@ def main(argv):
         "charrnn": lowering.charrnn_step,
         "sequential": lowering.sequential_step,
     }
-    module = lowering.lower(*steps[options.model](config))
+    module = lowering.lower(
+        *steps[options.model](config), device=options.device
+    )
     Path(options.output).write_bytes(module)
     print(f"{options.output}: {len(module):,} bytes")
 

@@ -211,7 +211,7 @@ def sequence_logits(
             read = functools.partial(
                 _read, config, weights, index, engine, differentiable
             )
-            if engine is not Engine.PLAIN:
+            if engine.is_for_cpu:
                 read = functools.partial(in_stretches, read)
             outputs, final = read([outputs, reset], layer_states[index])
         next_states.extend(final)
@@ -222,8 +222,7 @@ def sequence_logits(
                 config.dropout,
                 dropout_key,
                 index,
-                compiles=engine in (Engine.LOOPS, Engine.STEPS)
-                and None not in outputs.shape,
+                compiles=engine.is_for_cpu and None not in outputs.shape,
             )
     logits = _project(outputs, weights.output_kernel, None)
     logits = tf.cast(logits, tf.float32) + output_bias(weights)

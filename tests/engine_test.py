@@ -3,11 +3,14 @@
 import os
 from unittest import mock
 
+import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.layers.engine import Engine
+from kerasrnn.layers.engine import choose_engine
 from kerasrnn.layers.engine import cpu_engine
+from kerasrnn.layers.engine import lowering_for
 
 
 class CpuEngineTest(parameterized.TestCase):
@@ -30,6 +33,29 @@ class CpuEngineTest(parameterized.TestCase):
     def test_one_thread_an_operation(self, units, engine):
         with mock.patch.dict(os.environ, {"TF_NUM_INTRAOP_THREADS": "1"}):
             self.assertIs(cpu_engine(units, 50, 50, "float32"), engine)
+
+
+class DeviceTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("CPU", True, Engine.PLAIN),
+        ("TPU", True, Engine.PLAIN),
+        ("GPU", True, Engine.PACKED),
+        ("CPU", False, Engine.LOOPS),
+        ("TPU", False, Engine.PLAIN),
+        ("GPU", False, Engine.PLAIN),
+    )
+    def test_inside_a_function(self, device, jit_compile, engine):
+        chosen = []
+
+        @tf.function(jit_compile=jit_compile)
+        def function():
+            chosen.append(choose_engine(128, 50, 50, "float32"))
+            return tf.zeros([])
+
+        with lowering_for(device):
+            function.get_concrete_function()
+        self.assertEqual(chosen, [engine])
+        self.assertIs(choose_engine(128, 50, 50, "float32"), Engine.PLAIN)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,11 @@ PRODUCTS = {"float32": "f32", "mixed_bfloat16": "bf16"}
 
 class LoweringTest(parameterized.TestCase):
     @parameterized.parameters(
-        *itertools.product(STEPS, ("simple_rnn", "lstm", "gru"), PRODUCTS)
+        *itertools.product(
+            STEPS, ("simple_rnn", "lstm", "gru"), PRODUCTS, ("TPU", "GPU")
+        )
     )
-    def test_shapes_are_static(self, step, cell, policy):
+    def test_shapes_are_static(self, step, cell, policy, device):
         config = Config(
             model=ModelConfig(
                 vocabulary_size=7,
@@ -37,7 +39,7 @@ class LoweringTest(parameterized.TestCase):
             ),
             training=TrainingConfig(batch_size=4, sequence_length=6),
         )
-        text = lowering.lower(*STEPS[step](config), stage="hlo")
+        text = lowering.lower(*STEPS[step](config), stage="hlo", device=device)
         # A dynamic dimension is written <=6, one without a bound as ?.
         self.assertNotRegex(text, r"\[[^\]]*(<=|\?)")
         for operation in ("set-dimension-size", "get-dimension-size"):
@@ -53,6 +55,9 @@ class LoweringTest(parameterized.TestCase):
         # Products are as narrow as the policy says.
         product = re.search(r"= (\w+)\[\S+ dot\(", text)[1]
         self.assertEqual(product, PRODUCTS[policy])
+        # For a GPU, what the steps keep is one array: of five, 8 units each.
+        kept = "[6,4,40]" in text
+        self.assertEqual(kept, device == "GPU" and cell != "simple_rnn")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _case(
 
 def _engine_table():
     """Each row with each way to compile parts of a loop."""
-    engines = (Engine.PLAIN, Engine.STEPS, Engine.LOOPS)
+    engines = (Engine.PLAIN, Engine.PACKED, Engine.STEPS, Engine.LOOPS)
     return itertools.chain.from_iterable(
         [(engine, *row) for engine in engines] for row in _table()
     )
@@ -95,6 +95,12 @@ class ScanTest(parameterized.TestCase):
     @parameterized.parameters(*_turn(_table(), 1, 2))
     def test_under_xla(self, *row):
         scan_cases.check_against_plain(_case(*row), _under_xla)
+
+    @parameterized.parameters(*_turn(_table(), 2, 7))
+    def test_packed_under_xla(self, *row):
+        case = _case(*row)
+        case.engine = Engine.PACKED
+        scan_cases.check_against_plain(case, _under_xla)
 
     def test_inside_strategy_run(self):
         # In a process of its own: devices are split before their first use.

@@ -24,7 +24,10 @@ from kerasrnn.layers.engine import Engine
 class GradientTest(parameterized.TestCase):
     @parameterized.parameters(
         *itertools.product(
-            KINDS, (Engine.STEPS, Engine.LOOPS), (False, True), (False, True)
+            KINDS,
+            (Engine.PACKED, Engine.STEPS, Engine.LOOPS),
+            (False, True),
+            (False, True),
         )
     )
     def test_engines(self, kind, engine, masked, resetting):

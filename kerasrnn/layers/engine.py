@@ -1,5 +1,7 @@
 """How a loop over time is run: by rule, so that nobody has to know a flag."""
 
+import contextlib
+import contextvars
 import enum
 import functools
 import os
@@ -21,6 +23,9 @@ class Engine(enum.Enum):
     Attributes:
         PLAIN: Nothing: portable, for every shape, and what to take inside a
             function that is compiled as a whole.
+        PACKED: Nothing; inside a function that is compiled as a whole for a
+            GPU, where what a step keeps for its gradient is written by one
+            kernel when it is one array.
         STEPS: What a step does element by element; the loop and the products
             are TensorFlow's.
         LOOPS: The loop over time as a whole.
@@ -28,9 +33,15 @@ class Engine(enum.Enum):
     """
 
     PLAIN = "plain"
+    PACKED = "packed"
     STEPS = "steps"
     LOOPS = "loops"
     CUDNN = "cudnn"
+
+    @property
+    def is_for_cpu(self) -> bool:
+        """Whether it compiles parts, for the cores of a CPU."""
+        return self in (Engine.STEPS, Engine.LOOPS)
 
 
 def choose_engine(units, batch, steps, dtype) -> Engine:
@@ -42,9 +53,14 @@ def choose_engine(units, batch, steps, dtype) -> Engine:
         steps: Time steps, None where they are not known.
         dtype: Of the products, by its name.
     """
-    if not compiles_here():
-        return Engine.PLAIN
-    return cpu_engine(units, batch, steps, dtype)
+    if compiles_here():
+        return cpu_engine(units, batch, steps, dtype)
+    return whole_engine() if _is_compiled_as_a_whole() else Engine.PLAIN
+
+
+def whole_engine() -> Engine:
+    """Returns the engine inside a function that is compiled as a whole."""
+    return Engine.PACKED if device_type() == "GPU" else Engine.PLAIN
 
 
 def cpu_engine(units, batch, steps, dtype) -> Engine:
@@ -84,12 +100,42 @@ def compiles_here() -> bool:
     """
     return not (
         tf.executing_eagerly()
-        or tf.config.list_logical_devices("GPU")
-        or tf.config.list_logical_devices("TPU")
-        or control_flow_util.GraphOrParentsInXlaContext(
-            tf.compat.v1.get_default_graph()
-        )
+        or device_type() != "CPU"
+        or _is_compiled_as_a_whole()
     )
+
+
+def _is_compiled_as_a_whole():
+    return control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
+
+
+_lowered_for = contextvars.ContextVar("lowered_for", default=None)
+
+
+@contextlib.contextmanager
+def lowering_for(device: str):
+    """Has graphs made as where the device is, for a compiler elsewhere.
+
+    Args:
+        device: "CPU", "GPU" or "TPU".
+    """
+    token = _lowered_for.set(device)
+    try:
+        yield
+    finally:
+        _lowered_for.reset(token)
+
+
+def device_type() -> str:
+    """Returns what training runs on here: "CPU", "GPU" or "TPU"."""
+    if _lowered_for.get():
+        return _lowered_for.get()
+    for name in ("TPU", "GPU"):
+        if tf.config.list_logical_devices(name):
+            return name
+    return "CPU"
 
 
 @functools.cache

@@ -139,7 +139,7 @@ class RecurrentLayer(keras.layers.RNN):
             batch, steps, _ = sequences.shape
             engine = choose_engine(self.units, batch, steps, dtype)
         run = functools.partial(_project_and_scan, scan, engine)
-        if engine is Engine.PLAIN:
+        if not engine.is_for_cpu:
             outputs, states = run((sequences, states, mask), *weights)
         else:
             results = parallel.in_parts(run, (sequences, states, mask), weights)
@@ -313,10 +313,10 @@ def _project_and_scan(scan, engine, batched, kernel, bias, *weights):
         return scan(projected, *weights, states, mask, engine=engine)
 
     sequences = [v if v is None else _time_major(v) for v in (sequences, mask)]
-    if engine is Engine.PLAIN:
-        outputs, states = run(sequences, states)
-    else:
+    if engine.is_for_cpu:
         outputs, states = in_stretches(run, sequences, states)
+    else:
+        outputs, states = run(sequences, states)
     return _time_major(outputs), states
 
 

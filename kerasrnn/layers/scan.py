@@ -201,18 +201,22 @@ def _forward_loop(cell, engine, keeps, slices, kernel, states, biases):
     Returns:
         `(h of every step [T, B, U], residuals, final states)`; the residuals
         are tensors [T, ...], or arrays where steps alone are compiled: what
-        is not stacked need not be copied.
+        is not stacked need not be copied. Packed, they are one tensor.
     """
     step = functools.partial(_forward_step, cell, keeps)
     step = _shared(step) if engine is Engine.STEPS else step
 
     def body(slices, states):
         product = tf.matmul(tf.cast(states[0], kernel.dtype), kernel)
-        return step(product, slices, states, biases)
+        (output, *kept), states = step(product, slices, states, biases)
+        if kept and engine is Engine.PACKED:
+            kept = [tf.concat(kept, axis=-1)]
+        return [output, *kept], states
 
     wide = states[0].dtype
+    num_arrays = 1 if engine is Engine.PACKED else cell.num_residuals
     dtypes = [slices["projected"].dtype]
-    dtypes += [wide] * (cell.num_residuals if keeps else 0)
+    dtypes += [wide] * (num_arrays if keeps else 0)
     stacked = [True] + [engine is not Engine.STEPS] * (len(dtypes) - 1)
     (outputs, *residuals), states = loop(
         body, slices, states, dtypes=dtypes, stacked=stacked
@@ -253,12 +257,12 @@ def _backward_loop(cell, engine, slices, residuals, kernel, d_final):
     transposed = tf.transpose(kernel)
     passes_h = cell.passes_h or "hold" in slices
     d_h, *d_others = d_final
-    slices = {
-        **slices,
-        **{f"residual_{n}": value for n, value in enumerate(residuals)},
-    }
+    slices = {**slices, **_named(residuals)}
 
     def body(slices, states):
+        if engine is Engine.PACKED:
+            packed = slices.pop("residual_0")
+            slices |= _named(tf.split(packed, cell.num_residuals, axis=-1))
         outputs, direct = step(slices, states)
         product = tf.matmul(tf.cast(outputs[0], kernel.dtype), transposed)
         product = tf.cast(product, d_h.dtype)
@@ -321,6 +325,10 @@ def _shared_by(function, arguments):
 def _shared(run):
     """The compiled form of a partial function, the same at each call."""
     return _shared_by(run.func, run.args)
+
+
+def _named(residuals):
+    return {f"residual_{n}": value for n, value in enumerate(residuals)}
 
 
 def _present(**values):

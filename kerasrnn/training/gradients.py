@@ -12,6 +12,7 @@ from kerasrnn.layers import parallel
 from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import compiled
 from kerasrnn.layers.engine import compiles_here
+from kerasrnn.layers.engine import whole_engine
 from kerasrnn.model import sequence_logits
 from kerasrnn.model import training_engine
 from kerasrnn.training.metrics import sequence_loss
@@ -83,7 +84,9 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
 
     if jit_compile == "off":
         return whole
-    compiled_whole = compiled(whole)
+    compiled_whole = compiled(
+        lambda *arguments: whole(*arguments, engine=whole_engine())
+    )
     if jit_compile == "on":
         return compiled_whole
 

@@ -1,7 +1,8 @@
 """Whole training steps as XLA modules, for any compiler of XLA.
 
 Forward, backward, clip and optimizer are one module of static shapes, as a
-TPU runs them. Making it needs no device but this machine's.
+TPU runs them; a GPU, with `--jit_compile=on`, compiles forward and backward
+alike. Making it needs no device but this machine's.
 """
 
 import keras
@@ -11,6 +12,7 @@ from tensorflow.compiler.xla.service import hlo_pb2
 from kerasrnn import layers
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
+from kerasrnn.layers.engine import lowering_for
 from kerasrnn.model import state_sizes
 from kerasrnn.training.steps import Trainer
 from kerasrnn.training.weights import initial_weights
@@ -84,16 +86,20 @@ def sequential_step(config: Config):
     return step, (tf.one_hot(targets, config.model.vocabulary_size), targets)
 
 
-def lower(function, arguments, stage: str = "hlo_serialized"):
+def lower(
+    function, arguments, stage: str = "hlo_serialized", device: str = "TPU"
+):
     """Returns a function as one XLA module.
 
     Args:
         function: Function of tensors.
         arguments: What it is called with; values do not matter.
         stage: "hlo_serialized" for bytes, "hlo" for text.
+        device: "TPU" or "GPU": what it is for.
     """
     compiled = tf.function(function, jit_compile=True, autograph=False)
-    module = compiled.experimental_get_compiler_ir(*arguments)(stage=stage)
+    with lowering_for(device):
+        module = compiled.experimental_get_compiler_ir(*arguments)(stage=stage)
     return _without_copies(module) if isinstance(module, bytes) else module
 
 
