@@ -23,8 +23,9 @@ _MODES = {"lstm": 2, "gru": 3}
 # PyTorch's gates: i, f, g, o and r, z, g; the kernels' are i, f, g, o and
 # z, r, g.
 _GATES = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}
-# float32, products of which are not rounded to TensorFloat-32.
-_TOLERANCE = 1e-5
+# float32, products of which are not rounded to TensorFloat-32, which would be
+# 1e-3. cuDNN is at 1e-5 where all rows have one length, at 3e-7 elsewhere.
+_TOLERANCE = 1e-4
 
 
 def main():

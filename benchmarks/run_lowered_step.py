@@ -32,14 +32,11 @@ def main():
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
-    import jax
-
-    jax.config.update("jax_enable_x64", True)  # a step's number is an int64
-    device = jax.devices()[0]
+    device = first_device()
     calls = {}
     for path in options.modules:
         begin = time.perf_counter()
-        calls[path] = _compile(path.read_bytes(), device)
+        calls[path] = compile_step(path.read_bytes(), device)
         seconds = time.perf_counter() - begin
         print(f"{path.name}: compiled in {seconds:.1f} s", flush=True)
     for path, call in list(calls.items()) * options.rounds:
@@ -61,7 +58,21 @@ def _time(call, warmup, calls):
     return np.array(seconds[warmup:]) * 1e3
 
 
-def _compile(module, device):
+def first_device():
+    """Returns JAX's device."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)  # a step's number is an int64
+    return jax.devices()[0]
+
+
+def compile_step(module, device):
+    """Returns a function without arguments that makes one step.
+
+    Args:
+        module: The bytes of a lowered step.
+        device: One of JAX's.
+    """
     import jax
     from jax._src import compiler
     from jax._src.interpreters import mlir

@@ -13,7 +13,6 @@ import argparse
 import time
 
 import numpy as np
-import torch
 
 
 def main():
@@ -22,27 +21,10 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--cell", default="LSTM", choices=["LSTM", "GRU", "RNN"]
-    )
-    for name, default in (
-        ("layers", 2),
-        ("units", 512),
-        ("batch", 128),
-        ("length", 100),
-        ("vocabulary", 65),
-        ("steps", 50),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument(
-        "--dtype", default="float32", choices=["float32", "bfloat16"]
-    )
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument(
-        "--tf32", action=argparse.BooleanOptionalAction, default=True
-    )
+    add_arguments(parser)
+    parser.add_argument("--steps", type=int, default=50)
     options = parser.parse_args()
-    step = _step(options)
+    step = make_step(options)
     for _ in range(5):
         step()
     seconds = []
@@ -53,6 +35,8 @@ def main():
     low, middle, high = np.percentile(np.array(seconds) * 1e3, [25, 50, 75])
     name = options.device
     if name == "cuda":
+        import torch
+
         name = torch.cuda.get_device_name()
     print(
         f"{name}: {middle:.3f} ms a step (quartiles {low:.3f} to {high:.3f}, "
@@ -60,7 +44,32 @@ def main():
     )
 
 
-def _step(options):
+def add_arguments(parser):
+    """Adds what says which step to make."""
+    parser.add_argument(
+        "--cell", default="LSTM", choices=["LSTM", "GRU", "RNN"]
+    )
+    for name, default in (
+        ("layers", 2),
+        ("units", 512),
+        ("batch", 128),
+        ("length", 100),
+        ("vocabulary", 65),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument(
+        "--dtype", default="float32", choices=["float32", "bfloat16"]
+    )
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument(
+        "--tf32", action=argparse.BooleanOptionalAction, default=True
+    )
+
+
+def make_step(options):
+    """Returns a function without arguments that makes one step."""
+    import torch
+
     torch.backends.cuda.matmul.allow_tf32 = options.tf32
     torch.backends.cudnn.allow_tf32 = options.tf32
     shape = (options.batch, options.length)

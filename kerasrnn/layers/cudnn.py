@@ -6,8 +6,9 @@ The weights are those of our layers and of Keras; `parameters` puts them into
 cuDNN's one vector. Only training takes these loops: a graph that holds them
 runs on a GPU and nowhere else, so nothing that is exported may.
 
-Not run where this was written, as there was no GPU: `obstacle_here` compares
-a small example with our own loop before cuDNN is trusted.
+TensorFlow's op was not run where this was written: `obstacle_here` compares
+a small example with our own loop before it is trusted. cuDNN with this vector
+of weights was, through PyTorch (docs/accelerators.md).
 """
 
 import functools
