@@ -100,6 +100,15 @@ class FaultsTest(absltest.TestCase):
             self.assert_answers(client, seed)
             self.assertGreater(self.proxy.connections, before)
 
+    def test_a_server_that_greets_late_is_not_given_up(self):
+        proxy = Proxy(self.server.port, greet_after=0.6)
+        self.addCleanup(proxy.close)
+        client = self.enter_context(
+            self.client_class(proxy.target, timeout=_TIMEOUT)
+        )
+        self.assert_answers(client, 1)
+        self.assertEqual(proxy.connections, 1)
+
     def test_a_server_that_restarts(self):
         client = self.enter_context(self.client_class(self.server.target))
         self.assert_answers(client, 1)

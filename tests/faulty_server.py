@@ -8,13 +8,19 @@ import threading
 class Proxy:
     """Passes TCP on to a server, and fails when told to.
 
+    Args:
+        port: The server's.
+        greet_after: Seconds that the server's first bytes on a connection
+            are held back.
+
     Attributes:
         target: Its address.
         connections: How many it has accepted.
     """
 
-    def __init__(self, port):
+    def __init__(self, port, greet_after=0.0):
         self._upstream = port
+        self._greet_after = greet_after
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.connections = 0
@@ -60,6 +66,7 @@ class Proxy:
         _shut(server)
 
     def _replies(self, client, server):
+        self._done.wait(self._greet_after)
         try:
             while data := server.recv(65536):
                 fault, self._fault = self._fault, None

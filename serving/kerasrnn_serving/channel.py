@@ -37,8 +37,12 @@ _OPTIONS = (
     ("grpc.per_rpc_retry_buffer_size", 8 * 2**20),
     # A server that restarts is found again soon.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # In spite of its name this is how long a connection may take to come
+    # about, TLS and the server's greeting included. A far or busy server
+    # needs more than a moment; one whose packets are swallowed is given up
+    # four times before half of the default deadline is over.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     # A second channel is another connection, not the one that stalls.
     ("grpc.use_local_subchannel_pool", 1),
 )
