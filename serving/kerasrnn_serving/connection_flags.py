@@ -7,7 +7,10 @@ import os
 
 from absl import flags
 
+from kerasrnn.errors import UserError
 from kerasrnn.sampling_flags import read_file
+
+_TLS_FILES = ("ca", "certificate", "key")
 
 
 def define_connection_flags(
@@ -96,14 +99,22 @@ def client_of(values: flags.FlagValues):
     from kerasrnn_serving.client import Client
     from kerasrnn_serving.client import Tls
 
-    names = ("tls_ca", "tls_certificate", "tls_key", "tls_server_name")
-    files = {name: getattr(values, name) for name in names}
+    files = {name: getattr(values, f"tls_{name}") for name in _TLS_FILES}
+    for name, path in files.items():
+        if path:
+            # Read again below, where no flag is known that could be named.
+            read_file(path, f"--tls_{name}")
     tls = None
-    if values.tls or any(files.values()):
-        tls = Tls(**{n.removeprefix("tls_"): v for n, v in files.items()})
+    if values.tls or values.tls_server_name or any(files.values()):
+        tls = Tls(**files, server_name=values.tls_server_name)
     token = None
     if values.token_file is not None:
         token = read_file(values.token_file, "--token_file").decode().strip()
+        if tls is None:
+            raise UserError(
+                "--token_file is given without TLS, and anyone could read the "
+                "token on its way; give --tls as well."
+            )
     return Client(
         values.server,
         values.model,

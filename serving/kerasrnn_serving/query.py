@@ -50,6 +50,12 @@ def main(argv) -> int:
     if values.interactive:
         return _converse(values)
     if values.score is not None:
+        for name in ("prompt", "prompt_file"):
+            if getattr(values, name) is not None:
+                raise UserError(
+                    f"Both --score and --{name} are given, and a text is "
+                    "scored as it is; give one of them."
+                )
         with connection_flags.client_of(values) as client:
             return _score(client, values)
     options = sampling_flags.sampling_options(values)
