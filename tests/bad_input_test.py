@@ -320,8 +320,9 @@ class ServingTest(BadInputTestCase):
             f"--port={port}",
             cwd=self.directory,
         )
-        self.assertRegex(result.stderr, rf"error: .*{port}")
-        self.assertNotIn("Traceback", result.stderr)
+        said, refused = result.stderr.splitlines()
+        self.assertEqual(said, "Serving with the local server.")
+        self.assertRegex(refused, rf"^error: .*{port}: the port is taken")
         self.assertEqual(result.returncode, 1)
 
 

@@ -84,6 +84,8 @@ class AnswersTest(ServerTestCase):
             self.server.line, "Serving version 1 of kerasrnn at 127.0.0.1:"
         )
         self.assertIn("for one machine", self.server.line)
+        # Once: only versions that come later are in the log.
+        self.assertNotIn("Serving version", self.server.errors())
 
     def test_defaults_are_filled_in(self):
         response = self.stub.predict("generate", {"prompt": ["a"]})
@@ -514,6 +516,7 @@ class VersionsTest(ServerTestCase):
         counted = running.result().outputs["counted"].int64_val
         self.assertEqual(list(counted), [200_000])
         self.assertEqual(self.server.wait(), 0)
+        self.assertIn("Serving version 4 of kerasrnn", self.server.errors())
         self.assertNotIn("Traceback", self.server.errors())
 
     def test_a_version_that_does_not_load_leaves_the_old_one(self):

@@ -6,9 +6,11 @@ works there; it has nothing that the real one lacks, and does not merge
 requests. For production take TensorFlow Serving.
 """
 
+import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from concurrent import futures
@@ -75,13 +77,11 @@ class LocalServer:
             UserError: The address is taken or cannot be listened on.
         """
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        try:
-            if self._credentials is None:
-                bound = self._server.add_insecure_port(address)
-            else:
-                bound = self._server.add_secure_port(address, self._credentials)
-        except RuntimeError:
-            bound = 0
+        bound = 0
+        # What cannot work gRPC would tell in words of its own, too.
+        if _can_listen(host, port):
+            with contextlib.suppress(RuntimeError):
+                bound = self._add_port(address)
         if not bound:
             raise UserError(
                 f"Cannot listen on {address}: the port is taken or the "
@@ -90,6 +90,11 @@ class LocalServer:
             )
         self._server.start()
         return bound
+
+    def _add_port(self, address):
+        if self._credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._credentials)
 
     def stop(self, grace: float = _DRAIN_SECONDS) -> None:
         """Takes no new calls, waits for those it has, then lets go.
@@ -171,6 +176,24 @@ class LocalServer:
             status.status.error_code = entry.code
             status.status.error_message = entry.message
         return response
+
+
+def _can_listen(host, port):
+    """Returns whether an address of the host has the port free."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    for family, kind, protocol, _, address in addresses:
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(family, kind, protocol) as probe,
+        ):
+            # As gRPC binds: what is still closing is no hindrance.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return True
+    return False
 
 
 def open_versions(name: str, directory: Path) -> ModelVersions:

@@ -120,7 +120,9 @@ class ModelVersions:
                 self._statuses[old.version] = status
             status = VersionStatus(loaded.version, wire.AVAILABLE)
             self._statuses[loaded.version] = status
-        logging.info("Serving version %d of %s.", loaded.version, self.name)
+        if old is not None:
+            # Of the first one its server says more.
+            logging.info("Serving version %d of %s.", loaded.version, self.name)
 
     def _close_idle(self):
         with self._lock:
