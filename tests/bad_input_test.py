@@ -144,6 +144,32 @@ class TextTest(BadInputTestCase):
             with self.subTest(argument):
                 self.assert_refused(self.train(argument), pattern)
 
+    def test_nothing_is_left_where_nothing_was_trained(self):
+        (self.directory / "latin.txt").write_bytes(b"caf\xe9 " * 1000)
+        (self.directory / "short.txt").write_text("x")
+        (self.directory / "mine").mkdir()
+        (self.directory / "other" / "place").mkdir(parents=True)
+        before = sorted(self.directory.rglob("*"))
+        for arguments in (
+            ["--data=mistyped.txt", "--workdir=new"],
+            ["--data=mistyped.txt", "--workdir=new/one"],
+            ["--data=mistyped.txt", "--workdir=other/place/new"],
+            ["--data=latin.txt", "--workdir=new"],
+            ["--data=short.txt", "--workdir=new"],
+            ["--data=latin.txt", "--units=0", "--workdir=new"],
+            ["--data=latin.txt", "--init_from=mine", "--workdir=new"],
+        ):
+            with self.subTest(arguments):
+                result = run("train", *SMALL, *arguments, cwd=self.directory)
+                self.assert_refused(result, "")
+                self.assertEqual(sorted(self.directory.rglob("*")), before)
+        # A directory that was there stays, whatever it holds.
+        result = run(
+            "train", "--data=latin.txt", "--workdir=mine", cwd=self.directory
+        )
+        self.assert_refused(result, "latin")
+        self.assertTrue((self.directory / "mine").is_dir())
+
     def test_text_that_is_too_short_says_what_would_fit(self):
         (self.directory / "short.txt").write_text("to be or not to be\n" * 40)
         result = self.train("--data=short.txt", "--batch_size=500")

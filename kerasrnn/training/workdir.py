@@ -137,7 +137,8 @@ def locked(path):
     """Makes a working directory and holds it for this process.
 
     The lock belongs to the open file: however the process ends, the next
-    one can take it.
+    one can take it. If the block raises before anything is written, a
+    directory that was made for it goes again.
 
     Yields:
         A `Workdir`.
@@ -146,24 +147,59 @@ def locked(path):
         UserError: The directory cannot be made or written to, or another
             process trains in it.
     """
-    path = pathlib.Path(path)
+    workdir = Workdir(pathlib.Path(path))
+    made, descriptor = _take(workdir.path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise UserError(
-            f"Cannot use the working directory {path}: {error.strerror}. "
-            "Give another --workdir."
-        ) from None
-    try:
-        _lock(path, descriptor)
-        workdir = Workdir(path)
-        for directory in (path, workdir.checkpoints, workdir.best):
+        for directory in (workdir.path, workdir.checkpoints, workdir.best):
             files.sweep(directory)
         retention.set_aside_damaged(workdir.checkpoints)
         yield workdir
+    except BaseException:
+        _remove_unused(workdir, made)
+        raise
     finally:
         os.close(descriptor)
+
+
+def _take(path):
+    """Returns the directories made, the innermost first, and the lock."""
+    made = [
+        directory
+        for directory in (path, *path.parents)
+        if not os.path.exists(directory)
+    ]
+    while True:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UserError(
+                f"Cannot use the working directory {path}: {error.strerror}. "
+                "Give another --workdir."
+            ) from None
+        try:
+            _lock(path, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Its last owner may have removed it before it let go.
+        if os.fstat(descriptor).st_nlink:
+            return made, descriptor
+        os.close(descriptor)
+
+
+def _remove_unused(workdir, made):
+    """Removes the directories made, if they hold nothing but the lock."""
+    if workdir.path not in made:
+        return
+    # What is not empty stays, and so does all that it is in.
+    with contextlib.suppress(OSError):
+        if workdir.corpus.exists():
+            workdir.corpus.rmdir()
+        if os.listdir(workdir.path) == ["lock"]:
+            (workdir.path / "lock").unlink()
+            for directory in made:
+                directory.rmdir()
 
 
 @contextlib.contextmanager
