@@ -112,6 +112,12 @@ class EvaluateTest(parameterized.TestCase):
         (self.folder / "one.txt").write_text("a")
         with self.assertRaisesRegex(UserError, "no character to score"):
             run(self.flag, f"--file={self.folder}/one.txt")
+        (self.folder / "latin.txt").write_bytes(b"caf\xe9 " * 100)
+        # No flag here reads it otherwise.
+        with self.assertRaisesRegex(
+            UserError, "offset 3 .* Convert it to UTF-8; the model reads"
+        ):
+            run(self.flag, f"--file={self.folder}/latin.txt")
 
     def test_empty_split(self):
         workdir, *_ = trained_workdir.make_workdir(

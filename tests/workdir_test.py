@@ -96,7 +96,10 @@ class GoldenTest(WorkdirTestCase):
         before = sorted(os.listdir(self.folder / "workdir" / "corpus"))
         trainer = self.start("--data=text.txt")
         self.assertEqual(trainer.finish(), 1)
-        self.assertRegex(trainer.text, "(?m)^error: The text is not the one")
+        self.assertRegex(
+            trainer.text,
+            "(?m)^error: The text is not the one .*--data; .*--init_from",
+        )
         self.assertEqual(
             sorted(os.listdir(self.folder / "workdir" / "corpus")), before
         )

@@ -266,8 +266,9 @@ def _encode(config, files, directory, vocabulary, progress, expected):
         if expected not in (None, sha256):
             raise UserError(
                 "The text is not the one that the training began with. Put "
-                "it back as it was, name the one it was by --data, or give "
-                "another --workdir."
+                "it back as it was, or name the one it was by --data; to go "
+                "on with this one, give another --workdir, and this one as "
+                "--init_from."
             )
         publish(file, _ids_path(directory, sha256))
     return {

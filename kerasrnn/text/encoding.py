@@ -100,7 +100,9 @@ def write_ids(
     for path in files:
         if last != separator_id and separator_id:
             write(np.array([separator_id], dtype))
-        for code_points, num_bytes in read_blocks(path, vocabulary.kind):
+        for code_points, num_bytes in read_blocks(
+            path, vocabulary.kind, kind_is_fixed=True
+        ):
             write(vocabulary.encode_code_points(code_points).astype(dtype))
             report(num_bytes)
     return num_characters, num_unknown, digest.hexdigest()

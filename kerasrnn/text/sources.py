@@ -136,7 +136,11 @@ def _standard_library():
 
 
 def read_blocks(
-    path: os.PathLike | str, kind: str, block_bytes: int = BLOCK_BYTES
+    path: os.PathLike | str,
+    kind: str,
+    block_bytes: int = BLOCK_BYTES,
+    *,
+    kind_is_fixed: bool = False,
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Yields a file's characters, a bounded number at a time.
 
@@ -145,6 +149,8 @@ def read_blocks(
         kind: "characters" reads UTF-8, newlines and byte order mark as they
             are; "bytes" reads anything.
         block_bytes: Bytes read at a time; no result depends on it.
+        kind_is_fixed: Whether a model reads this kind and no other; what is
+            not UTF-8 is then not advised to be read as bytes.
 
     Yields:
         Code points, uint32 [n], or byte values, uint8 [n], and the number of
@@ -155,21 +161,24 @@ def read_blocks(
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = 0
+    advice = "Convert it to UTF-8, or read it as bytes with --vocabulary=bytes."
+    if kind_is_fixed:
+        advice = "Convert it to UTF-8; the model reads nothing else."
     try:
         with open(path, "rb", buffering=0) as file:
             while block := file.read(block_bytes):
                 if kind == "bytes":
                     yield np.frombuffer(block, np.uint8), len(block)
                 else:
-                    text = _decoded(decoder, block, path, offset)
+                    text = _decoded(decoder, block, path, offset, advice)
                     yield code_points_of_text(text), len(block)
                 offset += len(block)
     except OSError as error:
         raise _unreadable(path, error) from None
-    _decoded(decoder, b"", path, offset, final=True)
+    _decoded(decoder, b"", path, offset, advice, final=True)
 
 
-def _decoded(decoder, block, path, offset, final=False):
+def _decoded(decoder, block, path, offset, advice, final=False):
     waiting = len(decoder.getstate()[0])
     try:
         return decoder.decode(block, final)
@@ -177,6 +186,5 @@ def _decoded(decoder, block, path, offset, final=False):
         raise UserError(
             f"{path} is not UTF-8 text: {error.reason} at byte offset "
             f"{offset - waiting + error.start} "
-            f"(0x{error.object[error.start]:02x}). Convert it to UTF-8, or "
-            "read it as bytes with --vocabulary=bytes."
+            f"(0x{error.object[error.start]:02x}). {advice}"
         ) from None
