@@ -249,6 +249,23 @@ class NoiseTest(absltest.TestCase):
             "F0000 00:00:17.0 1 a.cc:1] no AVX\n",
         )
 
+    def test_a_program_of_the_users_own_is_quiet_if_it_asks_for_it(self):
+        script = textwrap.dedent("""\
+            from kerasrnn import tensorflow_noise
+            tensorflow_noise.install()
+            import keras
+            from kerasrnn.layers import LSTM
+            print(LSTM(2)(keras.ops.ones([1, 3, 4])).shape)
+            """)
+        result = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            env=_environment(),
+        )
+        self.assertEqual(result.stderr, "")
+        self.assertEqual(result.stdout, "(1, 2)\n")
+
 
 class ParseTest(absltest.TestCase):
     def test_flags_are_parsed_into_values_of_their_own(self):
