@@ -19,6 +19,9 @@ _TIMEOUT = 120
 class InteractiveTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
+        # A job in a shell's background ignores it, and so do its children.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
         self.server = FakeServer(directory)
         self.addCleanup(self.server.stop)
