@@ -27,6 +27,8 @@ TOY = '''\
 """Counts to a number.
 
     toy --workdir=here
+
+It stops there.
 """
 
 import os
@@ -188,6 +190,8 @@ class ToyTest(parameterized.TestCase):
             Counts to a number.
 
                 toy --workdir=here
+
+            It stops there.
 
             Usage: toy.py [--flag=value ...]
 
