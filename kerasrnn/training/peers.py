@@ -7,6 +7,7 @@ whether they live.
 """
 
 import collections
+import contextlib
 import os
 import re
 import sys
@@ -67,6 +68,19 @@ def configure_heartbeat(cluster: Cluster) -> None:
         heartbeat_timeout_in_ms=int(1000 * _QUESTIONS * _SECONDS_TO_ANSWER),
         coordinated_jobs=list(jobs.coordinated_job_list),
     )
+
+
+def wait_for_all(name: str, seconds: float) -> None:
+    """Returns when all workers have come here, or a while after.
+
+    Args:
+        name: Of the place; each is for one meeting.
+        seconds: The while.
+    """
+    # One may hang or be gone, and the chief keeps the place: this worker goes
+    # on in any case.
+    with contextlib.suppress(Exception):
+        context.context().wait_at_barrier(name, int(1000 * seconds))
 
 
 class PeerWatch:

@@ -14,6 +14,7 @@ from tensorflow.python.eager import context
 
 from kerasrnn.training.cluster import Cluster
 from kerasrnn.training.interruption import Interruption
+from kerasrnn.training.peers import wait_for_all
 
 _KEY = "kerasrnn/signal"
 _SECONDS_TO_HEAR = 5.0
@@ -62,12 +63,7 @@ class SharedInterruption:
         Whoever goes before looks like a lost worker to them; and the chief's
         process keeps the store.
         """
-        try:
-            context.context().wait_at_barrier(
-                _KEY, int(1000 * _SECONDS_TO_HEAR)
-            )
-        except Exception:
-            pass  # One hangs, or is gone; this one ends in any case.
+        wait_for_all(_KEY, _SECONDS_TO_HEAR)
 
     def _listen(self):
         try:

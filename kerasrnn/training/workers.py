@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import context
 
 from kerasrnn.errors import UserError
 from kerasrnn.training.cluster import Cluster
@@ -22,6 +21,7 @@ from kerasrnn.training.peers import PeerWatch
 from kerasrnn.training.peers import configure_heartbeat
 from kerasrnn.training.peers import end_process
 from kerasrnn.training.peers import first_line
+from kerasrnn.training.peers import wait_for_all
 from kerasrnn.training.rendezvous import cannot_listen
 from kerasrnn.training.rendezvous import meet
 from kerasrnn.training.shared_interruption import SharedInterruption
@@ -127,10 +127,7 @@ class ManyWorkers(Workers):
         self._watch.stop()
         # A sum is ready here while another worker may still be reading its
         # last part from this process, which must not end under it.
-        with contextlib.suppress(tf.errors.OpError):
-            context.context().wait_at_barrier(
-                "kerasrnn/finish", int(1000 * _SECONDS_TO_LEAVE)
-            )
+        wait_for_all("kerasrnn/finish", _SECONDS_TO_LEAVE)
 
     @contextlib.contextmanager
     def guarded(self):
