@@ -103,6 +103,22 @@ def alternate(
     return {name: np.array(values) for name, values in taken.items()}
 
 
+def timed(step: Callable[[], object], steps: int, warmup: int = 5):
+    """Returns the seconds of each of some steps, after others."""
+    seconds = []
+    for _ in range(warmup + steps):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return np.array(seconds[warmup:])
+
+
+def milliseconds(seconds: np.ndarray) -> str:
+    """What a step takes, with its spread."""
+    low, middle, high = np.percentile(seconds * 1e3, [25, 50, 75])
+    return f"{middle:.3f} ms a step (quartiles {low:.3f} to {high:.3f})"
+
+
 def ratio(peer: np.ndarray, ours: np.ndarray) -> str:
     """How many times as fast ours is, with its spread over the rounds."""
     low, middle, high = np.percentile(peer / ours, [25, 50, 75])

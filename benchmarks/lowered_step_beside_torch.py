@@ -13,11 +13,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 import run_lowered_step
 import torch_step
 from alternation import Worker
 from alternation import alternate
+from alternation import milliseconds
 from alternation import ratio
 from alternation import serve_turns
 
@@ -52,11 +52,7 @@ def main():
         f"{options.dtype}, {options.rounds} rounds:"
     )
     for side, taken in seconds.items():
-        low, middle, high = np.percentile(taken * 1e3, [25, 50, 75])
-        print(
-            f"  {side:5s} {middle:8.3f} ms a step "
-            f"(quartiles {low:.3f} to {high:.3f})"
-        )
+        print(f"  {side:5s} {milliseconds(taken)}")
     print(f"  ours / PyTorch: {ratio(seconds['torch'], seconds['ours'])}")
 
 

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+from alternation import milliseconds
+from alternation import timed
 
 
 def main():
@@ -40,22 +42,11 @@ def main():
         seconds = time.perf_counter() - begin
         print(f"{path.name}: compiled in {seconds:.1f} s", flush=True)
     for path, call in list(calls.items()) * options.rounds:
-        milliseconds = _time(call, options.warmup, options.calls)
-        low, middle, high = np.percentile(milliseconds, [25, 50, 75])
+        seconds = timed(call, options.calls, options.warmup)
         print(
-            f"{path.name}: {device.device_kind}: {middle:.3f} ms a step "
-            f"(quartiles {low:.3f} to {high:.3f}, {options.calls} steps)",
+            f"{path.name}: {device.device_kind}: {milliseconds(seconds)}",
             flush=True,
         )
-
-
-def _time(call, warmup, calls):
-    seconds = []
-    for _ in range(warmup + calls):
-        begin = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - begin)
-    return np.array(seconds[warmup:]) * 1e3
 
 
 def first_device():

@@ -10,9 +10,9 @@ on a GPU that has it; --no-tf32 is the peer of lower_training_step.py's
 """
 
 import argparse
-import time
 
-import numpy as np
+from alternation import milliseconds
+from alternation import timed
 
 
 def main():
@@ -24,24 +24,13 @@ def main():
     add_arguments(parser)
     parser.add_argument("--steps", type=int, default=50)
     options = parser.parse_args()
-    step = make_step(options)
-    for _ in range(5):
-        step()
-    seconds = []
-    for _ in range(options.steps):
-        begin = time.perf_counter()
-        step()  # ends with the loss on the host
-        seconds.append(time.perf_counter() - begin)
-    low, middle, high = np.percentile(np.array(seconds) * 1e3, [25, 50, 75])
+    seconds = timed(make_step(options), options.steps)
     name = options.device
     if name == "cuda":
         import torch
 
         name = torch.cuda.get_device_name()
-    print(
-        f"{name}: {middle:.3f} ms a step (quartiles {low:.3f} to {high:.3f}, "
-        f"{options.steps} steps)"
-    )
+    print(f"{name}: {milliseconds(seconds)}")
 
 
 def add_arguments(parser):
@@ -99,7 +88,7 @@ def make_step(options):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
-        return loss.item()
+        return loss.item()  # ends with the loss on the host
 
     return step
 
