@@ -108,14 +108,14 @@ class KillTest(KillTestCase):
 
     def test_kills_at_random_moments_lose_no_checkpoint(self):
         self.inside = self.resumed = self.lost = self.interventions = 0
-        kill = -1
-        while (kill := kill + 1) < self.KILLS or self.inside < self.INSIDE:
+        kills = 0
+        while kills < self.KILLS or self.inside < self.INSIDE:
             # One that is aimed may come a moment late.
-            self.assertLess(kill, 10 * self.KILLS)
-            aimed = kill >= self.KILLS or kill % 2 == 0
+            self.assertLess(kills, 10 * self.KILLS)
+            aimed = kills >= self.KILLS or kills % 2 == 0
             # Most trainings draw no sample; its graph takes a while.
             sample = (
-                "--sample_length=20" if kill % 8 == 7 else "--sample_length=0"
+                "--sample_length=20" if kills % 8 == 7 else "--sample_length=0"
             )
             trainer = self.start("killed", *self.OPTIONS, sample)
             before = self.newest("killed")
@@ -127,8 +127,9 @@ class KillTest(KillTestCase):
             trainer.kill()
             trainer.close()
             self.count(trainer.text, before, seen)
+            kills += 1
         print(
-            f"{kill} kills, {self.inside} inside a save; "
+            f"{kills} kills, {self.inside} inside a save; "
             f"{self.resumed} trainings went on, "
             f"{self.lost} checkpoints lost, "
             f"{self.interventions} manual steps."
