@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability compat bench format build-file clean
+.PHONY: help demo test reliability compat bench package format build-file clean
 
 # The first of these that can makes the environment; PYTHON=... goes first.
 PYTHONS = $(PYTHON) python3.11 python3 python3.12 python3.13
@@ -56,6 +56,9 @@ bench: .venv-bench/.installed  ## Speed beside Keras and PyTorch, in alternation
 	  echo "== $$benchmark"; .venv-bench/bin/python "$$benchmark" || exit 1; \
 	done
 
+package: .venv-package/.installed  ## Builds, checks and tries the wheel and the source distribution
+	@.venv-package/bin/python scripts/package.py
+
 format: .venv/.installed  ## Puts the code into the house style
 	@.venv/bin/python -m ruff check --fix
 	@.venv/bin/python -m ruff format
@@ -82,4 +85,8 @@ clean:  ## Removes what make has made: environments, caches, demo/
 
 .venv-bench/.installed: pyproject.toml scripts/environment.py
 	$(call environment,.venv-bench,'.[bench]')
+	@touch $@
+
+.venv-package/.installed: scripts/environment.py
+	$(call environment,.venv-package,build twine)
 	@touch $@

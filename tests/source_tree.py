@@ -30,6 +30,7 @@ SOURCE_ROOTS = {
 WHEELS = {
     "PIL": "pillow",
     "absl": "absl_py",
+    "check_jsonschema": "check_jsonschema",
     "google": "protobuf",
     "grpc": "grpcio",
     "grpc_health": "grpcio_health_checking",
@@ -104,6 +105,7 @@ filegroup(
     name = "sources",
     srcs = glob([
         "*",
+        ".github/**",
         "benchmarks/*",
         "docs/**",
         "examples/*",
