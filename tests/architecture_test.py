@@ -5,7 +5,10 @@ TensorFlow, and `BUILD` says of every module exactly what it imports.
 """
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 
@@ -76,6 +79,21 @@ def _heavy(module, early):
     ]
 
 
+def _folders_on_path(rules, target):
+    """Returns the folders that a rule and all that it needs are found in."""
+    waiting, seen, folders = [target], set(), {"."}
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in rules:
+            continue
+        seen.add(name)
+        folders.update(rules[name].get("imports", ()))
+        waiting += [
+            label.removeprefix(":") for label in rules[name].get("deps", ())
+        ]
+    return folders
+
+
 class ImportsTest(absltest.TestCase):
     def test_every_module_has_a_stage(self):
         homeless = [name for name, m in LIBRARY.items() if m.stage is None]
@@ -102,6 +120,16 @@ class ImportsTest(absltest.TestCase):
             for name in module.imports
             if name.partition(".")[0] in source_tree.SOURCE_ROOTS
             and name not in LIBRARY
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_no_module_hides_one_of_python_s_own(self):
+        # A program that is run by its path has its folder first on sys.path.
+        wrong = [
+            path.relative_to(ROOT).as_posix()
+            for folder in source_tree.CODE
+            for path in (ROOT / folder).rglob("*.py")
+            if path.stem in sys.stdlib_module_names
         ]
         self.assertEqual(wrong, [])
 
@@ -236,6 +264,43 @@ class BuildTest(absltest.TestCase):
         expected = source_tree.expected_rules(MODULES, present)
         self.assertEqual(list(present), list(expected))
 
+    def test_imports_are_found_where_build_says(self):
+        """As under Bazel's launcher, which sets PYTHONSAFEPATH.
+
+        Then only the folders that a rule and its `deps` name in `imports` are
+        on `sys.path`, and the repository's own.
+        """
+        rules = source_tree.read_build()
+        wrong = []
+        for module in MODULES.values():
+            folders = _folders_on_path(rules, module.target)
+            for name in sorted(module.imports & set(MODULES)):
+                file = f"{name.replace('.', '/')}"
+                if not any(
+                    (ROOT / folder / f"{file}.py").exists()
+                    or (ROOT / folder / file / "__init__.py").exists()
+                    for folder in folders
+                ):
+                    wrong.append(f"{module.path} cannot import {name}")
+        self.assertEqual(wrong, [])
+
+    def test_a_test_runs_on_what_build_says(self):
+        target = "tests/client_test"
+        folders = _folders_on_path(source_tree.read_build(), target)
+        subprocess.run(
+            [sys.executable, ROOT / f"{target}.py", "PiecesTest"],
+            env={
+                **os.environ,
+                "PYTHONSAFEPATH": "1",
+                "PYTHONPATH": os.pathsep.join(
+                    str(ROOT / folder) for folder in sorted(folders)
+                ),
+            },
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+
     def test_one_rule_is_public(self):
         public = [
             name
@@ -255,6 +320,16 @@ class BuildTest(absltest.TestCase):
         locked = re.findall(r"(?m)^([\w.-]+)==", text)
         locked = {name.lower().replace("-", "_") for name in locked}
         self.assertLessEqual(used, locked)
+        # pytest-xdist is imported nowhere, and still what runs the tests.
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())[
+            "project"
+        ]["optional-dependencies"]
+        named = {
+            re.match(r"[\w-]+", line)[0].lower().replace("-", "_")
+            for extra in ("train", "examples", "test")
+            for line in extras[extra]
+        }
+        self.assertLessEqual(named - {"kerasrnn"}, locked)
 
     def test_version_is_the_same_everywhere(self):
         version = re.search(

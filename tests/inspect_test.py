@@ -16,7 +16,7 @@ from absl import flags
 from absl.testing import absltest
 from kerasrnn_export import signatures
 from kerasrnn_export.exporter import export_workdir
-from kerasrnn_serving import inspect
+from kerasrnn_serving import inspect_units
 from kerasrnn_serving import readings
 from kerasrnn_serving.in_process import InProcessModel
 from kerasrnn_serving.local_server import LocalServer
@@ -31,7 +31,7 @@ TEXT = 'a bad "cab\n' * 5 + "é €?Z.\n\x1b[31m"
 def run(*arguments):
     """Returns what the program prints: to stdout, to stderr."""
     values = flags.FlagValues()
-    inspect.define_flags(values)
+    inspect_units.define_flags(values)
     values(["kerasrnn-inspect", *arguments])
     output = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
     errors = io.StringIO()
@@ -39,7 +39,7 @@ def run(*arguments):
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
     ):
-        inspect.execute(values)
+        inspect_units.execute(values)
         output.flush()
     return output.buffer.getvalue().decode(), errors.getvalue()
 

@@ -72,6 +72,7 @@ class ServeTest(absltest.TestCase):
                 "--model_name=m",
                 f"--model_base_path={self.export.resolve()}",
                 "--enable_grpc_healthcheck_service=true",
+                "--grpc_max_threads=256",
                 "--enable_batching=true",
             ],
         )
@@ -203,6 +204,17 @@ class DockerFilesTest(parameterized.TestCase):
         text = (_DOCKER / "compose.yaml").read_text()
         for tag in serve.FALLBACK_TAGS:
             self.assertIn(tag, text)
+
+    def test_a_batch_can_gather_while_batches_run(self):
+        text = (_DOCKER / "batching.config").read_text()
+        values = dict(re.findall(r"^(\w+) \{ value: (\w+) \}$", text, re.M))
+        rows = int(values["max_batch_size"])
+        running = int(values["num_batch_threads"])
+        # Each call holds a thread from its coming until it is answered.
+        self.assertGreaterEqual(serve.GRPC_THREADS, rows * (running + 1))
+        command = self.serving["command"]
+        self.assertIn(f"--grpc_max_threads={serve.GRPC_THREADS}", command)
+        self.assertIn("--tensorflow_intra_op_parallelism=1", command)
 
     def test_models(self):
         config = text_format.Parse(

@@ -19,6 +19,17 @@ ROOT = Path(__file__).absolute().parent.parent
 # Folders of programs and of what they share, imported by file name.
 FOLDERS = ("examples", "tests")
 
+# All folders that hold code.
+CODE = (
+    "kerasrnn",
+    "export",
+    "serving",
+    "examples",
+    "tests",
+    "benchmarks",
+    "scripts",
+)
+
 # The packages, and the folders that they are imported from.
 SOURCE_ROOTS = {
     "kerasrnn": ".",
@@ -304,7 +315,7 @@ def expected_rules(
         rule = dict(present.get(module.target, {}))
         rule |= {"kind": kind, "name": module.target, "srcs": [module.path]}
         folder = module.path.partition("/")[0]
-        if folder in ("examples", "export", "serving"):
+        if folder in ("examples", "export", "serving", "tests"):
             rule["imports"] = [folder]
         if data := _files_beside(module):
             rule["data"] = data

@@ -29,6 +29,9 @@ BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving:2.21.0"
 FALLBACK_TAGS = ("2.20.0", "2.19.1")
 SERVERS = ("auto", "binary", "docker", "local")
+# A call holds a thread until it is answered, also while it waits for a batch,
+# and what finds none free is refused. By itself the server has 4 a core.
+GRPC_THREADS = 256
 
 
 def binary_command(
@@ -42,6 +45,7 @@ def binary_command(
         f"--model_name={name}",
         f"--model_base_path={export_dir.resolve()}",
         "--enable_grpc_healthcheck_service=true",
+        f"--grpc_max_threads={GRPC_THREADS}",
         *extra,
     ]
 
