@@ -127,6 +127,9 @@ class DataConfig:
         vocabulary: "characters" (UTF-8 text) or "bytes".
         min_count: Characters that occur less often in the text become
             unknown (id 0).
+        normalize_newlines: Read \r\n and \r as \n, and leave out a byte
+            order mark at the start of a file. Otherwise they are characters
+            as any other.
         document_separator: Character (or escape, as in \n) that ends a
             document: no state is carried across it, in training, evaluation
             and sampling. Of several files, each ends a document too. Empty
@@ -141,6 +144,7 @@ class DataConfig:
     data: tuple[str, ...] = ()
     vocabulary: str = "characters"
     min_count: int = 1
+    normalize_newlines: bool = False
     document_separator: str = ""
     split: str = "tail"
     split_streams: int = 50

@@ -83,6 +83,8 @@ def _define(field, hint, text, flag_values):
         flags.DEFINE_enum(
             name, default, _CHOICES[name], text, flag_values=flag_values
         )
+    elif hint is bool:
+        flags.DEFINE_bool(name, default, text, flag_values=flag_values)
     elif hint is int:
         flags.DEFINE_integer(name, default, text, flag_values=flag_values)
     elif hint is float:

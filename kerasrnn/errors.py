@@ -1,5 +1,8 @@
 """The one exception type for mistakes that a user can put right."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class UserError(ValueError):
     """A request that cannot be fulfilled, with the way out in its message.
@@ -8,3 +11,47 @@ class UserError(ValueError):
     clear sentence or two. Programs print it without a traceback and exit
     with status 1.
     """
+
+
+class CollectedErrors:
+    """Gathers the errors of several things, to tell all of them at once.
+
+    Args:
+        what: What a list of them is of, in the plural: "files".
+        limit: How many are told; the last of them is raised at once.
+    """
+
+    def __init__(self, what: str, limit: int = 10):
+        self._what = what
+        self._limit = limit
+        self._messages: list[str] = []
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keeps a `UserError` of the block for later.
+
+        Raises:
+            UserError: It is as many as are told.
+        """
+        try:
+            yield
+        except UserError as error:
+            self._messages.append(str(error))
+            if len(self._messages) == self._limit:
+                self.raise_if_any()
+
+    def raise_if_any(self) -> None:
+        """Raises what was collected.
+
+        Raises:
+            UserError: Something was; the message has a line for each.
+        """
+        if len(self._messages) == 1:
+            raise UserError(self._messages[0]) from None
+        if self._messages:
+            at_least = "At least " if len(self._messages) == self._limit else ""
+            lines = "\n".join(f"  {message}" for message in self._messages)
+            raise UserError(
+                f"{at_least}{len(self._messages)} {self._what} cannot be "
+                f"used:\n{lines}"
+            ) from None

@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import re
-import tempfile
 
 import numpy as np
 
@@ -24,16 +23,24 @@ from kerasrnn.text.encoding import count_characters
 from kerasrnn.text.encoding import dtype_for
 from kerasrnn.text.encoding import publish
 from kerasrnn.text.encoding import reporter
+from kerasrnn.text.encoding import unwritable
 from kerasrnn.text.encoding import write_aside
 from kerasrnn.text.encoding import write_ids
+from kerasrnn.text.marks import Marks
 from kerasrnn.text.sources import BLOCK_BYTES
-from kerasrnn.text.sources import check_file
 from kerasrnn.text.sources import resolve
 from kerasrnn.text.vocabulary import Vocabulary
 
 _MANIFEST = "corpus.json"
 _VERSION = 1
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 class Corpus:
@@ -47,6 +54,8 @@ class Corpus:
         vocabulary: What the ids stand for.
         config: The `DataConfig` that it was made by.
         num_unknown: Characters of the text outside the vocabulary.
+        marks: What of the text its reader does not see; looked for in text
+            of characters with a vocabulary of its own.
         sha256: Of the file of ids, in hexadecimal digits.
         manifest: What `corpus.json` holds.
 
@@ -67,6 +76,7 @@ class Corpus:
                 json.dumps(manifest["vocabulary"])
             )
             self.num_unknown = int(manifest["num_unknown"])
+            self.marks = Marks.from_dict(manifest.get("marks", {}))
             self.sha256 = manifest["sha256"]
             if not re.fullmatch("[0-9a-f]{64}", self.sha256):
                 raise ValueError("sha256 is none")
@@ -184,26 +194,8 @@ def build_corpus(
                 )
         _commit(directory, manifest | {"config": dataclasses.asdict(config)})
     except OSError as error:
-        raise _unwritable(directory, error) from None
+        raise unwritable(directory, error) from None
     return Corpus(directory)
-
-
-def encode_file(path: os.PathLike | str, vocabulary: Vocabulary) -> np.ndarray:
-    """Returns the ids of a file that belongs to no corpus, [length].
-
-    They are mapped from a temporary file: memory does not grow with it.
-
-    Raises:
-        UserError: The file is of no use, as in `build_corpus`.
-    """
-    check_file(path)
-    try:
-        with tempfile.TemporaryFile() as file:
-            write_ids(file, [path], vocabulary, lambda num_bytes: None)
-            file.flush()
-            return np.memmap(file, dtype_for(vocabulary), "r")
-    except OSError as error:
-        raise _unwritable(tempfile.gettempdir(), error) from None
 
 
 def _fingerprint(config, files):
@@ -211,6 +203,9 @@ def _fingerprint(config, files):
     parts = [_VERSION, config.vocabulary, config.min_count]
     if config.document_separator:
         parts.append(config.document_separator)
+    # Appended where it is set, so that earlier corpora keep their hash.
+    if config.normalize_newlines:
+        parts.append("normalize_newlines")
     for path in files:
         try:
             status = path.stat()
@@ -239,9 +234,12 @@ def _existing(directory, fingerprint, vocabulary):
 def _encode(config, files, directory, vocabulary, progress, expected):
     """Writes the file of ids and returns the manifest, not yet written."""
     given = vocabulary is not None
+    marks = Marks()
     if not given:
         report = reporter(progress, files, "counting")
-        counts = count_characters(files, config.vocabulary, report)
+        counts, marks = count_characters(
+            files, config.vocabulary, report, config.normalize_newlines
+        )
         separator = config.document_separator
         if separator:
             # One may be put between two files.
@@ -257,6 +255,7 @@ def _encode(config, files, directory, vocabulary, progress, expected):
             vocabulary,
             report,
             vocabulary.start_id if config.document_separator else 0,
+            config.normalize_newlines,
         )
         if num_characters < 2:
             raise UserError(
@@ -275,6 +274,7 @@ def _encode(config, files, directory, vocabulary, progress, expected):
         "version": _VERSION,
         "num_characters": num_characters,
         "num_unknown": num_unknown,
+        "marks": dataclasses.asdict(marks),
         "dtype": dtype_for(vocabulary),
         "sha256": sha256,
         "vocabulary_given": given,
@@ -296,13 +296,6 @@ def _commit(directory, manifest):
     for path in [*directory.glob("ids-*.bin"), *directory.glob("*.tmp")]:
         if path != ids:
             path.unlink(missing_ok=True)
-
-
-def _unwritable(directory, error):
-    return UserError(
-        f"The text cannot be encoded into {directory} ({error}); give a "
-        "directory that can be written, with space for the text."
-    )
 
 
 def _config_from_dict(values):

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import tempfile
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -11,7 +12,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from kerasrnn.errors import CollectedErrors
 from kerasrnn.errors import UserError
+from kerasrnn.text.marks import Marks
+from kerasrnn.text.marks import MarksCounter
+from kerasrnn.text.sources import BLOCK_BYTES
+from kerasrnn.text.sources import check_file
 from kerasrnn.text.sources import read_blocks
 from kerasrnn.text.vocabulary import NUM_CODE_POINTS
 from kerasrnn.text.vocabulary import UNKNOWN_ID
@@ -41,22 +47,42 @@ def reporter(
 
 
 def count_characters(
-    files: Sequence[pathlib.Path], kind: str, report: Callable[[int], None]
-) -> np.ndarray:
+    files: Sequence[pathlib.Path],
+    kind: str,
+    report: Callable[[int], None],
+    normalize_newlines: bool = False,
+) -> tuple[np.ndarray, Marks]:
     """Returns the occurrences of each code point or byte value, int64.
 
+    Beside them the marks of a text of characters, see `Marks`.
+
+    Args:
+        files: What to read.
+        kind: "characters" or "bytes".
+        report: Called after each block with its number of bytes.
+        normalize_newlines: See `kerasrnn.text.sources.read_blocks`.
+
     Raises:
-        UserError: A file cannot be read as `kind`, or all are empty.
+        UserError: Files cannot be read as `kind`, or all are empty.
     """
     counts = np.zeros(256 if kind == "bytes" else NUM_CODE_POINTS, np.int64)
+    marks = MarksCounter()
+    errors = CollectedErrors("files")
     for path in files:
-        for code_points, num_bytes in read_blocks(path, kind):
-            block = np.bincount(code_points)
-            counts[: len(block)] += block
-            report(num_bytes)
+        marks.begin_file()
+        with errors.collected():
+            for code_points, num_bytes in read_blocks(
+                path, kind, normalize_newlines=normalize_newlines
+            ):
+                block = np.bincount(code_points)
+                counts[: len(block)] += block
+                if kind == "characters":
+                    marks.count(code_points, block)
+                report(num_bytes)
+    errors.raise_if_any()
     if not counts.any():
         raise UserError("The text is empty: all files that match are empty.")
-    return counts
+    return counts, marks.marks()
 
 
 def write_ids(
@@ -65,6 +91,7 @@ def write_ids(
     vocabulary: Vocabulary,
     report: Callable[[int], None],
     separator_id: int = 0,
+    normalize_newlines: bool = False,
 ) -> tuple[int, int, str]:
     """Writes the ids of all files' characters, as `dtype_for` says.
 
@@ -75,13 +102,14 @@ def write_ids(
         report: Called after each block with its number of bytes.
         separator_id: Written after a file that ends with another character,
             if one follows; 0 writes nothing.
+        normalize_newlines: See `kerasrnn.text.sources.read_blocks`.
 
     Returns:
         The number of characters, how many are unknown, and the SHA-256 of
         what was written.
 
     Raises:
-        UserError: A file cannot be read as the vocabulary's kind.
+        UserError: Files cannot be read as the vocabulary's kind.
         OSError: `file` cannot be written.
     """
     dtype = dtype_for(vocabulary)
@@ -97,15 +125,54 @@ def write_ids(
         num_unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
         last = ids[-1] if len(ids) else last
 
+    errors = CollectedErrors("files")
     for path in files:
         if last != separator_id and separator_id:
             write(np.array([separator_id], dtype))
-        for code_points, num_bytes in read_blocks(
-            path, vocabulary.kind, kind_is_fixed=True
-        ):
-            write(vocabulary.encode_code_points(code_points).astype(dtype))
-            report(num_bytes)
+        with errors.collected():
+            for code_points, num_bytes in read_blocks(
+                path,
+                vocabulary.kind,
+                kind_is_fixed=True,
+                normalize_newlines=normalize_newlines,
+            ):
+                write(vocabulary.encode_code_points(code_points).astype(dtype))
+                report(num_bytes)
+    errors.raise_if_any()
     return num_characters, num_unknown, digest.hexdigest()
+
+
+def encode_file(
+    path: os.PathLike | str,
+    vocabulary: Vocabulary,
+    normalize_newlines: bool = False,
+) -> np.ndarray:
+    """Returns the ids of a file that belongs to no corpus, [length].
+
+    They are mapped from a temporary file: memory does not grow with it.
+
+    Args:
+        path: The file.
+        vocabulary: Gives the ids.
+        normalize_newlines: See `kerasrnn.text.sources.read_blocks`.
+
+    Raises:
+        UserError: The file is of no use.
+    """
+    check_file(path)
+    try:
+        with tempfile.TemporaryFile() as file:
+            write_ids(
+                file,
+                [path],
+                vocabulary,
+                lambda num_bytes: None,
+                normalize_newlines=normalize_newlines,
+            )
+            file.flush()
+            return np.memmap(file, dtype_for(vocabulary), "r")
+    except OSError as error:
+        raise unwritable(tempfile.gettempdir(), error) from None
 
 
 def dtype_for(vocabulary: Vocabulary) -> str:
@@ -113,6 +180,20 @@ def dtype_for(vocabulary: Vocabulary) -> str:
     if len(vocabulary) <= 2**8:
         return "<u1"
     return "<u2" if len(vocabulary) <= 2**16 else "<i4"
+
+
+def count_unknown(ids: np.ndarray, ranges: Sequence[tuple[int, int]]) -> int:
+    """Returns how many characters of a text are unknown.
+
+    Args:
+        ids: Integers [length], held in memory or mapped.
+        ranges: (start, stop) of the parts to look at.
+    """
+    return sum(
+        int(np.count_nonzero(ids[a : min(a + BLOCK_BYTES, stop)] == UNKNOWN_ID))
+        for start, stop in ranges
+        for a in range(start, stop, BLOCK_BYTES)
+    )
 
 
 @contextlib.contextmanager
@@ -136,3 +217,11 @@ def publish(file: BinaryIO, path: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def unwritable(directory, error: OSError) -> UserError:
+    """Returns what to tell where a text's ids cannot be written."""
+    return UserError(
+        f"The text cannot be encoded into {directory} ({error}); give a "
+        "directory that can be written, with space for the text."
+    )

@@ -2,6 +2,7 @@
 
 import codecs
 import glob
+import io
 import os
 import pathlib
 import stat
@@ -11,7 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kerasrnn.errors import CollectedErrors
 from kerasrnn.errors import UserError
+from kerasrnn.text.recognition import not_utf8
 from kerasrnn.text.vocabulary import code_points_of_text
 
 # A block and its copies as code points and indices stay in the processor's
@@ -49,14 +52,17 @@ def resolve(patterns: Sequence[str]) -> list[pathlib.Path]:
 
     Raises:
         UserError: A path does not exist, is a directory, is empty or cannot
-            be read, or a pattern matches no file.
+            be read, or a pattern matches no file; up to ten are named.
     """
     if not patterns:
         return _standard_library()
     files = {}
+    errors = CollectedErrors("files and patterns")
     for pattern in patterns:
-        for path in _matches(os.path.expanduser(pattern)):
-            files.setdefault(os.path.realpath(path), pathlib.Path(path))
+        with errors.collected():
+            for path in _matches(os.path.expanduser(pattern)):
+                files.setdefault(os.path.realpath(path), pathlib.Path(path))
+    errors.raise_if_any()
     return list(files.values())
 
 
@@ -82,8 +88,11 @@ def _matches(pattern):
             f"No file matches the pattern {pattern!r}; check its directory "
             "and spelling ('**/' stands for any number of directories)."
         )
+    errors = CollectedErrors(f"files that match {pattern!r}")
     for path in matches:
-        _checked_size(path)
+        with errors.collected():
+            _checked_size(path)
+    errors.raise_if_any()
     return matches
 
 
@@ -116,8 +125,13 @@ def _unreadable(path, error):
     )
 
 
+def standard_library_root() -> pathlib.Path:
+    """Returns where Python's standard library is on this machine."""
+    return pathlib.Path(sysconfig.get_path("stdlib"))
+
+
 def _standard_library():
-    root = pathlib.Path(sysconfig.get_path("stdlib"))
+    root = standard_library_root()
     files = []
     for directory, subdirectories, names in os.walk(root):
         subdirectories[:] = set(subdirectories) - _NOT_STANDARD_LIBRARY
@@ -141,16 +155,19 @@ def read_blocks(
     block_bytes: int = BLOCK_BYTES,
     *,
     kind_is_fixed: bool = False,
+    normalize_newlines: bool = False,
 ) -> Iterator[tuple[np.ndarray, int]]:
     """Yields a file's characters, a bounded number at a time.
 
     Args:
         path: A file.
-        kind: "characters" reads UTF-8, newlines and byte order mark as they
-            are; "bytes" reads anything.
+        kind: "characters" reads UTF-8; "bytes" reads anything.
         block_bytes: Bytes read at a time; no result depends on it.
         kind_is_fixed: Whether a model reads this kind and no other; what is
             not UTF-8 is then not advised to be read as bytes.
+        normalize_newlines: Whether a carriage return, with the newline that
+            follows it or without, is read as a newline, and a byte order
+            mark at the start is left out.
 
     Yields:
         Code points, uint32 [n], or byte values, uint8 [n], and the number of
@@ -159,32 +176,67 @@ def read_blocks(
     Raises:
         UserError: The file cannot be read, or is not UTF-8 where it must be.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
-    advice = "Convert it to UTF-8, or read it as bytes with --vocabulary=bytes."
-    if kind_is_fixed:
-        advice = "Convert it to UTF-8; the model reads nothing else."
     try:
         with open(path, "rb", buffering=0) as file:
+            start = _text_start(file) if normalize_newlines else 0
+            file.seek(start)
+            decode = _Decoder(kind, normalize_newlines, start)
             while block := file.read(block_bytes):
-                if kind == "bytes":
-                    yield np.frombuffer(block, np.uint8), len(block)
-                else:
-                    text = _decoded(decoder, block, path, offset, advice)
-                    yield code_points_of_text(text), len(block)
-                offset += len(block)
+                yield decode(block), len(block)
+            yield decode(b"", final=True), start
+    except _NotUtf8Error as error:
+        message = not_utf8(path, *error.args, may_be_bytes=not kind_is_fixed)
+        raise UserError(message) from None
     except OSError as error:
         raise _unreadable(path, error) from None
-    _decoded(decoder, b"", path, offset, advice, final=True)
 
 
-def _decoded(decoder, block, path, offset, advice, final=False):
-    waiting = len(decoder.getstate()[0])
-    try:
-        return decoder.decode(block, final)
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text: {error.reason} at byte offset "
-            f"{offset - waiting + error.start} "
-            f"(0x{error.object[error.start]:02x}). {advice}"
-        ) from None
+def _text_start(file):
+    """Returns where the text begins: behind a byte order mark."""
+    mark = codecs.BOM_UTF8
+    return len(mark) if file.read(len(mark)) == mark else 0
+
+
+class _NotUtf8Error(Exception):
+    """Has the offset of the first byte that is not UTF-8, and the reason."""
+
+
+class _Decoder:
+    """Turns a file's blocks, one after another, into numbers.
+
+    Args:
+        kind: "characters" or "bytes".
+        normalize_newlines: See `read_blocks`.
+        offset: Of the first block in the file.
+    """
+
+    def __init__(self, kind, normalize_newlines, offset):
+        self._is_bytes = kind == "bytes"
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._newlines = None
+        if normalize_newlines:
+            self._newlines = io.IncrementalNewlineDecoder(None, translate=True)
+        self._offset = offset
+
+    def __call__(self, block, final=False):
+        """Returns code points, uint32 [n], or byte values, uint8 [n]."""
+        if self._is_bytes:
+            if self._newlines is None:
+                return np.frombuffer(block, np.uint8)
+            # Latin-1 has a character for each byte, and changes none.
+            text = self._newlines.decode(block.decode("latin-1"), final)
+            return np.frombuffer(text.encode("latin-1"), np.uint8)
+        text = self._decoded(block, final)
+        if self._newlines is not None:
+            text = self._newlines.decode(text, final)
+        return code_points_of_text(text)
+
+    def _decoded(self, block, final):
+        waiting = len(self._utf8.getstate()[0])
+        try:
+            text = self._utf8.decode(block, final)
+        except UnicodeDecodeError as error:
+            offset = self._offset - waiting + error.start
+            raise _NotUtf8Error(offset, error.reason) from None
+        self._offset += len(block)
+        return text
