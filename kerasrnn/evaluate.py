@@ -85,6 +85,7 @@ def execute(values: flags.FlagValues) -> int:
     path = checkpoint.find(values.workdir, values.checkpoint)
     saved = checkpoint.load(path)
     ids, ranges, name = _text(values, saved)
+    from kerasrnn.text.encoding import count_unknown
     from kerasrnn.training.evaluation import number_of_streams
 
     training = saved.config.training
@@ -96,8 +97,10 @@ def execute(values: flags.FlagValues) -> int:
         )
     )
     result = _evaluate(values, saved, ids, ranges, streams)
+    unknown = count_unknown(ids, ranges)
     if values.json:
-        print(json.dumps(_record(values, saved, name, streams, result)))
+        record = _record(values, saved, name, streams, result, unknown)
+        print(json.dumps(record))
         return 0
     print(
         f"{name}: {result.loss:.6f} nats ({result.bits:.6f} bits) a character "
@@ -107,16 +110,27 @@ def execute(values: flags.FlagValues) -> int:
         f"{streams:,} stream{'s' if streams > 1 else ''} from the "
         f"{values.start_state.replace('_', ' ')} state"
     )
+    if unknown:
+        read = sum(stop - start for start, stop in ranges)
+        print(
+            f"{unknown:,} of the {read:,} characters read "
+            f"({100 * unknown / read:.3g}%) are unknown to the model and are not "
+            "scored."
+        )
     return 0
 
 
 def _text(values, saved):
     """Returns ids, ranges and a name for the text to measure."""
-    from kerasrnn.text.corpus import encode_file
+    from kerasrnn.text.encoding import encode_file
     from kerasrnn.training.workdir import open_corpus
 
     if values.file is not None:
-        ids = encode_file(values.file, saved.vocabulary)
+        ids = encode_file(
+            values.file,
+            saved.vocabulary,
+            saved.config.data.normalize_newlines,
+        )
         return ids, [(0, len(ids))], values.file
     corpus = open_corpus(values.workdir, saved.info.get("corpus_sha256"))
     ranges = corpus.split_ranges(
@@ -147,7 +161,7 @@ def _evaluate(values, saved, ids, ranges, streams):
     )
 
 
-def _record(values, saved, name, streams, result):
+def _record(values, saved, name, streams, result, unknown):
     return {
         "text": name,
         "loss": result.loss,
@@ -155,6 +169,7 @@ def _record(values, saved, name, streams, result):
         "perplexity": result.perplexity,
         "nats": result.nats,
         "characters": result.characters,
+        "unknown": unknown,
         "streams": streams,
         "start_state": values.start_state,
         "step": saved.step,

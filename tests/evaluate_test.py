@@ -104,6 +104,52 @@ class EvaluateTest(parameterized.TestCase):
             record["loss"], -log_probs[known].mean(), delta=1e-5
         )
 
+        self.assertEqual(record["unknown"], 1)
+
+    def test_unknown_characters_are_told(self):
+        path = self.folder / "other.txt"
+        path.write_text("a bad é€! deed ??\n" * 70_000)
+        unknown, length = 3 * 70_000, 18 * 70_000
+        output = run(self.flag, f"--file={path}")
+        self.assertIn(
+            f"{unknown:,} of the {length:,} characters read (16.7%) are "
+            "unknown to the model and are not scored.",
+            output,
+        )
+        record = json.loads(run(self.flag, f"--file={path}", "--json"))
+        self.assertEqual(record["unknown"], unknown)
+        # The first character is only read.
+        self.assertEqual(record["characters"], length - unknown - 1)
+        self.assertNotIn("unknown", run(self.flag))
+
+    def test_unknown_characters_of_a_split(self):
+        folder = self.create_tempdir().full_path
+        workdir, corpus, *_ = trained_workdir.make_workdir(
+            folder, TEXT, min_count=20, validation_fraction=0.2
+        )
+        ((start, stop),) = corpus.split_ranges("validation")
+        unknown = int((corpus.ids[start:stop] == 0).sum())
+        self.assertGreater(unknown, 0)
+        self.assertIn(
+            f"{unknown} of the {stop - start} characters read",
+            run(f"--workdir={workdir}"),
+        )
+
+    def test_newlines_are_normalized_as_in_training(self):
+        text = "a bad cab.\r\nfeed a\rhead\r\n"
+        path = self.folder / "other.txt"
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        for normalize, unknown in ((False, 4), (True, 0)):
+            workdir, *_ = trained_workdir.make_workdir(
+                self.create_tempdir().full_path,
+                TEXT,
+                normalize_newlines=normalize,
+            )
+            record = json.loads(
+                run(f"--workdir={workdir}", f"--file={path}", "--json")
+            )
+            self.assertEqual(record["unknown"], unknown)
+
     def test_mistakes(self):
         with self.assertRaisesRegex(UserError, "There is no directory"):
             run(f"--workdir={self.folder}/missing")
@@ -115,7 +161,7 @@ class EvaluateTest(parameterized.TestCase):
         (self.folder / "latin.txt").write_bytes(b"caf\xe9 " * 100)
         # No flag here reads it otherwise.
         with self.assertRaisesRegex(
-            UserError, "offset 3 .* Convert it to UTF-8; the model reads"
+            UserError, r"offset 3 .* Convert it to UTF-8: `iconv [^`]*`\.$"
         ):
             run(self.flag, f"--file={self.folder}/latin.txt")
 
