@@ -114,8 +114,8 @@ def execute(values: flags.FlagValues) -> int:
         read = sum(stop - start for start, stop in ranges)
         print(
             f"{unknown:,} of the {read:,} characters read "
-            f"({100 * unknown / read:.3g}%) are unknown to the model and are not "
-            "scored."
+            f"({100 * unknown / read:.3g}%) are unknown to the model "
+            "and are not scored."
         )
     return 0
 

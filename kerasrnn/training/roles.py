@@ -15,6 +15,7 @@ from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.text.corpus import build_corpus
+from kerasrnn.training import announcement
 from kerasrnn.training import transfer
 from kerasrnn.training.interruption import Interruption
 from kerasrnn.training.plan import Limits
@@ -62,6 +63,8 @@ def lead(request: Request, interruption: Interruption, workers=None) -> None:
             cannot be written, or the training has diverged.
         Interrupted: A signal came; the current step is saved.
     """
+    # It looks for what is not there, before the directory is made.
+    beginning = announcement.of_standard_library(request.workdir)
     with locked(request.workdir) as workdir:
         saved = workdir.latest()
         # A mistake in the model's fields is told before the text is read.
@@ -75,6 +78,8 @@ def lead(request: Request, interruption: Interruption, workers=None) -> None:
             request = _taking_over(request, workdir)
         limits = dataclasses.replace(Limits.from_info(info), **request.limits)
         with Display() as display:
+            if saved is None and not request.data.get("data"):
+                display.note(beginning)
             config, corpus = _prepare(request, workdir, saved, display)
             if saved is None or not _is_finished(saved, config, limits):
                 _train(
@@ -143,6 +148,8 @@ def _prepare(request, workdir, saved, display):
         )
         config = Config(model=model, data=data, training=training)
         workdir.write_configuration(config, corpus.vocabulary)
+        for sentence in announcement.of_text(corpus):
+            display.note(sentence)
     return config, corpus
 
 

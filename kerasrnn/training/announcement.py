@@ -1,0 +1,82 @@
+"""What a new training says of its text and its place, before it begins."""
+
+import difflib
+import itertools
+import os
+import pathlib
+import shlex
+
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.sources import standard_library_root
+from kerasrnn.training.workdir import Workdir
+
+# Names of directories that are shown at most.
+_MOST = 3
+
+
+def of_standard_library(path) -> str:
+    """Returns what to tell where a new model is trained without `--data`.
+
+    That may be a mistyped name of a working directory, so those of similar
+    names that hold a training are named.
+
+    Args:
+        path: The working directory, which need not be there yet.
+    """
+    lines = [
+        f"There is no training in {path} and no --data is given: a new model "
+        "is trained on the source code of Python's standard library, from "
+        f"{standard_library_root()}."
+    ]
+    similar = similar_trainings(path)
+    if similar:
+        lines.append(
+            "Trainings in directories of similar names, to be resumed by:"
+        )
+        lines += [
+            f"    kerasrnn-train --workdir={shlex.quote(str(found))}"
+            for found in similar
+        ]
+    return "\n".join(lines)
+
+
+def of_text(corpus: Corpus) -> list[str]:
+    """Returns what to tell of a text that a new model is trained on."""
+    sentences = corpus.marks.sentences()
+    if corpus.num_unknown:
+        share = 100 * corpus.num_unknown / len(corpus)
+        sentences.append(
+            f"{corpus.num_unknown:,} of the {len(corpus):,} characters "
+            f"({share:.3g}%) are rarer than --min_count="
+            f"{corpus.config.min_count} and unknown to the model: they are "
+            "read, but neither predicted nor scored."
+        )
+    return sentences
+
+
+def similar_trainings(path) -> list[pathlib.Path]:
+    """Returns directories with a training whose path differs a little.
+
+    One part of the path may differ: the first that is not there, or else
+    the last.
+    """
+    path = pathlib.Path(path)
+    parts = [path, *path.parents]
+    missing = [part for part in parts if not part.exists()]
+    differing = missing[-1] if missing else path
+    try:
+        entries = list(os.scandir(differing.parent))
+    except OSError:
+        return []
+    names = [e.name for e in entries if e.name != differing.name]
+    close = difflib.get_close_matches(differing.name, names, n=len(names) + 1)
+    below = path.relative_to(differing)
+    candidates = (differing.parent / name / below for name in close)
+    return list(itertools.islice(filter(_has_training, candidates), _MOST))
+
+
+def _has_training(path):
+    try:
+        return Workdir(path).has_checkpoints()
+    except OSError:
+        return False
