@@ -1,7 +1,6 @@
 """Tests of kerasrnn.text.corpus, sources, encoding and splits."""
 
 import dataclasses
-import gzip
 import hashlib
 import json
 import os
@@ -24,8 +23,6 @@ from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.corpus import resolve
 from kerasrnn.text.encoding import encode_file
-from kerasrnn.text.marks import Marks
-from kerasrnn.text.marks import MarksCounter
 from kerasrnn.text.sources import BLOCK_BYTES
 from kerasrnn.text.sources import read_blocks
 from kerasrnn.text.splits import SPLIT_NAMES
@@ -204,129 +201,6 @@ class ReadBlocksTest(TemporaryDirectoryTest):
             expected = expected.encode().decode("latin-1")
         self.assertEqual("".join(map(chr, values)), expected)
         self.assertEqual(sum(n for _, n in blocks), len(text.encode()))
-
-
-class MarksTest(TemporaryDirectoryTest):
-    @quick
-    @hypothesis.given(
-        strategies.lists(
-            strategies.text(
-                strategies.sampled_from("a\r\n\ufeff\0"), min_size=1
-            ),
-            min_size=1,
-            max_size=3,
-        ),
-        strategies.integers(1, 9),
-    )
-    def test_counts(self, texts, block_bytes):
-        counter = MarksCounter()
-        for text in texts:
-            counter.begin_file()
-            path = self.write("text", text)
-            for block, _ in read_blocks(path, "characters", block_bytes):
-                counter.count(block, np.bincount(block))
-        self.assertEqual(
-            counter.marks(),
-            Marks(
-                byte_order_marks=sum(t.startswith("\ufeff") for t in texts),
-                returns_before_newline=sum(t.count("\r\n") for t in texts),
-                lone_returns=sum(
-                    t.count("\r") - t.count("\r\n") for t in texts
-                ),
-                nulls=sum(t.count("\0") for t in texts),
-            ),
-        )
-
-    def test_sentences(self):
-        self.assertEqual(Marks().sentences(), [])
-        (sentence,) = Marks(
-            byte_order_marks=1, returns_before_newline=1234, lone_returns=1
-        ).sentences()
-        self.assertIn(
-            r"1 byte order mark, 1,234 \r\n and 1 lone \r, which", sentence
-        )
-        self.assertIn("--normalize_newlines", sentence)
-        (sentence,) = Marks(nulls=5).sentences()
-        self.assertIn("5 null characters", sentence)
-
-    def test_a_corpus_keeps_them(self):
-        paths = [
-            self.write("a.txt", "\ufeffab\r\ncd\r" * 2),
-            self.write("b.txt", "\nab\0"),
-        ]
-        corpus = self.build(*paths)
-        expected = Marks(
-            byte_order_marks=1,
-            returns_before_newline=2,
-            lone_returns=2,
-            nulls=1,
-        )
-        self.assertEqual(corpus.marks, expected)
-        self.assertEqual(self.build(*paths).marks, expected)
-        self.assertIn("\r", corpus.vocabulary.characters)
-        normalized = self.build(*paths, normalize_newlines=True)
-        self.assertEqual(normalized.marks, Marks(nulls=1))
-        self.assertEqual(
-            normalized.vocabulary.decode(normalized.ids),
-            "ab\ncd\n\ufeffab\ncd\n\nab\0",
-        )
-
-    def test_a_corpus_of_an_earlier_version_has_none(self):
-        path = self.write("text", "a\r\n")
-        manifest_path = self.directory / "corpus" / "corpus.json"
-        self.build(path)
-        manifest = json.loads(manifest_path.read_text())
-        del manifest["marks"], manifest["config"]["normalize_newlines"]
-        manifest_path.write_text(json.dumps(manifest))
-        before = manifest_path.stat().st_ino
-        self.assertEqual(Corpus(self.directory / "corpus").marks, Marks())
-        self.build(path)
-        self.assertEqual(manifest_path.stat().st_ino, before)
-
-
-class SeveralErrorsTest(TemporaryDirectoryTest):
-    def assert_all_named(self, names, build):
-        with self.assertRaises(UserError) as caught:
-            build()
-        lines = str(caught.exception).splitlines()
-        self.assertRegex(lines[0], rf"{len(names)} .* cannot be used:$")
-        self.assertLen(lines, 1 + len(names))
-        for name, line in zip(names, lines[1:], strict=True):
-            self.assertRegex(line, rf"^  \S.*{name}")
-        return lines
-
-    def test_files_that_cannot_be_read(self):
-        good = self.write("good.txt", "abc")
-        bad = [
-            self.write("a.gz", gzip.compress(b"abc")),
-            self.write("b.txt", "é".encode("latin-1")),
-            self.write("c.txt", "é".encode("utf-16")),
-        ]
-        names = ["a.gz", "b.txt", "c.txt"]
-        paths = [bad[0], good, bad[1], bad[2]]
-        self.assert_all_named(names, lambda: self.build(*paths))
-        vocabulary = Vocabulary.from_text("abc")
-        self.assert_all_named(
-            names, lambda: self.build(*paths, vocabulary=vocabulary)
-        )
-
-    def test_paths_of_no_use(self):
-        good = self.write("good.txt", "abc")
-        missing = str(self.directory / "missing.txt")
-        folder = str(self.directory)
-        pattern = str(self.directory / "*.md")
-        self.assert_all_named(
-            ["missing.txt", "is a directory", r"\*\.md"],
-            lambda: self.build(missing, good, folder, pattern),
-        )
-
-    def test_no_more_than_ten(self):
-        paths = [
-            self.write(f"{n:02}.txt", "é".encode("latin-1")) for n in range(12)
-        ]
-        names = [f"{n:02}.txt" for n in range(10)]
-        lines = self.assert_all_named(names, lambda: self.build(*paths))
-        self.assertStartsWith(lines[0], "At least 10 files")
 
 
 class BuildTest(TemporaryDirectoryTest):

@@ -13,8 +13,11 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from hypothesis import strategies
 
+from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
+from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.sources import read_blocks
+from kerasrnn.text.vocabulary import Vocabulary
 
 TEXT = "Der Zug fährt früh, très tôt – «voilà» said the señor.\n"
 ENCODED = (
@@ -131,6 +134,65 @@ class RecognitionTest(parameterized.TestCase):
             self.assertEqual(data.decode("latin-1"), data.decode(encoding))
         elif "Windows-1252" in message:
             self.assertEqual(data.decode("cp1252"), data.decode(encoding))
+
+
+class SeveralErrorsTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.create_tempdir().full_path)
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content)
+        return str(path)
+
+    def build(self, *data, vocabulary=None):
+        return build_corpus(
+            DataConfig(data=data), self.folder / "corpus", vocabulary
+        )
+
+    def assert_all_named(self, names, build):
+        with self.assertRaises(UserError) as caught:
+            build()
+        lines = str(caught.exception).splitlines()
+        self.assertRegex(lines[0], rf"{len(names)} .* cannot be used:$")
+        self.assertLen(lines, 1 + len(names))
+        for name, line in zip(names, lines[1:], strict=True):
+            self.assertRegex(line, rf"^  \S.*{name}")
+        return lines
+
+    def test_files_that_cannot_be_read(self):
+        good = self.write("good.txt", b"abc")
+        bad = [
+            self.write("a.gz", gzip.compress(b"abc")),
+            self.write("b.txt", "é".encode("latin-1")),
+            self.write("c.txt", "é".encode("utf-16")),
+        ]
+        names = ["a.gz", "b.txt", "c.txt"]
+        paths = [bad[0], good, bad[1], bad[2]]
+        self.assert_all_named(names, lambda: self.build(*paths))
+        vocabulary = Vocabulary.from_text("abc")
+        self.assert_all_named(
+            names, lambda: self.build(*paths, vocabulary=vocabulary)
+        )
+
+    def test_paths_of_no_use(self):
+        good = self.write("good.txt", b"abc")
+        missing = str(self.folder / "missing.txt")
+        folder = str(self.folder)
+        pattern = str(self.folder / "*.md")
+        self.assert_all_named(
+            ["missing.txt", "is a directory", r"\*\.md"],
+            lambda: self.build(missing, good, folder, pattern),
+        )
+
+    def test_no_more_than_ten(self):
+        paths = [
+            self.write(f"{n:02}.txt", "é".encode("latin-1")) for n in range(12)
+        ]
+        names = [f"{n:02}.txt" for n in range(10)]
+        lines = self.assert_all_named(names, lambda: self.build(*paths))
+        self.assertStartsWith(lines[0], "At least 10 files")
 
 
 if __name__ == "__main__":
