@@ -123,6 +123,23 @@ class Corpus:
         """
         return splits.split_ranges(len(self), self.config, name, multiple)
 
+    def source_change(self, config: DataConfig) -> str:
+        """Returns what became of the files that were read, or "".
+
+        Nothing is read: a file counts as the same by path, size and time.
+
+        Args:
+            config: Names them, as when they were read.
+        """
+        names = ", ".join(config.data) or "The standard library"
+        try:
+            files = resolve(config.data)
+        except UserError:
+            return f"{names} cannot be read any more."
+        if self.manifest.get("fingerprint") == _fingerprint(config, files):
+            return ""
+        return f"{names} has changed since it was read."
+
     def verify(self) -> None:
         """Reads all ids and compares their SHA-256 with the one recorded.
 
@@ -264,10 +281,9 @@ def _encode(config, files, directory, vocabulary, progress, expected):
             )
         if expected not in (None, sha256):
             raise UserError(
-                "The text is not the one that the training began with. Put "
-                "it back as it was, or name the one it was by --data; to go "
-                "on with this one, give another --workdir, and this one as "
-                "--init_from."
+                "The text is not the one that the training began with. To "
+                "resume with that one, leave out --data; to train on this "
+                "one, give another --workdir, and this one as --init_from."
             )
         publish(file, _ids_path(directory, sha256))
     return {

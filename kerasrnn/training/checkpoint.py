@@ -17,6 +17,7 @@ manifest. Loading executes nothing and trusts no name, size or type in it.
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pathlib
 
@@ -131,6 +132,31 @@ def load_latest(directory) -> Checkpoint | None:
     return None
 
 
+def load_best(directory) -> Checkpoint | None:
+    """Returns the intact checkpoint with the lowest validation loss, or None.
+
+    There are several where a process was killed as it replaced one by a
+    better one. Damaged ones are left where they are, with a warning.
+    """
+    intact = []
+    for step in steps(directory):
+        path = pathlib.Path(directory) / str(step)
+        try:
+            intact.append(load(path))
+        except UserError as error:
+            logging.warning("Passing over a damaged checkpoint: %s", error)
+    # Of equals the newest.
+    return min(reversed(intact), key=recorded_loss, default=None)
+
+
+def recorded_loss(checkpoint: Checkpoint) -> float:
+    """Returns a checkpoint's own validation loss; infinity if it has none."""
+    loss = checkpoint.info.get("validation_loss")
+    if checkpoint.info.get("validated") != checkpoint.step:
+        return math.inf
+    return loss if type(loss) is float and math.isfinite(loss) else math.inf
+
+
 def load(path) -> Checkpoint:
     """Returns a checkpoint, every byte of it checked against its manifest.
 
@@ -204,8 +230,8 @@ def find(workdir, which: str = "best") -> pathlib.Path:
             f"(kerasrnn-train --workdir={workdir}), or give another --workdir."
         )
     path = None
-    if which == "best":
-        path = latest(workdir / "best")
+    if which == "best" and (best := load_best(workdir / "best")):
+        path = workdir / "best" / str(best.step)
     path = path or latest(workdir / "checkpoints")
     if path is None:
         raise UserError(

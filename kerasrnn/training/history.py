@@ -6,6 +6,7 @@ import os
 import pathlib
 import socket
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -22,12 +23,12 @@ class History:
     def __init__(self, path):
         self._path = pathlib.Path(path)
 
-    def truncate(self, step: int) -> None:
-        """Drops the lines of later steps, and one that was cut off."""
+    def keep(self, is_kept: Callable[[dict], bool]) -> None:
+        """Drops all other lines, and one that was cut off."""
         lines = [
             json.dumps(record) + "\n"
             for record in read_history(self._path)
-            if record["step"] <= step
+            if is_kept(record)
         ]
         files.write_file(self._path, "".join(lines).encode())
 
@@ -75,8 +76,8 @@ class Scalars:
 
     Args:
         directory: Where its event files go.
-        step: Step at which this process starts: TensorBoard forgets what an
-            earlier process wrote beyond it.
+        step: Newest step that is recorded when this process starts:
+            TensorBoard forgets what an earlier process wrote beyond it.
     """
 
     def __init__(self, directory, step: int):

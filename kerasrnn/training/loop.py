@@ -43,8 +43,8 @@ class Result:
 
     Attributes:
         step: Steps made.
-        best_step: Step with the lowest validation loss; 0 is none.
-        best_loss: That loss, nats a character; None is none.
+        best_step: Step of the checkpoint in `best/`.
+        best_loss: Its validation loss, nats a character; None is none.
         reason: Why it ended.
     """
 
@@ -151,13 +151,16 @@ class _Training:
                 self.state.go_back(diverged)
                 self._nothing_is_unsaved()
         self.state.recorder.finish()
-        position = self.state.position
+        best = self.state.best
         return Result(
-            position.step, position.best_step, position.best_loss, reason
+            step=self.state.position.step,
+            best_step=best.step if best else 0,
+            best_loss=best.loss if best else None,
+            reason=reason,
         )
 
-    def save(self) -> None:
-        self.state.save()
+    def save(self, finished: str = "") -> None:
+        self.state.save(finished)
         self._nothing_is_unsaved()
 
     def close(self) -> None:
@@ -169,11 +172,11 @@ class _Training:
         while True:
             self._agree()
             reason = reason or self._is_over()
-            self._attend(ending=bool(reason))
-            # Early stopping is decided by the validation just made.
-            reason = reason or self._is_over()
-            if reason and self.state.saved_step == self.state.position.step:
+            self._attend(reason)
+            if reason:
                 return reason
+            # Early stopping is decided by the validation just made.
+            reason = self._is_over()
             self._check_signal()
             if not reason:
                 self._advance()
@@ -207,11 +210,15 @@ class _Training:
             self.state.position.stale,
         )
 
-    def _attend(self, ending):
-        """Does all that is due after the current step."""
+    def _attend(self, reason):
+        """Does all that is due after the current step.
+
+        Args:
+            reason: Why it is the last one, or "".
+        """
         position, plan = self.state.position, self.plan
-        step = position.step
-        if plan.validation_is_due(step, ending) and position.validated != step:
+        step, ending = position.step, bool(reason)
+        if plan.validation_is_due(step, ending) and not position.is_validated:
             self._validate()
         if plan.sample_is_due(step, ending) and position.sampled != step:
             self._sample()
@@ -219,7 +226,7 @@ class _Training:
             plan.checkpoint_is_due(step, ending)
             or self.moment.unsaved > _SECONDS_BETWEEN_CHECKPOINTS
         ):
-            self.save()
+            self.save(reason)
 
     def _advance(self):
         """Runs as many steps as one call should."""
@@ -275,12 +282,16 @@ class _Training:
         position = self.state.position
         result = self.chief.evaluate(self.state.trainer.evaluation_weights)
         divergence.check_arrays([result.loss], position.step)
-        is_best = position.take_validation(result.loss)
+        position.take_validation(result.loss)
+        self.interruption.set_unsaved(True)
         self.state.recorder.validation(self.config.data.split, result)
-        if is_best:
-            self.state.save_best()
+        self.state.save_best()
+        best = self.state.best
         self.display.validation(
-            position.step, self.config.data.split, result, is_best
+            position.step,
+            self.config.data.split,
+            result,
+            best is not None and best.step == position.step,
         )
 
     def _sample(self):

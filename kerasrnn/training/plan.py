@@ -86,7 +86,13 @@ class Plan:
         return self.config.sample_every or self.evaluate_every
 
     def validation_is_due(self, step: int, ending: bool) -> bool:
-        """Whether to validate after `step` steps."""
+        """Whether to validate after `step` steps.
+
+        Step 0 is validated where it is another model's: then no step counts
+        as the best that is worse than what it began from.
+        """
+        if step == 0:
+            return self.validates and bool(self.config.init_from)
         return self.validates and _is_due(step, self.evaluate_every, ending)
 
     def sample_is_due(self, step: int, ending: bool) -> bool:

@@ -15,11 +15,13 @@ class Position:
         elapsed: Seconds of training, over all runs.
         validated: Step of the newest validation.
         validation_loss: Its loss, nats a character.
-        best_step: Step of the best validation.
+        best_step: Step of the best validation on the way here. What is in
+            `best/` may be better, see `kerasrnn.training.best`.
         best_loss: Its loss.
         stale: Validations since then.
         sampled: Step of the newest sample.
-        rollbacks: Times that it went back after it had diverged.
+        rollbacks: Times that it went back after it had diverged, with this
+            learning rate.
         pending: `[nats, characters, gradient norm, skipped, learning rate]`
             of each step that is not yet in a line of the history.
     """
@@ -35,29 +37,40 @@ class Position:
     rollbacks: int = 0
     pending: list = dataclasses.field(default_factory=list)
 
-    def take_validation(self, loss: float) -> bool:
-        """Takes notice of a validation; returns whether it is the best."""
+    @property
+    def is_validated(self) -> bool:
+        """Whether the current step is validated; step 0 may be, too."""
+        return self.validation_loss is not None and self.validated == self.step
+
+    def has_recorded(self, line: dict) -> bool:
+        """Whether a line of the history was written on the way here.
+
+        Args:
+            line: Has a `step`, and a `validation_loss` where it is that of a
+                validation.
+        """
+        if line["step"] > self.step - len(self.pending):
+            return False
+        if "validation_loss" not in line:
+            return True
+        return self.validation_loss is not None and (
+            line["step"] <= self.validated
+        )
+
+    def take_validation(self, loss: float) -> None:
+        """Takes notice of a validation of the current step."""
         self.validated = self.step
         self.validation_loss = loss
         if self.best_loss is not None and not loss < self.best_loss:
             self.stale += 1
-            return False
+            return
         self.best_loss = loss
         self.best_step = self.step
         self.stale = 0
-        return True
 
     def to_dict(self) -> dict:
         """Returns it in JSON's types."""
         return dataclasses.asdict(self)
-
-    def go_back_from(self, later: "Position") -> None:
-        """Takes over what stays true when training goes back to here."""
-        self.rollbacks = later.rollbacks + 1
-        if later.best_step > self.best_step:
-            # Its checkpoint has taken the place of the one known here.
-            self.best_step, self.best_loss = later.best_step, later.best_loss
-            self.stale = 0
 
     @classmethod
     def from_dict(cls, values: dict) -> "Position":
@@ -85,6 +98,8 @@ class Position:
         for name in ("step", "validated", "best_step", "stale", "sampled"):
             _check_count(name, getattr(self, name))
         _check_count("rollbacks", self.rollbacks)
+        if len(self.pending) > self.step:
+            raise ValueError(f"{len(self.pending)} of {self.step} steps wait")
         numbers = [self.elapsed]
         for loss in (self.validation_loss, self.best_loss):
             numbers.append(0.0 if loss is None else loss)

@@ -5,7 +5,6 @@ import time
 from kerasrnn.training.history import History
 from kerasrnn.training.history import Scalars
 from kerasrnn.training.history import short
-from kerasrnn.training.plan import Plan
 from kerasrnn.training.position import Position
 from kerasrnn.training.steps import StepRecords
 from kerasrnn.training.units import Evaluation
@@ -41,21 +40,31 @@ class Recorder:
     """Writes `history.jsonl` and the scalars of one training.
 
     A line stands for the steps since the one before. It ends at every tenth
-    step, and at a validation, whose result it has.
+    step, and at a validation, whose result it has; so a tenth step's line is
+    written only when the next step is made.
+
+    At any time the steps that are written and those in `position.pending` are
+    all steps up to the current one, each once. Lines that the position does
+    not know of were written by a run that came further than its checkpoints:
+    they are dropped, as these steps are made again.
 
     Args:
         workdir: Where to.
-        plan: Says when validations are due.
+        steps_per_epoch: Steps in one pass over the text.
         position: Where the training stands; its `pending` is kept here.
     """
 
-    def __init__(self, workdir: Workdir, plan: Plan, position: Position):
-        self._plan = plan
+    def __init__(
+        self, workdir: Workdir, steps_per_epoch: int, position: Position
+    ):
+        self._steps_per_epoch = steps_per_epoch
         self._position = position
         self._per_second = 0.0
         self._history = History(workdir.history)
-        self._history.truncate(position.step)
-        self._scalars = Scalars(workdir.logs, position.step)
+        self._history.keep(position.has_recorded)
+        self._scalars = Scalars(
+            workdir.logs, position.step - len(position.pending)
+        )
         self.recent_loss = position.validation_loss or 0.0
 
     def steps(
@@ -66,15 +75,14 @@ class Recorder:
         characters_per_second: float,
     ) -> None:
         """Takes the records of steps that one call ran."""
+        lines = self._ended_line(first_step)
         self._per_second = characters_per_second
-        lines = []
         for index, values in enumerate(zip(*records, strict=True)):
+            if index:
+                lines += self._ended_line(first_step + index)
             self._position.pending.append(
                 [*(short(value) for value in values), rates[index]]
             )
-            step = first_step + index + 1
-            if step % _STEPS_A_LINE == 0 and not self._waits(step):
-                lines.append(self._line(step))
         nats, characters = records.nats.sum(), records.characters.sum()
         self.recent_loss = float(nats / max(characters, 1))
         self._write(lines)
@@ -104,15 +112,15 @@ class Recorder:
         """Ends TensorBoard's file."""
         self._scalars.close()
 
-    def _waits(self, step):
-        """Whether a validation follows, whose result the line will have."""
-        return self._plan.validation_is_due(
-            step, step >= self._plan.total_steps
-        )
+    def _ended_line(self, step):
+        """Returns a list of the line that ends with `step`, if one does."""
+        if step % _STEPS_A_LINE or not self._position.pending:
+            return []
+        return [self._line(step)]
 
     def _line(self, step):
         pending = self._position.pending
-        line = {"step": step, "epoch": step / self._plan.steps_per_epoch}
+        line = {"step": step, "epoch": step / self._steps_per_epoch}
         if pending:
             nats, characters, norms, skipped, rates = zip(*pending, strict=True)
             loss = sum(nats) / max(sum(characters), 1)

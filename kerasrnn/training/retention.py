@@ -43,6 +43,12 @@ def set_aside(directory, step: int, why: str) -> pathlib.Path:
     return aside
 
 
+def steps_set_aside(directory, why: str) -> list[int]:
+    """Returns the steps of the checkpoints that were set aside so, sorted."""
+    paths = pathlib.Path(directory).glob(f"*.{why}")
+    return sorted(int(path.stem) for path in paths if path.stem.isdecimal())
+
+
 def set_aside_damaged(directory) -> None:
     """Sets aside what is newer than the newest intact checkpoint.
 

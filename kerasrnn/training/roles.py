@@ -16,13 +16,15 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.training import announcement
+from kerasrnn.training import resuming
 from kerasrnn.training import transfer
+from kerasrnn.training.best import Best
+from kerasrnn.training.best import read_best
 from kerasrnn.training.interruption import Interruption
 from kerasrnn.training.plan import Limits
 from kerasrnn.training.position import Position
 from kerasrnn.training.progress import Display
 from kerasrnn.training.workdir import Workdir
-from kerasrnn.training.workdir import check_resumable
 from kerasrnn.training.workdir import locked
 
 
@@ -65,43 +67,84 @@ def lead(request: Request, interruption: Interruption, workers=None) -> None:
     """
     # It looks for what is not there, before the directory is made.
     beginning = announcement.of_standard_library(request.workdir)
-    with locked(request.workdir) as workdir:
+    with locked(request.workdir) as workdir, Display() as display:
         saved = workdir.latest()
         # A mistake in the model's fields is told before the text is read.
         ModelConfig(vocabulary_size=2, **request.model)
-        info = {}
-        if saved is not None:
-            info = saved.info
-            # What the file says is not trusted before it is checked.
-            Position.from_dict(info)
-        elif request.training.get("init_from"):
-            request = _taking_over(request, workdir)
-        limits = dataclasses.replace(Limits.from_info(info), **request.limits)
-        with Display() as display:
-            if saved is None and not request.data.get("data"):
-                display.note(beginning)
-            config, corpus = _prepare(request, workdir, saved, display)
-            if saved is None or not _is_finished(saved, config, limits):
-                _train(
-                    request,
-                    config,
-                    workdir,
-                    corpus,
-                    limits,
-                    display,
-                    interruption,
-                    workers,
+        if saved is None:
+            limits = Limits(**request.limits)
+            config, corpus = _begin(request, workdir, beginning, display)
+        else:
+            config, limits = _resume(request, workdir, saved)
+            reason = resuming.reason_it_is_over(saved, config, limits)
+            if reason:
+                display.note(
+                    f"{workdir.path} is trained already: {reason}, "
+                    f"{_summary(saved.step, read_best(workdir.best))}. A "
+                    "larger --epochs, --max_steps or --minutes goes on."
                 )
+                _tell_that_nothing_is_left(workers)
                 return
-            display.note(
-                f"{workdir.path} is trained already: {info['finished']}, "
-                f"{_summary(saved.step, info)}. A larger --epochs, "
-                "--max_steps or --minutes goes on."
+            corpus, note = resuming.resumed_corpus(
+                saved, config, workdir, _encoding(display)
             )
-            if workers is not None:
-                from kerasrnn.training import briefing
+            if note:
+                display.note(note)
+        _train(
+            request,
+            config,
+            workdir,
+            corpus,
+            limits,
+            display,
+            interruption,
+            workers,
+        )
 
-                briefing.give(workers, None)
+
+def _begin(request, workdir, beginning, display):
+    """Returns the configuration and the text of a new training."""
+    if request.training.get("init_from"):
+        request = _taking_over(request, workdir)
+    workdir.check_has_no_model()
+    if not request.data.get("data"):
+        display.note(beginning)
+    data = DataConfig(**request.data)
+    training = TrainingConfig(**request.training)
+    corpus = build_corpus(data, workdir.corpus, progress=_encoding(display))
+    model = ModelConfig(
+        vocabulary_size=len(corpus.vocabulary),
+        separator_id=corpus.separator_id,
+        **request.model,
+    )
+    for sentence in announcement.of_text(corpus):
+        display.note(sentence)
+    return Config(model=model, data=data, training=training), corpus
+
+
+def _resume(request, workdir, saved):
+    """Returns the configuration and the limits of one that resumes."""
+    # What the file says is not trusted before it is checked.
+    Position.from_dict(saved.info)
+    limits = Limits.from_info(saved.info)
+    config = resuming.resumed_config(
+        saved, workdir, request.data, request.model, request.training
+    )
+    return config, dataclasses.replace(limits, **request.limits)
+
+
+def _encoding(display):
+    """Returns what shows how far the text is read."""
+    return lambda done, total, what: display.activity(
+        f"{what} the text", done / max(total, 1)
+    )
+
+
+def _tell_that_nothing_is_left(workers):
+    if workers is not None:
+        from kerasrnn.training import briefing
+
+        briefing.give(workers, None)
 
 
 def _taking_over(request, workdir):
@@ -114,43 +157,6 @@ def _taking_over(request, workdir):
         data=data,
         model=transfer.model_fields(source.config, request.model),
     )
-
-
-def _prepare(request, workdir, saved, display):
-    """Returns the configuration and the encoded text."""
-    vocabulary = sha256 = None
-    if saved is None:
-        data = DataConfig(**request.data)
-        training = TrainingConfig(**request.training)
-    else:
-        was = saved.config
-        data = dataclasses.replace(was.data, **request.data)
-        training = dataclasses.replace(was.training, **request.training)
-        model = dataclasses.replace(was.model, **request.model)
-        config = Config(model=model, data=data, training=training)
-        check_resumable(was, config, workdir.path)
-        vocabulary = saved.vocabulary
-        sha256 = saved.info.get("corpus_sha256")
-    corpus = build_corpus(
-        data,
-        workdir.corpus,
-        vocabulary,
-        lambda done, total, what: display.activity(
-            f"{what} the text", done / max(total, 1)
-        ),
-        sha256,
-    )
-    if saved is None:
-        model = ModelConfig(
-            vocabulary_size=len(corpus.vocabulary),
-            separator_id=corpus.separator_id,
-            **request.model,
-        )
-        config = Config(model=model, data=data, training=training)
-        workdir.write_configuration(config, corpus.vocabulary)
-        for sentence in announcement.of_text(corpus):
-            display.note(sentence)
-    return config, corpus
 
 
 def _train(
@@ -181,9 +187,11 @@ def _train(
         interruption=interruption,
         workers=workers,
     )
-    position = {"best_loss": result.best_loss, "best_step": result.best_step}
+    best = None
+    if result.best_loss is not None:
+        best = Best(result.best_step, result.best_loss)
     display.note(
-        f"Finished: {result.reason}, {_summary(result.step, position)}.\n"
+        f"Finished: {result.reason}, {_summary(result.step, best)}.\n"
         f"The model is in {workdir.path}. Try\n"
         f"    kerasrnn-sample --workdir={workdir.path}"
     )
@@ -223,20 +231,12 @@ def follow(request: Request, interruption: Interruption, workers) -> None:
     print(f"Finished: {result.reason}.")
 
 
-def _is_finished(saved, config, limits):
-    return (
-        bool(saved.info.get("finished"))
-        and config == saved.config
-        and dataclasses.asdict(limits) == saved.info.get("limits")
-    )
-
-
-def _summary(step, info):
+def _summary(step, best):
     text = f"{step:,} steps"
-    if info.get("best_loss") is not None:
+    if best is not None:
         text += (
-            f", best validation loss {info['best_loss']:.4f} nats a "
-            f"character at step {info['best_step']:,}"
+            f", best validation loss {best.loss:.4f} nats a character at step "
+            f"{best.step:,}"
         )
     return text
 

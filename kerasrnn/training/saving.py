@@ -1,6 +1,7 @@
-"""What a training writes to its working directory, and goes on from."""
+"""What a training writes to its working directory, and resumes from."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import checkpoint
 from kerasrnn.training import divergence
 from kerasrnn.training import retention
+from kerasrnn.training.best import Best
+from kerasrnn.training.best import BestCheckpoint
+from kerasrnn.training.checkpoint import Checkpoint
 from kerasrnn.training.plan import Plan
 from kerasrnn.training.position import Position
 from kerasrnn.training.weights import Layout
@@ -18,8 +22,30 @@ from kerasrnn.training.workdir import Workdir
 from kerasrnn.training.workdir import check_resumable
 
 
+class Saved(NamedTuple):
+    """What a training resumes from.
+
+    Attributes:
+        position: Where it stood.
+        arrays: What `Trainer.snapshot` returned.
+        states: The recurrent states of all streams, [B, units].
+        finished: Why it was over there, or "".
+        config: What it was trained by.
+    """
+
+    position: Position
+    arrays: dict[str, np.ndarray]
+    states: list[np.ndarray]
+    finished: str
+    config: Config
+
+
 class Saver:
     """Saves one training's checkpoints and finds the newest.
+
+    `config.json` and `vocabulary.json` are written once there is a checkpoint
+    to resume from, so that a directory that has them without one is known to
+    have lost a model.
 
     Args:
         config: What is trained, and how.
@@ -42,19 +68,28 @@ class Saver:
         self._corpus = corpus
         self._layout = layout
         self._plan = plan
+        self._best: BestCheckpoint | None = None
+        self._is_described = False
+
+    @property
+    def best(self) -> Best | None:
+        """Which checkpoint is the best in the working directory."""
+        return self._best_checkpoint().record
 
     def save(
         self,
         position: Position,
         arrays: dict[str, np.ndarray],
         states: list[np.ndarray],
+        finished: str,
     ) -> None:
-        """Saves a checkpoint that a training can go on from.
+        """Saves a checkpoint that a training can resume from.
 
         Args:
             position: Where the training stands.
             arrays: What `Trainer.snapshot` returned.
             states: The recurrent states of all streams, [B, units].
+            finished: Why nothing is left to do, or "".
 
         Raises:
             UserError: It could not be written.
@@ -65,17 +100,21 @@ class Saver:
         for index, state in enumerate(states):
             arrays[f"state_{index}"] = state
         directory = self._workdir.checkpoints
-        self._write(directory, position, weights, arrays)
+        checkpoint.save(
+            directory, self._checkpoint(position, weights, arrays, finished)
+        )
+        self._describe()
         retention.keep_newest(directory, self._config.training.keep)
 
     def save_best(self, position: Position, weights: np.ndarray) -> None:
-        """Saves the weights [P] with the lowest validation loss so far.
+        """Saves weights [P] that were just validated, if none are better.
 
         Raises:
             UserError: It could not be written.
         """
-        self._write(self._workdir.best, position, weights, {})
-        retention.keep_only(self._workdir.best, position.step)
+        best = self._best_checkpoint()
+        if best.is_beaten_by(position.validation_loss):
+            best.replace(self._checkpoint(position, weights, {}, ""))
 
     def set_aside_failed(self, failed: int, count: int) -> int:
         """Sets aside the checkpoints that only lead to a failed step.
@@ -96,27 +135,36 @@ class Saver:
                 retention.set_aside(directory, step, "diverged")
         return target
 
-    def newest(self, step: int | None = None):
-        """Returns what to go on from, or None at the very start.
-
-        Args:
-            step: That of the checkpoint; None takes the newest intact one.
-
-        Returns:
-            `(position, arrays, states)`, see `save`.
+    def newest(self) -> Saved | None:
+        """Returns what to resume from, or None at the very start.
 
         Raises:
             UserError: It does not fit the configuration or the text.
         """
-        if step is None:
-            saved = self._workdir.latest()
-        else:
-            saved = checkpoint.load(self._workdir.checkpoints / str(step))
+        saved = self._workdir.latest()
         if saved is None:
             return None
+        found = self._fitting(saved)
+        self._describe()
+        return found
+
+    def load(self, step: int) -> Saved:
+        """Returns the checkpoint of a step, to resume from.
+
+        Raises:
+            UserError: It is not there, or does not fit.
+        """
+        return self._fitting(
+            checkpoint.load(self._workdir.checkpoints / str(step))
+        )
+
+    def _fitting(self, saved):
         path = self._workdir.path
         check_resumable(saved.config, self._config, path)
-        if saved.info.get("corpus_sha256") != self._corpus.sha256:
+        if (
+            saved.info.get("corpus_sha256") != self._corpus.sha256
+            or saved.vocabulary != self._corpus.vocabulary
+        ):
             raise UserError(
                 f"The text is not the one that {path} was trained on. Put it "
                 "back as it was, or give another --workdir."
@@ -129,7 +177,13 @@ class Saver:
                 f"The checkpoint of step {saved.step} in {path} has no "
                 "recurrent states that fit."
             )
-        return Position.from_dict(saved.info), arrays, states
+        return Saved(
+            Position.from_dict(saved.info),
+            arrays,
+            states,
+            str(saved.info.get("finished", "")),
+            saved.config,
+        )
 
     def _states(self, arrays):
         states = []
@@ -141,27 +195,34 @@ class Saver:
             states.append(state)
         return states
 
-    def _write(self, directory, position, weights, arrays):
-        info = {
-            **position.to_dict(),
-            "split": self._config.data.split,
-            "corpus_sha256": self._corpus.sha256,
-            "steps_per_epoch": self._plan.steps_per_epoch,
-            "limits": dataclasses.asdict(self._plan.limits),
-            "finished": self._plan.is_over(
-                position.step, position.elapsed, position.stale
-            ),
-        }
-        checkpoint.save(
-            directory,
-            checkpoint.Checkpoint(
-                step=position.step,
-                config=self._config,
-                vocabulary=self._corpus.vocabulary,
-                weights=self._layout.unpack(weights),
-                training=arrays,
-                info=info,
-            ),
+    def _best_checkpoint(self):
+        # Only the chief, who writes, may tidy up there.
+        if self._best is None:
+            self._best = BestCheckpoint(self._workdir.best)
+        return self._best
+
+    def _describe(self):
+        if not self._is_described:
+            self._workdir.write_configuration(
+                self._config, self._corpus.vocabulary
+            )
+            self._is_described = True
+
+    def _checkpoint(self, position, weights, arrays, finished):
+        return Checkpoint(
+            step=position.step,
+            config=self._config,
+            vocabulary=self._corpus.vocabulary,
+            weights=self._layout.unpack(weights),
+            training=arrays,
+            info={
+                **position.to_dict(),
+                "split": self._config.data.split,
+                "corpus_sha256": self._corpus.sha256,
+                "steps_per_epoch": self._plan.steps_per_epoch,
+                "limits": dataclasses.asdict(self._plan.limits),
+                "finished": finished,
+            },
         )
 
 

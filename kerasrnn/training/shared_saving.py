@@ -1,6 +1,8 @@
 """Saving by the chief, for all workers."""
 
 from kerasrnn.errors import UserError
+from kerasrnn.training.best import Best
+from kerasrnn.training.saving import Saved
 from kerasrnn.training.saving import Saver
 from kerasrnn.training.workers import Workers
 
@@ -19,10 +21,15 @@ class SharedSaver:
         self._saver = saver
         self._workers = workers
 
-    def save(self, position, arrays, states) -> None:
+    @property
+    def best(self) -> Best | None:
+        """See `Saver.best`; None where this is not the chief."""
+        return self._saver.best if self._workers.is_chief else None
+
+    def save(self, position, arrays, states, finished) -> None:
         """See `Saver.save`."""
         if self._workers.is_chief:
-            self._saver.save(position, arrays, states)
+            self._saver.save(position, arrays, states, finished)
 
     def save_best(self, position, weights) -> None:
         """See `Saver.save_best`."""
@@ -36,19 +43,19 @@ class SharedSaver:
             step = self._saver.set_aside_failed(failed, count)
         return int(self._workers.agree([step])[0])
 
-    def newest(self):
-        """Returns what to go on from: what the chief finds.
+    def newest(self) -> Saved | None:
+        """Returns what to resume from: what the chief finds.
 
         Raises:
             UserError: This worker does not find it.
         """
         found = self._saver.newest() if self._workers.is_chief else None
-        step = -1 if found is None else found[0].step
+        step = -1 if found is None else found.position.step
         step = int(self._workers.agree([step])[0])
         if step < 0 or self._workers.is_chief:
             return found
         try:
-            return self._saver.newest(step)
+            return self._saver.load(step)
         except UserError as error:
             raise UserError(
                 f"{error} The chief goes on from it: all workers must see "

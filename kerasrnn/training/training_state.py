@@ -9,6 +9,7 @@ from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import divergence
 from kerasrnn.training import transfer
+from kerasrnn.training.best import Best
 from kerasrnn.training.distribution import collect
 from kerasrnn.training.distribution import distribute
 from kerasrnn.training.divergence import Diverged
@@ -44,10 +45,9 @@ class TrainingState:
         states: Recurrent states of all streams, see `distribute`.
         position: Where the training stands.
         recorder: The history up to there.
-        saved_step: Step of the newest checkpoint.
 
     Raises:
-        UserError: The newest checkpoint does not fit.
+        UserError: The newest checkpoint does not fit, or has gone.
     """
 
     def __init__(
@@ -66,14 +66,16 @@ class TrainingState:
         self._workers = workers
         self._display = display
         self._strategy = workers.strategy
+        if workers.is_chief and not workdir.has_checkpoints():
+            workdir.check_has_no_model()
         self.layout, self.trainer = self._untrained()
         self._saver = SharedSaver(
             Saver(config, workdir, corpus, self.layout, plan), workers
         )
         self.position = Position()
         self._failures = 0  # since the newest checkpoint
-        self._resume()
-        self._is_saved()
+        finished = self._resume()
+        self._note_saved(finished)
         self.recorder = self._recorder()
         self._started = time.monotonic() - self.position.elapsed
 
@@ -87,15 +89,28 @@ class TrainingState:
         """Seconds since the newest checkpoint."""
         return time.monotonic() - self._saved_time
 
-    def save(self) -> None:
-        """Saves the current step, unless that is done already.
+    @property
+    def best(self) -> Best | None:
+        """Which checkpoint is the best; known to the chief alone."""
+        return self._saver.best
+
+    def save(self, finished: str = "") -> None:
+        """Saves where the training stands, unless that is done already.
+
+        It is when a checkpoint says the same, not when it is of the same
+        step: a validation after it changes what is best, and for how long.
+
+        Args:
+            finished: Why nothing is left to do, or "".
 
         Raises:
             UserError: It could not be written.
-            Diverged: It is none to go on from.
+            Diverged: It is none to resume from.
         """
         position = self.position
-        if self.saved_step == position.step:
+        if self._content() == self._saved_content and (
+            finished in ("", self._finished)
+        ):
             return
         position.elapsed = self.elapsed
         arrays = self.trainer.snapshot()
@@ -105,16 +120,23 @@ class TrainingState:
             position,
             arrays,
             collect(self._strategy, self.states, 0),
+            finished,
         )
-        self._is_saved()
-        self._failures = 0
+        if position.step > self._saved_content["step"]:
+            self._failures = 0
+        self._note_saved(finished)
+        self._has_checkpoint = True
 
     def save_best(self) -> None:
-        """Saves the weights that are evaluated as the best so far.
+        """Saves the weights that were just validated, if none are better.
 
         Raises:
             UserError: They could not be written.
+            Diverged: They are none to resume from.
         """
+        # Whoever resumes needs more than the best weights.
+        if not self._has_checkpoint:
+            self.save()
         self.position.elapsed = self.elapsed
         self._saver.save_best(
             self.position, self.trainer.evaluation_weights.numpy()
@@ -140,14 +162,21 @@ class TrainingState:
         if step == 0:
             _, self.trainer = self._untrained()
         self.position = Position()
-        self._resume()
-        self.position.go_back_from(before)
-        self._is_saved()
+        finished = self._resume()
+        self.position.rollbacks = before.rollbacks + 1
+        self._note_saved(finished)
         self.recorder.close()
         self.recorder = self._recorder()
 
-    def _is_saved(self):
-        self.saved_step = self.position.step
+    def _content(self):
+        """What a checkpoint says, but for the time, which never stands."""
+        content = self.position.to_dict()
+        del content["elapsed"]
+        return content
+
+    def _note_saved(self, finished):
+        self._finished = finished
+        self._saved_content = self._content()
         self._saved_time = time.monotonic()
 
     def _untrained(self):
@@ -170,20 +199,46 @@ class TrainingState:
         return layout, Trainer(self._config, self._strategy, layout, weights)
 
     def _resume(self):
-        newest = self._saver.newest()
-        if newest is None:
+        """Takes over the newest checkpoint; returns its `finished`."""
+        saved = self._saver.newest()
+        self._has_checkpoint = saved is not None
+        if saved is None:
             batch_size = self._config.training.batch_size
             states = [
                 np.zeros([batch_size, size], np.float32)
                 for size in state_sizes(self._config.model)
             ]
+            self.states = distribute(self._strategy, states, 0)
+            return ""
+        self.position = saved.position
+        self.trainer.restore(saved.arrays)
+        self.states = distribute(self._strategy, saved.states, 0)
+        self._display.note(f"Going on from step {self.position.step:,}.")
+        self._take_learning_rate(saved.config.training.learning_rate)
+        return saved.finished
+
+    def _take_learning_rate(self, before):
+        """Lets a new learning rate count as it is given."""
+        rollbacks = self.position.rollbacks
+        if not rollbacks:
+            return
+        rate = self._config.training.learning_rate
+        factor = divergence.RATE_FACTOR**rollbacks
+        if rate != before:
+            self.position.rollbacks = 0
+            self._display.note(
+                f"The learning rate is {rate:g} as given, no longer "
+                f"{before:g} times {factor:g} (rollbacks: {rollbacks})."
+            )
         else:
-            self.position, arrays, states = newest
-            self.trainer.restore(arrays)
-            self._display.note(f"Going on from step {self.position.step:,}.")
-        self.states = distribute(self._strategy, states, 0)
+            self._display.note(
+                f"The learning rate is {rate:g} times {factor:g} (rollbacks: "
+                f"{rollbacks}); another --learning_rate counts as given."
+            )
 
     def _recorder(self):
         if not self._workers.is_chief:
             return NoRecorder()
-        return Recorder(self._workdir, self._plan, self.position)
+        return Recorder(
+            self._workdir, self._plan.steps_per_epoch, self.position
+        )

@@ -101,8 +101,40 @@ class Workdir:
         return newest
 
     def has_checkpoints(self) -> bool:
-        """Whether a training goes on here, rather than begins."""
+        """Whether a training resumes here, rather than begins."""
         return bool(checkpoint.steps(self.checkpoints))
+
+    def check_has_no_model(self) -> None:
+        """Checks that no model is lost where a training begins here.
+
+        To be called where there is no checkpoint to resume from. A run that
+        was killed before its first one has left neither a best checkpoint
+        nor a `config.json`, so it begins again; and so does one that has
+        diverged and set aside all of its checkpoints.
+
+        Raises:
+            UserError: There is a model, or what one has left.
+        """
+        best = checkpoint.steps(self.best)
+        diverged = retention.steps_set_aside(self.checkpoints, "diverged")
+        if diverged and max(diverged) >= max(best, default=0):
+            return
+        way_out = f"To resume, put {self.checkpoints} back; "
+        if best:
+            held = f"a model ({self.best / str(best[-1])})"
+            way_out += (
+                f"to start from its weights, give --init_from={self.path} and "
+                "another --workdir; "
+            )
+        elif (self.path / "config.json").exists():
+            held = "what is left of a model"
+        else:
+            return
+        raise UserError(
+            f"{self.path} holds {held} but no checkpoint to resume from, and "
+            f"a new run would replace it. {way_out}to train anew here, delete "
+            f"{self.path} first."
+        )
 
     def write_configuration(self, config: Config, vocabulary) -> None:
         """Writes config.json and vocabulary.json."""

@@ -1,0 +1,84 @@
+"""The checkpoint with the lowest validation loss, which nothing worse replaces.
+
+What is best is said by the checkpoints in `best/` themselves. A training may
+know of a worse one only: it may have been killed after it had found the best,
+or go on from an older checkpoint. It may also know of a better one that has
+been deleted since.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+
+from absl import logging
+
+from kerasrnn.training import checkpoint
+from kerasrnn.training import retention
+from kerasrnn.training.checkpoint import Checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """A checkpoint in `best/`.
+
+    Attributes:
+        step: Its step.
+        loss: Its validation loss, nats a character.
+    """
+
+    step: int
+    loss: float
+
+
+def read_best(directory) -> Best | None:
+    """Returns which checkpoint is the best in a directory, or None.
+
+    Args:
+        directory: The `best/` of a working directory.
+    """
+    best = checkpoint.load_best(directory)
+    if best is None:
+        return None
+    return Best(best.step, checkpoint.recorded_loss(best))
+
+
+class BestCheckpoint:
+    """Keeps the best checkpoint in a directory, and no other.
+
+    Args:
+        directory: The `best/` of a working directory, which this process
+            holds.
+
+    Attributes:
+        record: What it holds, or None.
+    """
+
+    def __init__(self, directory: os.PathLike | str):
+        self._directory = pathlib.Path(directory)
+        self.record = read_best(self._directory)
+        if self.record is None:
+            self._set_aside_damaged()
+        else:
+            retention.keep_only(self._directory, self.record.step)
+
+    def is_beaten_by(self, loss: float) -> bool:
+        """Whether a validation loss is lower than that of the best."""
+        return self.record is None or loss < self.record.loss
+
+    def replace(self, better: Checkpoint) -> None:
+        """Puts a better checkpoint in the place of the best.
+
+        Raises:
+            UserError: It could not be written; the best is still there.
+        """
+        checkpoint.save(self._directory, better)
+        self.record = Best(better.step, checkpoint.recorded_loss(better))
+        retention.keep_only(self._directory, better.step)
+
+    def _set_aside_damaged(self):
+        """Lest the next best takes the place of what might be mended."""
+        for step in checkpoint.steps(self._directory):
+            with contextlib.suppress(OSError):
+                aside = retention.set_aside(self._directory, step, "damaged")
+                logging.warning("The damaged checkpoint is now %s.", aside)

@@ -1,0 +1,129 @@
+"""The history has each step once, in order, whatever ends a run."""
+
+import copy
+import os
+import pathlib
+import random
+
+import numpy as np
+from absl.testing import absltest
+
+from kerasrnn.training.history import read_history
+from kerasrnn.training.history import short
+from kerasrnn.training.position import Position
+from kerasrnn.training.records import Recorder
+from kerasrnn.training.steps import StepRecords
+from kerasrnn.training.units import Evaluation
+from kerasrnn.training.workdir import Workdir
+
+FULL = bool(os.environ.get("KERASRNN_FULL"))
+SEED = int(os.environ.get("KERASRNN_SEED", "0"))
+TRAININGS = 1000 if FULL else 30
+STEPS_PER_EPOCH = 7
+
+
+def loss(step):
+    """The loss of a step, for ever the same."""
+    return short(2.0 + 1 / step)
+
+
+class Run:
+    """A process that trains, as far as its records are concerned.
+
+    Args:
+        workdir: Where its history is.
+        checkpoint: The position to resume from.
+    """
+
+    def __init__(self, workdir, checkpoint):
+        # As a file has it: what this run does to it changes no checkpoint.
+        self.position = Position.from_dict(copy.deepcopy(checkpoint))
+        self.recorder = Recorder(workdir, STEPS_PER_EPOCH, self.position)
+
+    def advance(self, count):
+        """Makes steps in one call."""
+        position = self.position
+        steps = range(position.step + 1, position.step + count + 1)
+        losses = np.array([loss(step) for step in steps], np.float32)
+        ones, zeros = np.ones_like(losses), np.zeros_like(losses)
+        others = [zeros for _ in StepRecords._fields[3:]]
+        records = StepRecords(losses, ones, ones, *others)
+        first, position.step = position.step, position.step + count
+        self.recorder.steps(first, records, [0.1] * count, 99.0)
+
+    def validate(self):
+        """Validates, unless this step is."""
+        if self.position.is_validated:
+            return
+        result = Evaluation(1.5 * 100, 100)
+        self.position.take_validation(result.loss)
+        self.recorder.validation("tail", result)
+
+    def save(self):
+        """Returns what a checkpoint says."""
+        self.recorder.sync()
+        return copy.deepcopy(self.position.to_dict())
+
+
+class RecorderTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = pathlib.Path(self.create_tempdir().full_path)
+        self.draws = random.Random(SEED)
+        self.workdir = Workdir(folder)
+
+    def test_any_mixture_of_ends_has_each_step_once(self):
+        for trial in range(TRAININGS):
+            self.workdir.history.unlink(missing_ok=True)
+            with self.subTest(trial):
+                saved = Position().to_dict()
+                for _ in range(self.draws.randrange(1, 9)):
+                    saved = self.train(saved)
+                self.assert_has_each_step_once(Run(self.workdir, saved))
+
+    def train(self, saved):
+        """Does as a process does; returns the newest checkpoint."""
+        run = Run(self.workdir, saved)
+        self.assert_has_each_step_once(run)
+        for _ in range(self.draws.randrange(12)):
+            what = self.draws.choice(("advance", "advance", "validate", "save"))
+            if what == "advance":
+                run.advance(self.draws.randrange(1, 25))
+            elif what == "validate":
+                run.validate()
+            else:
+                saved = run.save()
+            self.assert_has_each_step_once(run)
+        end = self.draws.choice(("killed", "cut off", "saved", "finished"))
+        if end in ("saved", "finished"):
+            saved = run.save()
+        if end == "finished":
+            run.recorder.finish()
+            self.assert_has_each_step_once(run)
+            self.assertEmpty(run.position.pending)
+        run.recorder.close()
+        if end == "cut off":
+            # A line that is not yet synced, lost with the machine's power.
+            with open(self.workdir.history, "a") as file:
+                file.write('{"step": 99999, "losses": [1.')
+        return saved
+
+    def assert_has_each_step_once(self, run):
+        lines = read_history(self.workdir.history)
+        recorded = []
+        validated = []
+        for line in lines:
+            recorded += line.get("losses", [])
+            self.assertLen(recorded, line["step"])
+            if "validation_loss" in line:
+                validated.append(line["step"])
+        steps = [line["step"] for line in lines]
+        self.assertEqual(steps, sorted(set(steps)))
+        self.assertEqual(validated, sorted(set(validated)))
+        waiting = [nats for nats, *_ in run.position.pending]
+        expected = [loss(step + 1) for step in range(run.position.step)]
+        self.assertEqual(recorded + waiting, expected)
+
+
+if __name__ == "__main__":
+    absltest.main()
