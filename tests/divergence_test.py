@@ -143,6 +143,27 @@ class RollbackTest(TrainingTestCase):
         self.assert_same_arrays(newest.training, self.newest("b").training)
         self.assertEqual(self.newest("b").info["rollbacks"], rollbacks)
 
+    def test_a_new_learning_rate_counts_as_given(self):
+        options = {**WILD, "on_nan": "rollback"}
+        self.train("a", Limits(max_steps=12), **options)
+        rollbacks = self.newest("a").info["rollbacks"]
+        self.assertGreater(rollbacks, 0)
+        self.output.truncate(0)
+        # The same rate is a resumed run's, and is still lowered.
+        self.train("a", Limits(max_steps=14), **options)
+        factor = divergence.RATE_FACTOR**rollbacks
+        self.assertIn(
+            f"learning rate is 4 times {factor:g}", self.output.getvalue()
+        )
+        options["learning_rate"] = 0.01
+        self.train("a", Limits(max_steps=16), **options)
+        self.assertIn("learning rate is 0.01 as given", self.output.getvalue())
+        self.assertEqual(self.newest("a").info["rollbacks"], 0)
+        history = read_history(self.folder / "a" / "history.jsonl")
+        rates = {line["step"]: line["learning_rate"] for line in history}
+        self.assertEqual(rates[14], 4.0 * factor)
+        self.assertEqual(rates[16], 0.01)
+
     def test_starts_again_where_no_checkpoint_is_good(self):
         options = {**WILD, "checkpoint_every": 1000, "evaluate_every": 1000}
         limits = Limits(max_steps=20)

@@ -23,8 +23,10 @@ from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import checkpoint
 from kerasrnn.training import transfer
+from kerasrnn.training.history import read_history
 from kerasrnn.training.loop import train_and_evaluate
 from kerasrnn.training.plan import Limits
+from kerasrnn.training.report import write_report
 from kerasrnn.training.weights import initial_weights
 from kerasrnn.training.workdir import locked
 
@@ -135,9 +137,11 @@ class TrainingTest(absltest.TestCase):
         self.text = self.folder / "new.txt"
         self.text.write_text(NEW_TEXT)
 
-    def train(self, steps):
+    def train(self, steps, validation_fraction=0.0, **options):
         """Trains at learning rate 0: the weights stay those of the start."""
-        data = DataConfig(data=(str(self.text),), validation_fraction=0.0)
+        data = DataConfig(
+            data=(str(self.text),), validation_fraction=validation_fraction
+        )
         with locked(self.folder / "new") as workdir:
             corpus = build_corpus(data, workdir.corpus)
             model = ModelConfig(
@@ -146,7 +150,7 @@ class TrainingTest(absltest.TestCase):
             training = TrainingConfig(
                 batch_size=4,
                 sequence_length=8,
-                learning_rate=0.0,
+                learning_rate=options.get("learning_rate", 0.0),
                 weight_decay=0.0,
                 sample_length=0,
                 jit_compile="off",
@@ -175,6 +179,33 @@ class TrainingTest(absltest.TestCase):
         self.assertEqual(resumed.step, 2)
         for name, weight in trained.weights.items():
             np.testing.assert_array_equal(weight, resumed.weights[name])
+
+    def test_what_it_began_from_is_the_first_best(self):
+        # So high a rate makes any model worse.
+        options = {"validation_fraction": 0.2, "learning_rate": 1.0}
+        self.train(steps=11, **options)
+        best = checkpoint.load(self.folder / "new" / "best" / "0")
+        source = checkpoint.load(checkpoint.find(self.source))
+        name = "lstm_0/lstm_cell/recurrent_kernel"
+        np.testing.assert_array_equal(best.weights[name], source.weights[name])
+        lines = read_history(self.folder / "new" / "history.jsonl")
+        losses = {
+            line["step"]: line["validation_loss"]
+            for line in lines
+            if "validation_loss" in line
+        }
+        self.assertEqual(min(losses, key=losses.get), 0)
+        self.assertEqual(best.info["validation_loss"], losses[0])
+        # It is validated once, and its report can be drawn.
+        trained = self.train(steps=12, **options)
+        self.assertEqual(trained.step, 12)
+        steps = [
+            line["step"]
+            for line in read_history(self.folder / "new" / "history.jsonl")
+        ]
+        self.assertEqual(steps, [0, *sorted(set(steps) - {0})])
+        page = write_report(self.folder / "new").read_text()
+        self.assertIn("at step 0", page)
 
     def test_no_model_there(self):
         shutil.rmtree(self.source)

@@ -51,13 +51,20 @@ def loss_charts(
         HTML, styled by training_report.css.
     """
     steps, losses = step_losses(records)
-    mark = None
-    if validations.best is not None:
-        step = validations.steps[validations.best]
-        loss = validations.losses[validations.best]
-        mark = Mark(step, loss, f"best: {loss:.4f} at step {step:,}")
     drawn = []
     for name, log_x in (("linear-chart", False), ("log-chart", True)):
+        # A model that another one's weights began is validated at step 0,
+        # and a logarithmic axis begins at 1.
+        places = [max(step, int(log_x)) for step in validations.steps]
+        mark = None
+        if validations.best is not None:
+            step = validations.steps[validations.best]
+            loss = validations.losses[validations.best]
+            mark = Mark(
+                places[validations.best],
+                loss,
+                f"best: {loss:.4f} at step {step:,}",
+            )
         curve = thinned(steps, losses, _POINTS, log_x)
         lines = [
             Series(
@@ -74,7 +81,7 @@ def loss_charts(
                 Series(
                     "validation",
                     "second",
-                    validations.steps,
+                    places,
                     validations.losses,
                     dots=len(validations.steps) <= 60,
                 )

@@ -77,19 +77,21 @@ def lead(request: Request, interruption: Interruption, workers=None) -> None:
         else:
             config, limits = _resume(request, workdir, saved)
             reason = resuming.reason_it_is_over(saved, config, limits)
+            # Of a finished run only files that are newly named are looked at.
+            if not reason or config.data.data != saved.config.data.data:
+                corpus, note = resuming.resumed_corpus(
+                    saved, config, workdir, _encoding(display)
+                )
+                if note:
+                    display.note(note)
             if reason:
                 display.note(
                     f"{workdir.path} is trained already: {reason}, "
                     f"{_summary(saved.step, read_best(workdir.best))}. A "
-                    "larger --epochs, --max_steps or --minutes goes on."
+                    "larger --epochs, --max_steps or --minutes resumes it."
                 )
                 _tell_that_nothing_is_left(workers)
                 return
-            corpus, note = resuming.resumed_corpus(
-                saved, config, workdir, _encoding(display)
-            )
-            if note:
-                display.note(note)
         _train(
             request,
             config,
