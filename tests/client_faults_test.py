@@ -1,5 +1,6 @@
 """The client and a network that fails: nothing is lost within the deadline."""
 
+import logging
 import tempfile
 import threading
 from pathlib import Path
@@ -129,6 +130,72 @@ class FaultsTest(absltest.TestCase):
         self.addCleanup(server.stop)
         thread.join(_TIMEOUT)
         self.assertTrue(done.is_set())
+
+    def test_a_call_may_take_nearly_all_of_its_time(self):
+        client = self.client(timeout=6)
+        self.assert_answers(client, 1)
+        predict, calls = self.servable.predict, []
+
+        def slow(request, timeout):
+            calls.append(request)
+            # More than half of the call's time, and well below all of it.
+            threading.Event().wait(3.6)
+            return predict(request, timeout)
+
+        self.servable.predict = slow
+        self.assert_answers(client, 2)
+        # The connection was alive, so nothing was asked for twice.
+        self.assertLen(calls, 1)
+        self.assertEqual(self.proxy.connections, 1)
+
+    def test_a_server_that_has_gone_is_said_to_have_gone(self):
+        client = self.client(timeout=6)
+        chunks = client.stream("a", length=100, seed=1)
+        first = next(chunks)
+        self.server.stop()
+        with (
+            self.assertLogs("kerasrnn_serving", "WARNING") as logs,
+            self.assertRaises(ServingError) as raised,
+        ):
+            list(chunks)
+        self.assertEqual(first.text, expected(1, 1, 8))
+        # Once, however often it was tried.
+        (line,) = logs.output
+        self.assertIn(f"No server answers at {self.proxy.target} any", line)
+        self.assertIn("trying again for up to 6 seconds", line)
+        self.assertEqual(raised.exception.code, "UNAVAILABLE")
+        self.assertIn(
+            f"No server answers at {self.proxy.target} (",
+            str(raised.exception),
+        )
+
+    def test_a_stream_goes_on_where_its_server_comes_back(self):
+        client = self.enter_context(
+            self.client_class(self.server.target, timeout=_TIMEOUT)
+        )
+        chunks = client.stream("a", length=100, seed=1)
+        text = next(chunks).text
+        port = self.server.port
+        directory = self.enter_context(tempfile.TemporaryDirectory())
+        told = threading.Event()
+        handler = logging.Handler()
+        handler.emit = lambda record: told.set()
+        logger = logging.getLogger("kerasrnn_serving")
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+        self.server.stop()
+
+        def restart():
+            if told.wait(_TIMEOUT):
+                server = FakeServer(Path(directory), port=port)
+                self.addCleanup(server.stop)
+
+        thread = threading.Thread(target=restart)
+        thread.start()
+        text += "".join(chunk.text for chunk in chunks)
+        thread.join(_TIMEOUT)
+        self.assertTrue(told.is_set())
+        self.assertEqual(text, expected(1, 1, 100))
 
     def test_other_calls_survive_a_repeat(self):
         client = self.client(timeout=6)

@@ -47,6 +47,23 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _UNLIMITED = -1
+# Milliseconds between pings at least.
+_SHORTEST_KEEPALIVE = 10_000
+
+
+def _keepalive(timeout):
+    """Returns how dead connections of many addresses are found.
+
+    That is what gRPC pings for; for the connection of one address the client
+    does more (see `connection`). A server that has sent nothing for long takes
+    three pings of five minutes, and ends the connection and its calls at the
+    next one ("too many pings"); so no more than three come in a call's time.
+    """
+    time = max(int(1000 * timeout / 3), _SHORTEST_KEEPALIVE)
+    return (
+        ("grpc.keepalive_time_ms", time),
+        ("grpc.keepalive_timeout_ms", time // 2),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -158,6 +175,7 @@ class Target:
         limit = self.max_message_bytes or _UNLIMITED
         options = [
             *_OPTIONS,
+            *_keepalive(self.timeout),
             ("grpc.max_receive_message_length", limit),
             ("grpc.max_send_message_length", limit),
         ]

@@ -1,8 +1,10 @@
 """Which failed calls are made once more, and how often at a stretch.
 
-gRPC's own policy sees to what fails before a reply begins. A reply that
-breaks off or stalls is asked for once more by the client, which is safe since
-all calls are pure functions.
+gRPC's own policy sees to what fails before a reply begins. A reply that breaks
+off is asked for once more by the client, over a new connection, and so is one
+whose connection turns out to be dead. A server that has no thread left is
+asked again at the client's `Pace`. All of it is safe since calls are pure
+functions.
 """
 
 import threading
@@ -10,18 +12,12 @@ import time
 
 import grpc
 
+from kerasrnn_serving import serving_error
+from kerasrnn_serving.pace import Pace
+
 # Repeats that may be had at a stretch; each success gives back a tenth.
 _REPEATS = 10.0
 _REPEAT_RATIO = 0.1
-# What gRPC says of a connection that broke.
-_SIGNS_OF_A_LOST_CONNECTION = (
-    "broken pipe",
-    "closed",
-    "goaway",
-    "reset",
-    "rst_stream",
-    "stream removed",
-)
 _BROKEN_OFF = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.INTERNAL,
@@ -45,7 +41,7 @@ class Budget:
     def spend(self) -> None:
         """Counts a repeat."""
         with self._lock:
-            self._repeats -= 1
+            self._repeats = max(self._repeats - 1, 0)
 
     def earn(self) -> None:
         """Counts a call that was answered."""
@@ -54,55 +50,70 @@ class Budget:
 
 
 class Attempts:
-    """The attempts of one call, two at most, within its deadline.
+    """The attempts of one call within its deadline.
 
     Args:
         seconds: Until the deadline.
         budget: Of the client.
+        pace: Of the client.
     """
 
-    def __init__(self, seconds: float, budget: Budget):
+    def __init__(self, seconds: float, budget: Budget, pace: Pace):
         self._end = time.monotonic() + seconds
         self._budget = budget
-        self._is_last = False
+        self._pace = pace
+        self._is_repeated = False
+        self._began = 0.0
+
+    def delay(self) -> float:
+        """Returns the seconds to wait before asking again; 0 is to begin.
+
+        Raises:
+            grpc.RpcError: The server is overloaded, and was so until the
+                deadline.
+        """
+        now = time.monotonic()
+        left = self._end - now
+        if left <= 0 and self._pace.refusal is not None:
+            self.stop_waiting()
+            raise self._pace.refusal
+        return min(self._pace.delay(self, now, left), max(left, 0))
+
+    def stop_waiting(self) -> None:
+        """Takes the call out of the client's queue."""
+        self._pace.leave(self)
 
     def begin(self) -> float:
         """Returns the seconds of the attempt that begins now."""
-        left = max(self._end - time.monotonic(), 0)
-        self._is_last = self._is_last or not self._budget.is_left
-        # Half of the time is kept for a second attempt.
-        return left if self._is_last else left / 2
+        self._began = time.monotonic()
+        return max(self._end - self._began, 0)
+
+    def succeeded(self) -> None:
+        """Counts the attempt as answered."""
+        self._budget.earn()
+        self._pace.quicken(time.monotonic() - self._began)
 
     def goes_on(self, error: grpc.RpcError) -> bool:
         """Whether there is another attempt after this failure."""
-        if self._is_last or not _is_worth_repeating(error):
+        now = time.monotonic()
+        if serving_error.is_overload(error):
+            much = not self._budget.is_left
+            self._budget.spend()
+            self._pace.slow_down(error, self._began, now, much)
+            return now < self._end
+        if (
+            self._is_repeated
+            or not self._budget.is_left
+            or not _is_worth_repeating(error)
+        ):
             return False
-        self._is_last = True
+        self._is_repeated = True
         self._budget.spend()
         return True
 
 
-def lost_connection(error: grpc.RpcError) -> bool:
-    """Whether the connection, not the server, is what failed the call.
-
-    gRPC connects again by itself, but a call that is sent right after a
-    break may still go out over what is broken.
-    """
-    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return True
-    details = (error.details() or "").lower()
-    return any(sign in details for sign in _SIGNS_OF_A_LOST_CONNECTION)
-
-
 def _is_worth_repeating(error):
-    code, details = error.code(), error.details() or ""
-    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return True
-    if code not in _BROKEN_OFF:
-        return False
     # Where no connection came about, gRPC has tried as often as it should.
-    return not (
-        code == grpc.StatusCode.UNAVAILABLE
-        and "connect" in details.lower()
-        and "reset" not in details.lower()
+    return error.code() in _BROKEN_OFF and not serving_error.is_unreachable(
+        error
     )

@@ -1,5 +1,7 @@
 """The one exception of the client: what the server said and what to do."""
 
+import logging
+
 import grpc
 
 from kerasrnn.errors import UserError
@@ -50,21 +52,104 @@ _ADVICE = {
     grpc.StatusCode.INVALID_ARGUMENT: "Check the parameters.",
     grpc.StatusCode.UNAUTHENTICATED: "Check the token and the certificates.",
     grpc.StatusCode.PERMISSION_DENIED: "Check the token and the certificates.",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "Send fewer rows a call, try again "
-    "later, or allow larger messages if that is what it says.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "Try again later, or look at the "
+    "server's log.",
 }
+_ADVICE_FOR_OVERLOAD = (
+    "It has more calls than threads for them: try again later, or give it "
+    "more threads (--grpc_max_threads of TensorFlow Serving)."
+)
+_ADVICE_FOR_LARGE_MESSAGES = (
+    "Send fewer rows a call, or allow larger messages with max_message_bytes."
+)
 _ADVICE_FOR_OTHERS = "Try again; if it fails again, look at the server's log."
 # Of gRPC's own words where no connection came about.
 _UNREACHABLE = ("connect", "resol", "dns")
+# Of its words for a connection that came about and broke.
+_LOST = (
+    "broken pipe",
+    "closed",
+    "goaway",
+    "reset",
+    "rst_stream",
+    "stream removed",
+    "too many pings",
+)
+# Of its words where it has tried all of the target's addresses.
+_NONE_OF_ALL = ("all addresses", "all backends")
+# What gRPC's servers say, in C++ and in Python, when all their threads work.
+_OVERLOAD = ("threadpool exhausted", "concurrent rpc limit exceeded")
+_TOO_LARGE = "larger than max"
+_LOGGER = logging.getLogger("kerasrnn_serving")
 
 
-def from_rpc(error: grpc.RpcError, target: Target) -> ServingError:
+def is_overload(error: grpc.RpcError) -> bool:
+    """Whether the server has no thread for the call.
+
+    A message that is too large, for one, has the same code.
+    """
+    said = (error.details() or "").lower()
+    return error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and any(
+        words in said for words in _OVERLOAD
+    )
+
+
+def is_unreachable(error: grpc.RpcError) -> bool:
+    """Whether no server was reached."""
+    said = (error.details() or "").lower()
+    return error.code() == grpc.StatusCode.UNAVAILABLE and (
+        not said
+        or not lost_connection(error)
+        and any(word in said for word in _UNREACHABLE)
+    )
+
+
+def lost_connection(error: grpc.RpcError) -> bool:
+    """Whether the connection broke, and the server is not to blame.
+
+    gRPC connects again by itself, but a call that is sent right after a
+    break may still go out over what is broken.
+    """
+    said = (error.details() or "").lower()
+    return any(sign in said for sign in _LOST) and not any(
+        words in said for words in _NONE_OF_ALL
+    )
+
+
+def warn(error: grpc.RpcError, target: Target) -> None:
+    """Notes that the server has gone, in the log of this package.
+
+    Args:
+        error: What an attempt to reach it has ended with.
+        target: What was called.
+    """
+    _LOGGER.warning(
+        "No server answers at %s any more (%s); trying again for up to "
+        "%g seconds.",
+        target.address,
+        _sentence(error.details() or ""),
+        target.timeout,
+    )
+
+
+def closed() -> UserError:
+    """Returns the exception for a call of a client that was closed."""
+    return UserError("The client is closed; make another one.")
+
+
+def from_rpc(
+    error: grpc.RpcError, target: Target, trouble: grpc.RpcError | None = None
+) -> ServingError:
     """Returns the exception for a failed call.
 
     Args:
         error: What gRPC raised.
         target: What was called.
+        trouble: Why its server was not reached last, where it was not: a
+            call that waits for it in vain ends like one that takes too long.
     """
+    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and trouble:
+        error = trouble
     code = error.code()
     said = error.details() or ""
     advice = _ADVICE.get(code, _ADVICE_FOR_OTHERS)
@@ -73,8 +158,11 @@ def from_rpc(error: grpc.RpcError, target: Target) -> ServingError:
             f"{target.address} did not answer within {target.timeout:g} "
             "seconds."
         )
-    elif code == grpc.StatusCode.UNAVAILABLE and _is_unreachable(said):
+    elif is_unreachable(error):
         message = f"No server answers at {target.address} ({_sentence(said)})."
+    elif lost_connection(error):
+        message = f"The connection to {target.address} broke: {said}."
+        advice = "Try again; if it breaks again, look at the server's log."
     else:
         message = (
             f"{target.address} answered {code.name} for model "
@@ -82,12 +170,11 @@ def from_rpc(error: grpc.RpcError, target: Target) -> ServingError:
         )
         if code == grpc.StatusCode.UNAVAILABLE:
             advice = "It is busy or stopping: try again later."
+        elif is_overload(error):
+            advice = _ADVICE_FOR_OVERLOAD
+        elif _TOO_LARGE in said.lower():
+            advice = _ADVICE_FOR_LARGE_MESSAGES
     return ServingError(message, code=code.name, said=said, advice=advice)
-
-
-def _is_unreachable(said):
-    said = said.lower()
-    return not said or any(word in said for word in _UNREACHABLE)
 
 
 def version_gone(version: int, error: ServingError) -> VersionGone:
