@@ -149,7 +149,7 @@ class AsyncTransport:
             return  # closed meanwhile
         found = connections.finding(error)
         connection.trouble = error if found == Finding.NO_SERVER else None
-        if connection.trouble and not self._told:
+        if connection.trouble and self._answered and not self._told:
             self._told = True
             serving_error.warn(error, self._target)
         if found == Finding.DEAD:
