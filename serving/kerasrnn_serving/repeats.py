@@ -18,12 +18,6 @@ from kerasrnn_serving.pace import Pace
 # Repeats that may be had at a stretch; each success gives back a tenth.
 _REPEATS = 10.0
 _REPEAT_RATIO = 0.1
-_BROKEN_OFF = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.UNKNOWN,
-    grpc.StatusCode.CANCELLED,
-)
 
 
 class Budget:
@@ -114,6 +108,7 @@ class Attempts:
 
 def _is_worth_repeating(error):
     # Where no connection came about, gRPC has tried as often as it should.
-    return error.code() in _BROKEN_OFF and not serving_error.is_unreachable(
-        error
+    return (
+        error.code() in serving_error.BROKEN_OFF
+        and not serving_error.is_unreachable(error)
     )

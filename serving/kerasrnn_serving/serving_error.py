@@ -65,6 +65,13 @@ _ADVICE_FOR_LARGE_MESSAGES = (
 _ADVICE_FOR_OTHERS = "Try again; if it fails again, look at the server's log."
 # Of gRPC's own words where no connection came about.
 _UNREACHABLE = ("connect", "resol", "dns")
+# What a call may end with whose reply broke off.
+BROKEN_OFF = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.CANCELLED,
+)
 # Of its words for a connection that came about and broke.
 _LOST = (
     "broken pipe",
@@ -111,8 +118,10 @@ def lost_connection(error: grpc.RpcError) -> bool:
     break may still go out over what is broken.
     """
     said = (error.details() or "").lower()
-    return any(sign in said for sign in _LOST) and not any(
-        words in said for words in _NONE_OF_ALL
+    return (
+        error.code() in BROKEN_OFF
+        and any(sign in said for sign in _LOST)
+        and not any(words in said for words in _NONE_OF_ALL)
     )
 
 
@@ -160,7 +169,7 @@ def from_rpc(
         )
     elif is_unreachable(error):
         message = f"No server answers at {target.address} ({_sentence(said)})."
-    elif lost_connection(error):
+    elif code == grpc.StatusCode.UNAVAILABLE and lost_connection(error):
         message = f"The connection to {target.address} broke: {said}."
         advice = "Try again; if it breaks again, look at the server's log."
     else:
