@@ -62,6 +62,27 @@ class GradientTest(parameterized.TestCase):
             np.testing.assert_array_equal(value, oracle)
 
     @parameterized.parameters(*KINDS)
+    def test_without_a_tape_nothing_is_kept(self, kind):
+        case = Case(kind, masked=True)
+        function = tf.function(lambda *tensors: scan_cases.scan(case, *tensors))
+        graph = function.get_concrete_function(*case.tensors()).graph
+        (loop,) = (op for op in graph.get_operations() if "While" in op.type)
+        arrays = [value for value in loop.outputs if value.dtype == tf.variant]
+        self.assertLen(arrays, 1)  # the outputs
+        # The graph is there; a tape comes now.
+        expected = scan_cases.values_and_gradients(
+            scan_cases.plain, case, case.tensors()
+        )
+        actual = scan_cases.values_and_gradients(
+            lambda case, *tensors: function(*tensors), case, case.tensors()
+        )
+        self.assertEqual(function.experimental_get_tracing_count(), 1)
+        for value, oracle in zip(
+            tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True
+        ):
+            np.testing.assert_allclose(value, oracle, atol=1e-9)
+
+    @parameterized.parameters(*KINDS)
     def test_larger(self, kind):
         case = Case(
             kind,

@@ -83,11 +83,13 @@ class RecurrentLayer(keras.layers.RNN):
     def has_fast_scan(self, training):
         """Whether the options are those of `fast_scan`."""
         cell = self.cell
+        # A mask for each gate means a product for each gate. Without masks
+        # the two implementations are the same equations.
+        masks_by_gate = cell.dropout and cell.implementation == 1
         return (
             not self.unroll
             and cell.activation is keras.activations.tanh
-            and not (training and cell.recurrent_dropout)
-            and cell.implementation == 2
+            and not (training and (cell.recurrent_dropout or masks_by_gate))
         )
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
@@ -240,9 +242,9 @@ class GatedLayer(RecurrentLayer):
         """Why cuDNN cannot train this layer here, or ""."""
         if not self.has_fast_scan(training=True):
             return (
-                "it has no unroll, no recurrent_dropout, no implementation "
-                "but 2, no activations but tanh and sigmoid, and no GRU but "
-                "that with reset_after=True"
+                "it has no unroll, no recurrent_dropout, no dropout with "
+                "implementation=1, no activations but tanh and sigmoid, and "
+                "no GRU but that with reset_after=True"
             )
         return cudnn.obstacle_here()
 
@@ -328,6 +330,7 @@ def _time_major(value):
     order = [1, 0, *range(2, len(value.shape))]
     if tf.is_symbolic_tensor(value) and value.op.type == "Transpose":
         original, permutation = value.op.inputs
-        if list(tf.get_static_value(permutation)) == order:
+        permutation = tf.get_static_value(permutation)
+        if permutation is not None and list(permutation) == order:
             return original
     return tf.transpose(value, order)

@@ -54,7 +54,8 @@ def cut(value, sizes):
     if tf.is_symbolic_tensor(value) and value.op.type == "ConcatV2":
         *parts, axis = value.op.inputs
         rows = [part.shape[0] for part in parts]
-        if rows == sizes and tf.get_static_value(axis) == 0:
+        known = all(isinstance(size, int) for size in sizes)
+        if known and rows == sizes and tf.get_static_value(axis) == 0:
             return parts
     return tf.split(value, sizes)
 

@@ -11,7 +11,9 @@ They are for the standard activations, with a gradient of their own:
 * the gradient of the recurrent kernel is one product over T * B rows, after
   the loop;
 * what the forward loop keeps for the backward one are the gates and the
-  states, nothing else.
+  states, nothing else; and only where a tape is recording. A gradient that
+  is asked for later (of a function that was traced without a tape) runs the
+  forward loop again.
 
 Differentiating such a gradient again is refused with an error.
 """
@@ -19,6 +21,7 @@ Differentiating such a gradient again is refused with an error.
 import functools
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 from kerasrnn.layers import elements
 from kerasrnn.layers.engine import Engine
@@ -139,18 +142,22 @@ class _Scan:
 
     def _run_differentiable(self, projected, kernel, states, biases):
         count = len(states)
+        # Seen from here: TensorFlow stops its tapes inside the function.
+        keeps = record.could_possibly_record()
 
         @tf.custom_gradient
         def scan(projected, kernel, *rest):
             states, biases = list(rest[:count]), list(rest[count:])
-            outputs, residuals, final = self._forward(
-                projected, kernel, states, biases
+            forward = functools.partial(
+                self._forward, projected, kernel, states, biases
             )
+            outputs, residuals, final = forward(keeps)
 
             def gradient(d_outputs, *d_final):
+                kept = residuals if keeps else forward(keeps=True)[1]
                 d_outputs = tf.cast(d_outputs, outputs.dtype)
                 arrays, d_states = self._backward(
-                    d_outputs, residuals, kernel, d_final
+                    d_outputs, kept, kernel, d_final
                 )
                 d_product, d_projected = arrays[0], arrays[-1]
                 d_kernel = self._kernel_gradient(
@@ -166,7 +173,7 @@ class _Scan:
 
         return scan(projected, kernel, *states, *biases)
 
-    def _forward(self, projected, kernel, states, biases, keeps=True):
+    def _forward(self, projected, kernel, states, biases, keeps):
         run = functools.partial(_forward_loop, self._cell, self._engine, keeps)
         slices = {"projected": projected, **self._flags}
         return self._compiled(run)(slices, kernel, states, biases)
