@@ -79,7 +79,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "report",
         False,
         "Train nothing; draw the losses and samples of the workdir so far "
-        "into its report.html.",
+        "into its report.html, or into --output.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "File that --report writes.",
         flag_values=flag_values,
     )
     define_config_flags(flag_values)
@@ -89,7 +95,12 @@ def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
     if flags.FLAGS.report:
-        return _report(flags.FLAGS.workdir)
+        return _report(flags.FLAGS.workdir, flags.FLAGS.output)
+    if flags.FLAGS.output is not None:
+        raise UserError(
+            "--output names the file that --report writes; give both. A "
+            "model is trained in --workdir."
+        )
     require_tensorflow("kerasrnn-train")
     # Before any import that starts threads: they inherit what is blocked.
     from kerasrnn.training.interruption import Interrupted
@@ -105,10 +116,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _report(workdir):
+def _report(workdir, output):
     from kerasrnn.training.report import write_report
 
-    print(f"Wrote {write_report(workdir)}. Open it in a browser.")
+    print(f"Wrote {write_report(workdir, output)}. Open it in a browser.")
     return 0
 
 

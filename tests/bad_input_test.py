@@ -22,6 +22,7 @@ MODULES = {
     "export": "kerasrnn_export.savedmodel",
     "serve": "kerasrnn_serving.serve",
     "query": "kerasrnn_serving.query",
+    "inspect": "kerasrnn_serving.inspect_units",
 }
 SMALL = (
     "--units=4",
@@ -139,6 +140,7 @@ class TextTest(BadInputTestCase):
             ("--cell=lsmt", "--cell=lsmt: .* did you mean lstm?"),
             ("--dropout=1", r"dropout must be in \[0, 1\), not 1.0"),
             ("--preset=charnn", "charnn.*charrnn.*torchrnn"),
+            ("--output=page.html", "--output names the file that --report"),
             ("--max_steps=-1", "--max_steps=-1: expected a non-negative"),
         ):
             with self.subTest(argument):
@@ -246,6 +248,34 @@ class TrainedTest(BadInputTestCase):
                     result = run(program, *arguments, cwd=self.directory)
                     self.assert_refused(result, f"{workdir}.*kerasrnn-train")
         self.assertEqual(os.listdir(self.directory), ["empty"])
+
+    def test_pages_of_a_directory_that_is_not_writable(self):
+        self.need_file_modes()
+        folders = [self.work, *filter(Path.is_dir, self.work.rglob("*"))]
+        for folder in folders:
+            self.addCleanup(folder.chmod, folder.stat().st_mode)
+            folder.chmod(0o555)
+
+        def run_restricted(program, *arguments):
+            return run(
+                program,
+                "--workdir=work",
+                *arguments,
+                cwd=self.home,
+                restricted=True,
+            )
+
+        result = run_restricted("train", "--report")
+        self.assert_refused(result, "work/report.html.*[Pp]ermission.*--output")
+        result = run_restricted("inspect", "--output=work/page.html")
+        self.assert_refused(result, "work/page.html.*[Pp]ermission.*--output")
+        for program in ("train --report", "inspect"):
+            page = self.directory / "page.html"
+            result = run_restricted(*program.split(), f"--output={page}")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(f"Wrote {page}", result.stdout)
+            self.assertStartsWith(page.read_text(), "<!DOCTYPE html>")
+            page.unlink()
 
     def test_export_to_a_directory_that_is_not_writable(self):
         self.need_file_modes()

@@ -53,8 +53,15 @@ class FindingsTest(absltest.TestCase):
         score = found.scores[INDICES["quotes"], 17]
         self.assertAlmostEqual(float(score), 0.894, delta=0.02)
         self.assertLess(found.scores[INDICES["comment"], 151], -0.85)
-        self.assertEqual(found.first_unit(), 17)
         self.assertAlmostEqual(found.close_share, 4 / UNITS, delta=1e-6)
+
+    def test_first_unit_is_the_best_of_all_probes(self):
+        # By either sign, whatever probe comes first.
+        for unit, name, sign in [(150, "comment", -3), (23, "quotes", 3)]:
+            found = find([(17, "quotes", 1), (unit, name, sign)], noise=0.5)
+            self.assertEqual(found.first_unit(), unit)
+            best = np.abs(found.scores[found.follows]).max()
+            self.assertEqual(np.abs(found.scores[:, unit]).max(), best)
 
     def test_random_units_follow_no_more_than_the_control(self):
         found = find()

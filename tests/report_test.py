@@ -154,6 +154,22 @@ class ReportTest(absltest.TestCase):
         self.assertIn(f"Wrote {self.workdir / 'report.html'}", process.stdout)
         self.assertNotIn("tensorflow.python", process.stderr)
 
+    def test_another_file(self):
+        self.write(make_records(50)[0])
+        path = self.workdir.parent / "page.html"
+        self.assertEqual(write_report(self.workdir, path), path)
+        self.assertTrue(path.is_file())
+        self.assertFalse((self.workdir / "report.html").exists())
+        for output, reason in (
+            (".", "Is a directory"),
+            ("/", "Is a directory"),
+            ("", "Is a directory"),
+            (path.parent / "nowhere" / "page.html", "No such file"),
+            (path / "page.html", "No such file"),
+        ):
+            with self.assertRaisesRegex(UserError, f"{reason}.* --output"):
+                write_report(self.workdir, output)
+
     def test_nothing_to_draw(self):
         with self.assertRaisesRegex(UserError, "no record of a step yet"):
             write_report(self.workdir)

@@ -78,11 +78,9 @@ class Findings:
         return float(close.any(axis=0).mean())
 
     def first_unit(self) -> int:
-        """Returns the unit to look at first."""
-        for probe in range(len(self.scores)):
-            for unit in self.best_units(probe, 1):
-                return unit
-        return 0
+        """Returns the unit to look at first: that with the best score."""
+        scores = np.where(self.follows, np.abs(self.scores), 0)
+        return int(np.argmax(scores.max(axis=0)))
 
     def best_units(self, probe: int, count: int) -> list[int]:
         """Returns the units that follow a probe best, the best first.

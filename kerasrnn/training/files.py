@@ -1,6 +1,7 @@
 """Files that are whole or not there: written aside, synced and renamed."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -31,6 +32,41 @@ def write_file(path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def page_target(output) -> pathlib.Path:
+    """Returns the file that `--output` names, where a page can be written.
+
+    Raises:
+        UserError: It is a directory, or is not in one that can be written.
+    """
+    target = pathlib.Path(output).expanduser()
+    if target.is_dir():
+        raise _unwritable(target, os.strerror(errno.EISDIR))
+    if not target.parent.is_dir():
+        raise _unwritable(target, os.strerror(errno.ENOENT))
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise _unwritable(target, os.strerror(errno.EACCES))
+    return target
+
+
+def write_page(target: pathlib.Path, data: bytes) -> None:
+    """Writes a page for the user as `write_file` does.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        write_file(target, data)
+    except OSError as error:
+        raise _unwritable(target, error.strerror) from None
+
+
+def _unwritable(target, reason):
+    return UserError(
+        f"Cannot write the page to {target}: {reason}. Name a file that can "
+        "be written with --output."
+    )
 
 
 def sync_directory(path) -> None:

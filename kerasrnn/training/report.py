@@ -14,13 +14,18 @@ from kerasrnn.training.workdir import Workdir
 _LONGEST_SAMPLE = 2**20
 
 
-def write_report(path) -> pathlib.Path:
-    """Writes `report.html` into a working directory; returns its path.
+def write_report(path, output=None) -> pathlib.Path:
+    """Writes the report on a working directory; returns its path.
 
     It only reads what is there, so it may be called while a training runs.
 
+    Args:
+        path: The working directory.
+        output: The file to write; by default its `report.html`.
+
     Raises:
-        UserError: The directory holds no record of a training yet.
+        UserError: The directory holds no record of a training yet, or the
+            file cannot be written.
     """
     workdir = Workdir(pathlib.Path(path))
     if not workdir.path.is_dir():
@@ -28,6 +33,9 @@ def write_report(path) -> pathlib.Path:
             f"There is no directory {workdir.path}; train a model first, or "
             "give another --workdir."
         )
+    target = files.page_target(
+        workdir.path / "report.html" if output is None else output
+    )
     records = read_history(workdir.history)
     newest = max(checkpoint.steps(workdir.checkpoints), default=0)
     last_step = max([newest, *(record["step"] for record in records[-1:])])
@@ -40,8 +48,7 @@ def write_report(path) -> pathlib.Path:
             seconds=_seconds(workdir.checkpoints / str(newest)),
         )
     )
-    target = workdir.path / "report.html"
-    files.write_file(target, html.encode())
+    files.write_page(target, html.encode())
     return target
 
 

@@ -75,7 +75,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "unit",
         None,
         "The unit to show first, as LAYER:UNIT, both counted from 1; without "
-        "it one that follows something.",
+        "it the one that follows something best.",
     )
     define(
         flags.DEFINE_enum,
@@ -108,6 +108,9 @@ def main(argv: list[str]) -> int:
 
 def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
+    from kerasrnn.training import files
+
+    target = None if values.terminal else files.page_target(values.output)
     text, name = _given_text(values)
     with contextlib.ExitStack() as stack:
         if values.server is not None:
@@ -117,7 +120,7 @@ def execute(values: flags.FlagValues) -> int:
         if text is None:
             text = model.validation_text(values.length)
             name = "the validation text"
-        _inspect(values, model, title, text, name)
+        _inspect(values, model, title, text, name, target)
     return 0
 
 
@@ -164,7 +167,7 @@ def _in_process(values):
     return model, pathlib.Path(values.workdir).resolve().name
 
 
-def _inspect(values, model, title, text, name):
+def _inspect(values, model, title, text, name, target):
     from kerasrnn.reporting import findings
     from kerasrnn.reporting.probes import syntax_of
     from kerasrnn_serving import readings
@@ -188,10 +191,10 @@ def _inspect(values, model, title, text, name):
         syntax,
     )
     unit = found.first_unit() if unit is None else unit
-    if values.terminal:
+    if target is None:
         _print_colored(reading, found, unit)
     else:
-        _write_page(values.output, reading, found, unit, title, name)
+        _write_page(target, reading, found, unit, title, name)
 
 
 def _print_colored(reading, found, unit):
@@ -201,17 +204,17 @@ def _print_colored(reading, found, unit):
     sys.stdout.buffer.flush()
 
 
-def _write_page(output, reading, found, unit, title, name):
+def _write_page(target, reading, found, unit, title, name):
     from kerasrnn.reporting.inspection_page import inspection_page
     from kerasrnn.reporting.inspection_page import share_sentences
     from kerasrnn.training import files
 
     page = inspection_page(reading, found, unit=unit, model=title, name=name)
     data = page.encode("utf-8", "replace")
-    files.write_file(output, data)
+    files.write_page(target, data)
     for sentence in share_sentences(found):
         print(sentence)
-    print(f"Wrote {output} ({len(data) / 1e6:.1f} MB). Open it in a browser.")
+    print(f"Wrote {target} ({len(data) / 1e6:.1f} MB). Open it in a browser.")
 
 
 def _say(text):
