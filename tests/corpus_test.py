@@ -22,6 +22,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.corpus import resolve
+from kerasrnn.text.encoding import count_unknown
 from kerasrnn.text.encoding import encode_file
 from kerasrnn.text.sources import BLOCK_BYTES
 from kerasrnn.text.sources import read_blocks
@@ -273,6 +274,12 @@ class BuildTest(TemporaryDirectoryTest):
         for name in ("none.txt", ""):
             with self.assertRaises(UserError):
                 encode_file(self.directory / name, vocabulary)
+
+    def test_count_unknown(self):
+        ids = np.random.default_rng(0).integers(0, 3, 3 * BLOCK_BYTES)
+        ranges = [(7, 9), (100, 100), (101, 2 * BLOCK_BYTES + 150)]
+        expected = sum((ids[a:b] == 0).sum() for a, b in ranges)
+        self.assertEqual(count_unknown(ids, ranges), expected)
 
     def test_too_short(self):
         self.write("a.txt", "")
