@@ -13,6 +13,7 @@ import json
 from absl import flags
 
 from kerasrnn import program
+from kerasrnn.activity import Activity
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 
@@ -86,17 +87,9 @@ def execute(values: flags.FlagValues) -> int:
     saved = checkpoint.load(path)
     ids, ranges, name = _text(values, saved)
     from kerasrnn.text.encoding import count_unknown
-    from kerasrnn.training.evaluation import number_of_streams
 
-    training = saved.config.training
-    streams = values.streams or (
-        1
-        if values.file
-        else number_of_streams(
-            ranges, training.batch_size, training.sequence_length
-        )
-    )
-    result = _evaluate(values, saved, ids, ranges, streams)
+    with Activity("Starting TensorFlow") as activity:
+        streams, result = _evaluate(values, saved, ids, ranges, activity)
     unknown = count_unknown(ids, ranges)
     if values.json:
         record = _record(values, saved, name, streams, result, unknown)
@@ -144,21 +137,36 @@ def _text(values, saved):
     return corpus.ids, ranges, f"{values.split} split ({corpus.config.split})"
 
 
-def _evaluate(values, saved, ids, ranges, streams):
+def _evaluate(values, saved, ids, ranges, activity):
+    """Returns into how many streams the text was cut, and its loss."""
     from kerasrnn.training.evaluation import Evaluator
+    from kerasrnn.training.evaluation import number_of_streams
     from kerasrnn.training.weights import layout
     from kerasrnn.training.weights import make_model
 
-    weights = layout(make_model(saved.config.model))
-    evaluator = Evaluator(
-        saved.config.model, weights, saved.config.training.sequence_length
+    activity.now("Reading the text")
+    training = saved.config.training
+    streams = values.streams or (
+        1
+        if values.file
+        else number_of_streams(
+            ranges, training.batch_size, training.sequence_length
+        )
     )
+    weights = layout(make_model(saved.config.model))
+    evaluator = Evaluator(saved.config.model, weights, training.sequence_length)
     start_id = None
     if values.start_state == "start_character":
         start_id = saved.vocabulary.start_id
-    return evaluator(
-        weights.pack(saved.weights), ids, ranges, streams, start_id
+    result = evaluator(
+        weights.pack(saved.weights),
+        ids,
+        ranges,
+        streams,
+        start_id,
+        between_calls=activity.share,
     )
+    return streams, result
 
 
 def _record(values, saved, name, streams, result, unknown):

@@ -9,6 +9,7 @@ Shapes: N rows, L characters.
 import codecs
 import dataclasses
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,6 +28,9 @@ from kerasrnn.text.vocabulary import Vocabulary
 _CHUNK = 64
 _LONGEST_CHUNK = 512
 _QUICK_SECONDS = 0.1
+
+# Characters of a prompt that are read in one call.
+_PIECE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +101,7 @@ class TextGenerator:
         top_p: float = 1.0,
         seed: int = 0,
         stop: str = "",
+        between_reads: Callable[[float], None] = lambda share: None,
     ) -> Iterator[Chunk]:
         """Yields the text that follows a prompt.
 
@@ -109,12 +114,14 @@ class TextGenerator:
             top_p: Draw among the likeliest that add up to this; 1 is off.
             seed: Same seed, same text.
             stop: Ends the text; empty is off.
+            between_reads: Called with the share of the prompt that is read,
+                again and again while a long one is.
 
         Raises:
             UserError: `stop` is too long.
         """
         stop, stop_length = self._stop_ids(stop)
-        states = self._start_states(weights, prompt)
+        states = self._start_states(weights, prompt, between_reads)
         draws = tf.zeros([1], tf.int64)
         history = tf.zeros([1, sampling.HISTORY], tf.int32)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -156,12 +163,16 @@ class TextGenerator:
         """Returns how many characters of a prompt the model does not know."""
         return int((self._vocabulary.encode(prompt) == 0).sum())
 
-    def _start_states(self, weights, prompt):
+    def _start_states(self, weights, prompt, between_reads):
         ids = np.append(
             self._vocabulary.start_id, self._vocabulary.encode(prompt)
         ).astype(np.int32)
         states = [tf.zeros([1, size]) for size in state_sizes(self._config)]
-        return self._read(weights, states, tf.constant(ids[None]))
+        for start in range(0, len(ids), _PIECE):
+            piece = tf.constant(ids[None, start : start + _PIECE])
+            states = self._read(weights, states, piece)
+            between_reads(min(start + _PIECE, len(ids)) / len(ids))
+        return states
 
     def _stop_ids(self, stop):
         ids = self._vocabulary.encode(stop)

@@ -13,6 +13,7 @@ import sys
 from absl import flags
 
 from kerasrnn import program
+from kerasrnn.activity import Activity
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.sampling_flags import SampleRecord
 from kerasrnn.sampling_flags import define_sampling_flags
@@ -58,12 +59,13 @@ def execute(values: flags.FlagValues) -> int:
 
     # Says that there is no model before TensorFlow is imported.
     checkpoint.find(values.workdir, values.checkpoint)
-    from kerasrnn.generator import TextGenerator
+    with Activity("Starting TensorFlow"):
+        from kerasrnn.generator import TextGenerator
 
-    model, vocabulary, config, info = checkpoint.load_model(
-        values.workdir, values.checkpoint
-    )
-    generator = TextGenerator(config.model, vocabulary)
+        model, vocabulary, config, info = checkpoint.load_model(
+            values.workdir, values.checkpoint
+        )
+        generator = TextGenerator(config.model, vocabulary)
     weights = [variable.value for variable in model.weights]
     unknown = generator.unknown(options.prompt)
     if unknown:
@@ -98,7 +100,8 @@ def _novelty(workdir, vocabulary, config, info):
     ranges = corpus.split_ranges("train", config.training.sequence_length)
 
     def find_novel(lines):
-        return novelty.find_novel(lines, corpus.ids, ranges, vocabulary)
+        with Activity("Looking for the lines in the training text"):
+            return novelty.find_novel(lines, corpus.ids, ranges, vocabulary)
 
     find_novel([])
     return find_novel
@@ -133,22 +136,28 @@ def _print_novel(records, find_novel, as_json):
 def _generate(generator, weights, options, seed, unknown, show):
     """Generates one text; prints it as it comes if it is to be shown."""
     text, length, log_prob, finish = "", 0, 0.0, ""
-    for chunk in generator.stream(
-        weights,
-        prompt=options.prompt,
-        length=options.length,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        seed=seed,
-        stop=options.stop,
-    ):
-        if show:
-            _write(chunk.text)
-        text += chunk.text
-        length += chunk.length
-        log_prob += chunk.log_prob
-        finish = chunk.finish
+    with Activity("Reading the prompt") as activity:
+        for chunk in generator.stream(
+            weights,
+            prompt=options.prompt,
+            length=options.length,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            seed=seed,
+            stop=options.stop,
+            between_reads=activity.share,
+        ):
+            if show:
+                # The text itself shows how far it is.
+                activity.end()
+                _write(chunk.text)
+            text += chunk.text
+            length += chunk.length
+            log_prob += chunk.log_prob
+            finish = chunk.finish
+            activity.now("Generating")
+            activity.share(length / max(options.length, 1))
     return SampleRecord(
         prompt=options.prompt.decode(errors="replace"),
         text=text,

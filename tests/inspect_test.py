@@ -140,7 +140,12 @@ class InspectTest(absltest.TestCase):
         model = InProcessModel(self.workdir)
         data = embedded(self.page(self.flag, f"--file={path}"))
         self.assertEqual("".join(data["page"]["characters"]), text[:5000])
-        reading = readings.read(model, text[:5000].encode(), 2)
+        shares = []
+        reading = readings.read(model, text[:5000].encode(), 2, shares.append)
+        # Two pieces, which are read twice.
+        self.assertLen(shares, 4)
+        self.assertEqual(shares, sorted(shares))
+        self.assertEqual(shares[1::2], [0.5, 1.0])
         activations, _ = oracle(
             self.config, self.weights, self.corpus.vocabulary, text[:5000]
         )

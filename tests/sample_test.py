@@ -19,6 +19,7 @@ from absl.testing import parameterized
 from kerasrnn import sample
 from kerasrnn.errors import UserError
 from kerasrnn.generator import TextGenerator
+from kerasrnn.training import checkpoint
 
 TEXT = "a bad cab.\nfeed ade a head, é €.\n" * 12
 
@@ -136,6 +137,25 @@ class SampleTest(absltest.TestCase):
         expected, _ = run(self.flag, "--prompt=a cab", "--seed=1")
         output, _ = run(self.flag, f"--prompt_file={path}", "--seed=1")
         self.assertEqual(output, expected)
+
+    def test_long_prompt_is_read_in_pieces(self):
+        model, vocabulary, config, _ = checkpoint.load_model(self.workdir)
+        weights = [variable.value for variable in model.weights]
+        generator = TextGenerator(config.model, vocabulary)
+        text = "a bad cab.\n" * 900
+        shares = []
+        (chunk,) = generator.stream(
+            weights,
+            prompt=text,
+            length=30,
+            temperature=0,
+            between_reads=shares.append,
+        )
+        # With the start character.
+        self.assertEqual(shares, [4096 / 9901, 8192 / 9901, 1.0])
+        self.assertAlmostEqual(
+            chunk.log_prob, self.log_prob(text, chunk.text), delta=1e-3
+        )
 
     def test_prompt_from_standard_input(self):
         with open(self.folder / "prompt.txt", "w+") as file:

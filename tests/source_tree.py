@@ -65,6 +65,7 @@ STAGES = (
     (
         "ground",
         (
+            "kerasrnn.activity",
             "kerasrnn.config",
             "kerasrnn.config_flags",
             "kerasrnn.dataclass_json",

@@ -1,5 +1,6 @@
 """From a working directory, or a model, to a published version."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -24,6 +25,7 @@ def export_workdir(
     export_dir,
     which: str = "best",
     options: SamplerOptions | None = None,
+    progress: Callable[[str], None] = lambda what: None,
 ) -> Path:
     """Publishes the model that a working directory holds.
 
@@ -32,6 +34,7 @@ def export_workdir(
         export_dir: What the server watches.
         which: The checkpoint, "best" or "latest".
         options: Limits and defaults.
+        progress: Called with what is done next.
 
     Returns:
         The version's directory.
@@ -41,6 +44,7 @@ def export_workdir(
             written to, or the export does not say what the model says.
     """
     _hide_accelerators()
+    progress("Loading the model")
     model, vocabulary, config, info = load_model(workdir, which)
     return export_model(
         model,
@@ -49,6 +53,7 @@ def export_workdir(
         export_dir,
         checkpoint={"checkpoint": which, **info},
         options=options,
+        progress=progress,
     )
 
 
@@ -60,6 +65,7 @@ def export_model(
     *,
     checkpoint: dict | None = None,
     options: SamplerOptions | None = None,
+    progress: Callable[[str], None] = lambda what: None,
 ) -> Path:
     """Publishes a model.
 
@@ -70,6 +76,7 @@ def export_model(
         export_dir: What the server watches.
         checkpoint: What is known of the weights, for the manifest.
         options: Limits and defaults.
+        progress: Called with what is done next.
 
     Returns:
         The version's directory.
@@ -87,10 +94,14 @@ def export_model(
     weights = [variable.numpy() for variable in model.weights]
     sampler = Sampler(model.config, weights, vocabulary, options)
     with preparation(export_dir) as directory:
+        progress("Writing the SavedModel")
         archive.write(sampler, directory)
         warmup.write(directory, vocabulary.characters)
+        progress("Checking the graph")
         verify.check_graph(directory)
+        progress("Comparing it with the model")
         verify.check_outputs(directory, model, vocabulary)
+        progress("Publishing it")
         manifest.write(
             directory,
             config=config,

@@ -11,6 +11,7 @@ from absl import flags
 from absl import logging
 
 from kerasrnn import program
+from kerasrnn.activity import Activity
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn_export import manifest
@@ -110,16 +111,21 @@ def main(argv) -> int:
     with preparation(values.export_dir):
         pass
     print(f"Exporting {path}", flush=True)
-    import tensorflow as tf
+    with Activity("Starting TensorFlow") as activity:
+        import tensorflow as tf
 
-    from kerasrnn_export.exporter import export_workdir
+        from kerasrnn_export.exporter import export_workdir
 
-    # It tells what it does, and calls the loader that servers use deprecated.
-    logging.set_verbosity(logging.WARNING)
-    tf.get_logger().setLevel("ERROR")
-    version = export_workdir(
-        values.workdir, values.export_dir, values.checkpoint, options
-    )
+        # It tells what it does, and calls the loader of servers deprecated.
+        logging.set_verbosity(logging.WARNING)
+        tf.get_logger().setLevel("ERROR")
+        version = export_workdir(
+            values.workdir,
+            values.export_dir,
+            values.checkpoint,
+            options,
+            activity.now,
+        )
     print(f"Published {version}, verified against the model.")
     return 0
 

@@ -1,5 +1,6 @@
 """What a client can do, the same for threads and for an event loop."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 
 from kerasrnn_export import signatures
@@ -141,6 +142,7 @@ class ClientMethods:
         state_bytes: bytes = b"",
         chunk: int = CHUNK,
         first_chunk: int = FIRST_CHUNK,
+        between_reads: Callable[[float], None] = lambda share: None,
     ):
         """Continues a prompt, and iterates over the text as it comes.
 
@@ -163,6 +165,8 @@ class ClientMethods:
             chunk: Characters of a chunk, at most 512.
             first_chunk: Characters of the first; each next one is twice as
                 long, up to `chunk`.
+            between_reads: Called with the share of the prompt that is read,
+                after each call.
 
         Returns:
             An iterator over the `Generation` of each chunk; the last has its
@@ -188,7 +192,9 @@ class ClientMethods:
             state_bytes=state_bytes,
         )
         return self._iterate(
-            conversations.stream(self._model, row, first_chunk, chunk)
+            conversations.stream(
+                self._model, row, first_chunk, chunk, between_reads
+            )
         )
 
     def score(
@@ -196,12 +202,15 @@ class ClientMethods:
         texts: Sequence[str | bytes] | str | bytes,
         *,
         state_bytes: bytes | Sequence[bytes] = b"",
+        between_calls: Callable[[float], None] = lambda share: None,
     ):
         """Gives each text its probability.
 
         Args:
             texts: The N texts, of any length; one text is a list of one.
             state_bytes: Token of an earlier result to go on from.
+            between_calls: Called with the share of the texts that is read,
+                after each call.
 
         Returns:
             A list of N `Score`, all by one version.
@@ -210,19 +219,22 @@ class ClientMethods:
             ServingError: The call failed, or a row was refused.
         """
         rows = reading_rows(texts, state_bytes)
-        return self._run(conversations.score(self._model, rows))
+        return self._run(conversations.score(self._model, rows, between_calls))
 
     def inspect(
         self,
         texts: Sequence[str | bytes] | str | bytes,
         *,
         state_bytes: bytes | Sequence[bytes] = b"",
+        between_calls: Callable[[float], None] = lambda share: None,
     ):
         """Shows what the network does while it reads each text.
 
         Args:
             texts: The N texts, of any length; one text is a list of one.
             state_bytes: Token of an earlier result to go on from.
+            between_calls: Called with the share of the texts that is read,
+                after each call.
 
         Returns:
             A list of N `Inspection`, all by one version.
@@ -232,5 +244,7 @@ class ClientMethods:
         """
         rows = reading_rows(texts, state_bytes)
         return self._run(
-            conversations.inspect(self._model, rows, self._max_message_bytes)
+            conversations.inspect(
+                self._model, rows, self._max_message_bytes, between_calls
+            )
         )

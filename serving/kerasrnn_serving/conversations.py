@@ -22,6 +22,13 @@ from kerasrnn_serving.serving_error import VersionGone
 # not come faster than texts, unless the replicas do not agree on them.
 _RESTARTS = 3
 
+# Called with a share from 0 to 1.
+Progress = Callable[[float], None]
+
+
+def _unseen(share):
+    del share
+
 
 def statuses(model: Model) -> Conversation:
     """Yields the list of (version, state, error) once."""
@@ -34,16 +41,22 @@ def generate(model: Model, rows: list[GeneratingRow]) -> Conversation:
     yield [row.result() for row in rows]
 
 
-def score(model: Model, rows: list[ReadingRow]) -> Conversation:
+def score(
+    model: Model, rows: list[ReadingRow], between_calls: Progress = _unseen
+) -> Conversation:
     """Yields the list of each row's `Score` once."""
     yield from _beginning_again(
-        rows, lambda: _read(model, signatures.SCORE, rows)
+        rows,
+        lambda: _read(model, signatures.SCORE, rows, between_calls),
     )
     yield [row.score() for row in rows]
 
 
 def inspect(
-    model: Model, rows: list[ReadingRow], max_message_bytes: int | None = None
+    model: Model,
+    rows: list[ReadingRow],
+    max_message_bytes: int | None = None,
+    between_calls: Progress = _unseen,
 ) -> Conversation:
     """Yields the list of each row's `Inspection` once.
 
@@ -54,6 +67,7 @@ def inspect(
         model: Which.
         rows: What to read.
         max_message_bytes: That a reply may have; None is some megabytes.
+        between_calls: Called with the share of the texts that is read.
     """
     dimensions = yield from model.output_dimensions(
         signatures.INSPECT, "activations"
@@ -61,14 +75,19 @@ def inspect(
     units, name = dimensions[-1] if dimensions else (0, "")
     sizes = inspection_sizes(units, len(rows), max_message_bytes)
     yield from _beginning_again(
-        rows, lambda: _read(model, signatures.INSPECT, rows, *sizes)
+        rows,
+        lambda: _read(model, signatures.INSPECT, rows, between_calls, *sizes),
     )
     num_layers = signatures.num_layers_named(name)
     yield [row.inspection(num_layers) for row in rows]
 
 
 def stream(
-    model: Model, row: GeneratingRow, first_chunk: int, chunk: int
+    model: Model,
+    row: GeneratingRow,
+    first_chunk: int,
+    chunk: int,
+    between_reads: Progress = _unseen,
 ) -> Conversation:
     """Yields a row's text as it comes, as `Generation` of each chunk.
 
@@ -78,11 +97,13 @@ def stream(
         first_chunk: Characters of the first chunk; each next one is twice
             as long, up to `chunk`.
         chunk: Characters of a chunk at most.
+        between_reads: Called with the share of the prompt that is read.
     """
     version, size, restarts = None, min(first_chunk, chunk), 0
     while not row.finish:
         try:
             version = yield from _advance(model, [row], size, version)
+            between_reads(row.share_read)
         except VersionGone:
             # What was given out stays; the new version reads it, goes on.
             if not row.can_begin_again or restarts == _RESTARTS:
@@ -145,6 +166,7 @@ def _read(
     model,
     signature,
     rows,
+    between_calls,
     max_rows=signatures.MAX_ROWS,
     max_text=signatures.MAX_PROMPT,
 ):
@@ -162,6 +184,8 @@ def _read(
             for index, row in enumerate(group):
                 values = {n: v[index] for n, v in answer.outputs.items()}
                 row.update(values, version)
+            total = sum(len(row.text) for row in rows)
+            between_calls(sum(row.bytes_read for row in rows) / max(total, 1))
 
 
 def _raise_row_errors(outputs, rows):

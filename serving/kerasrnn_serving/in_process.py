@@ -4,6 +4,8 @@ It answers through the same functions that are exported, so what it says of a
 text is what a server of the same model says.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 from kerasrnn_export import archive
@@ -53,13 +55,22 @@ class InProcessModel:
             for signature in (signatures.SCORE, signatures.INSPECT)
         }
 
-    def score(self, texts) -> list[Score]:
+    def score(
+        self,
+        texts,
+        between_calls: Callable[[float], None] = lambda share: None,
+    ) -> list[Score]:
         """Gives each text its probability."""
-        return [row.score() for row in self._read(signatures.SCORE, texts)]
+        rows = self._read(signatures.SCORE, texts, between_calls)
+        return [row.score() for row in rows]
 
-    def inspect(self, texts) -> list[Inspection]:
+    def inspect(
+        self,
+        texts,
+        between_calls: Callable[[float], None] = lambda share: None,
+    ) -> list[Inspection]:
         """Shows what the network does while it reads each text."""
-        rows = self._read(signatures.INSPECT, texts)
+        rows = self._read(signatures.INSPECT, texts, between_calls)
         num_layers = self.config.model.num_layers
         return [row.inspection(num_layers) for row in rows]
 
@@ -84,8 +95,9 @@ class InProcessModel:
         pieces = [corpus.ids[a : min(b, a + length)] for a, b in ranges]
         return self._vocabulary.decode_bytes(np.concatenate(pieces)[:length])
 
-    def _read(self, signature, texts):
+    def _read(self, signature, texts, between_calls):
         rows = reading_rows(texts, b"")
+        total = sum(len(row.text) for row in rows)
         for row in rows:
             while not row.is_read:
                 outputs = self._functions[signature.name](
@@ -94,4 +106,6 @@ class InProcessModel:
                 )
                 values = {name: v.numpy()[0] for name, v in outputs.items()}
                 row.update(values, version=0)
+                read = sum(row.bytes_read for row in rows)
+                between_calls(read / max(total, 1))
         return rows

@@ -18,6 +18,7 @@ import sys
 from absl import flags
 
 from kerasrnn import program
+from kerasrnn.activity import Activity
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.reporting.probes import SYNTAXES
@@ -161,9 +162,10 @@ def _in_process(values):
     # Says that there is no model before TensorFlow is imported.
     path = checkpoint.find(values.workdir, values.checkpoint)
     _say(f"Loading {path} ...")
-    from kerasrnn_serving.in_process import InProcessModel
+    with Activity("Starting TensorFlow"):
+        from kerasrnn_serving.in_process import InProcessModel
 
-    model = InProcessModel(values.workdir, values.checkpoint)
+        model = InProcessModel(values.workdir, values.checkpoint)
     return model, pathlib.Path(values.workdir).resolve().name
 
 
@@ -174,12 +176,17 @@ def _inspect(values, model, title, text, name, target):
 
     text = readings.first_characters(text, values.length)
     _say(f"Reading {name} ...")
-    reading = readings.read(model, text, values.num_layers)
+    with Activity("Reading") as activity:
+        reading = readings.read(model, text, values.num_layers, activity.share)
     unit = readings.unit_named(values.unit, reading)
     _say("Reading the same characters in random order ...")
-    shuffled = readings.read(
-        model, readings.shuffled_text(reading), values.num_layers
-    )
+    with Activity("Reading") as activity:
+        shuffled = readings.read(
+            model,
+            readings.shuffled_text(reading),
+            values.num_layers,
+            activity.share,
+        )
     syntax = values.syntax
     if syntax == "auto":
         syntax = syntax_of(reading.text)

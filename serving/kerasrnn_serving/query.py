@@ -15,6 +15,7 @@ from absl import flags
 
 from kerasrnn import program
 from kerasrnn import sampling_flags
+from kerasrnn.activity import Activity
 from kerasrnn.errors import UserError
 from kerasrnn_serving import connection_flags
 
@@ -84,6 +85,7 @@ def _converse(values):
 
 def _generate(client, options):
     for index, seed in enumerate(options.seeds()):
+        activity = Activity("Reading the prompt")
         chunks = client.stream(
             options.prompt,
             length=options.length,
@@ -92,8 +94,9 @@ def _generate(client, options):
             top_p=options.top_p,
             seed=seed,
             stop=options.stop,
+            between_reads=activity.share,
         )
-        chunks = _after_first(chunks, f"seed {seed}")
+        chunks = _after_first(chunks, f"seed {seed}", activity)
         if options.json:
             chunks = list(chunks)
             _print_record(options, chunks)
@@ -111,12 +114,14 @@ def _generate(client, options):
     return 0
 
 
-def _after_first(chunks, note):
+def _after_first(chunks, note, activity):
     """Prints the note once there is something that it is a note of."""
-    for count, chunk in enumerate(chunks):
-        if not count:
-            print(note, file=sys.stderr, flush=True)
-        yield chunk
+    with activity:
+        for count, chunk in enumerate(chunks):
+            if not count:
+                activity.end()
+                print(note, file=sys.stderr, flush=True)
+            yield chunk
 
 
 def _print_text(options, chunks):
@@ -150,7 +155,8 @@ def _score(client, values):
         text = sys.stdin.buffer.read()
     else:
         text = sampling_flags.read_file(values.score, "--score")
-    (score,) = client.score([text])
+    with Activity(f"Scoring {values.score}") as activity:
+        (score,) = client.score([text], between_calls=activity.share)
     if not score.length:
         raise UserError(
             f"Nothing to score in {values.score}: it holds no character of "

@@ -1,6 +1,7 @@
 """What a model does with a text, asked of a server or of this process."""
 
 import re
+from collections.abc import Callable
 
 from kerasrnn.errors import UserError
 from kerasrnn.reporting.findings import shuffled
@@ -10,7 +11,12 @@ from kerasrnn.reporting.reading import surprise
 _BYTE = re.compile(r"\\x([89a-f][0-9a-f])", re.IGNORECASE)
 
 
-def read(model, text: bytes, num_layers: int | None = None) -> Reading:
+def read(
+    model,
+    text: bytes,
+    num_layers: int | None = None,
+    between_calls: Callable[[float], None] = lambda share: None,
+) -> Reading:
     """Returns what a model does while it reads a text.
 
     Args:
@@ -19,6 +25,7 @@ def read(model, text: bytes, num_layers: int | None = None) -> Reading:
         text: The text.
         num_layers: How many layers the units belong to; None takes what the
             model says, and one where it says nothing.
+        between_calls: Called with the share of the work that is done.
 
     Raises:
         UserError: The text is empty, or the units do not make that many
@@ -27,8 +34,13 @@ def read(model, text: bytes, num_layers: int | None = None) -> Reading:
     """
     if not text:
         raise UserError("The text is empty; give one with characters in it.")
-    (inspection,) = model.inspect([text])
-    (score,) = model.score([text])
+    # The text is read twice.
+    (inspection,) = model.inspect(
+        [text], between_calls=lambda share: between_calls(share / 2)
+    )
+    (score,) = model.score(
+        [text], between_calls=lambda share: between_calls((1 + share) / 2)
+    )
     units = inspection.activations.shape[1]
     num_layers = num_layers or inspection.num_layers or 1
     if units % num_layers:

@@ -39,6 +39,7 @@ class GeneratingRow:
         self.pieces = split_text(self.prompt, signatures.MAX_PROMPT)
         self.remaining = self.wanted
         self.state_bytes = self.first_state
+        self.pieces_in_all = len(self.pieces)
         self.restarted = False
         self.finish = ""
         self.version = 0
@@ -57,6 +58,7 @@ class GeneratingRow:
             return
         text = self.prompt + "".join(self._written).encode()
         self.pieces = split_text(text, signatures.MAX_PROMPT)
+        self.pieces_in_all = len(self.pieces)
         self._pieces_read_before = len(self.pieces)
         self.state_bytes = b""
         self.restarted = True
@@ -65,6 +67,11 @@ class GeneratingRow:
     def can_begin_again(self):
         """Whether all that the state stands for is known as text."""
         return not self.first_state
+
+    @property
+    def share_read(self):
+        """Share of the prompt that is read."""
+        return 1 - len(self.pieces) / max(self.pieces_in_all, 1)
 
     def next_call(self, limit):
         """Returns the prompt and the length to ask for."""
@@ -142,6 +149,11 @@ class ReadingRow:
     def is_read(self):
         """Whether nothing is left to read; an empty text is read, too."""
         return bool(self._parts) and self._start == len(self.text)
+
+    @property
+    def bytes_read(self):
+        """Bytes of the text that are read."""
+        return self._start
 
     def next_piece(self, size=signatures.MAX_PROMPT):
         """Returns what to read next: `size` bytes at most."""
