@@ -1,14 +1,16 @@
 """Versions found, loaded, swapped and let go, without TensorFlow."""
 
 import tempfile
+import threading
 from pathlib import Path
 
 import grpc
 from absl.testing import absltest
 from fake_servable import FakeServable
+from kerasrnn_export.versions import LARGEST_VERSION
+from kerasrnn_export.versions import find_versions
 from kerasrnn_serving import wire
 from kerasrnn_serving.model_versions import ModelVersions
-from kerasrnn_serving.model_versions import find_versions
 from kerasrnn_serving.rpc import StatusError
 
 
@@ -18,9 +20,12 @@ class ModelVersionsTest(absltest.TestCase):
         self.directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
         self.versions = ModelVersions("m", self.directory, self._load)
         self.loads = []
+        self.failure = None
 
     def _load(self, directory):
         self.loads.append(int(directory.name))
+        if (directory / "very_broken").exists():
+            raise self.failure
         if (directory / "broken").exists():
             raise StatusError(grpc.StatusCode.DATA_LOSS, "it is broken")
         return FakeServable(directory)
@@ -87,10 +92,73 @@ class ModelVersionsTest(absltest.TestCase):
         self.directory.mkdir()
 
     def test_only_numbers_are_versions(self):
-        for name in ("1", "007", "-1", "2.tmp", ".3", "٣", "x"):
+        large = str(LARGEST_VERSION + 1)
+        for name in (
+            "1",
+            "007",
+            "-1",
+            "2.tmp",
+            ".3",
+            "٣",
+            "x",
+            large,
+            "9" * 99,
+        ):
             (self.directory / name).mkdir()
         (self.directory / "9").touch()
         self.assertEqual(sorted(find_versions(self.directory)), [1, 7])
+
+    def test_a_number_above_all_versions_is_not_loaded(self):
+        self._publish(1)
+        self._publish("99999999999999999999")
+        self.assertEqual(self.versions.version, 1)
+        self.assertEqual(self.loads, [1])
+        self._publish(LARGEST_VERSION)
+        self.assertEqual(self.versions.version, LARGEST_VERSION)
+
+    def test_any_failure_of_loading_is_one_version_s(self):
+        self._publish(1)
+        for version, self.failure in enumerate(
+            (MemoryError(), RecursionError("deep"), KeyError("x")), 2
+        ):
+            path = self.directory / str(version)
+            path.mkdir()
+            (path / "very_broken").touch()
+            self.versions.poll()
+            self.versions.poll()
+            status, *_ = self.versions.statuses()
+            self.assertEqual(
+                (status.version, status.state), (version, wire.END)
+            )
+            self.assertEqual(status.message, repr(self.failure))
+            self.assertEqual(self.versions.version, 1)
+        self.assertEqual(self.loads, [1, 2, 3, 4])
+
+    def test_the_search_for_versions_survives_everything(self):
+        """Whatever it meets, what comes later is found, and it is told."""
+        self._publish(1)
+        failed, found = threading.Event(), threading.Event()
+        failures = [OSError(5, "away"), KeyError("x"), MemoryError()] * 2
+
+        class Versions(ModelVersions):
+            def poll(self):
+                if failures:
+                    failed.set()
+                    raise failures.pop()
+                super().poll()
+                if self.version == 2:
+                    found.set()
+
+        versions = Versions("m", self.directory, self._load)
+        with self.assertLogs("absl", "ERROR") as logs:
+            versions.start_polling(0.01)
+            self.addCleanup(versions.stop)
+            self.assertTrue(failed.wait(60))
+            (self.directory / "2").mkdir()
+            self.assertTrue(found.wait(60))
+        self.assertLen(logs.output, 6)
+        self.assertIn("Looking for versions of m failed", logs.output[0])
+        self.assertIn("MemoryError", logs.output[0])
 
     def test_stopping_closes_everything(self):
         self._publish(1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from absl.testing import absltest
 from kerasrnn_export.publish import preparation
 from kerasrnn_export.publish import publish
-from kerasrnn_export.publish import versions
+from kerasrnn_export.versions import find_versions
 
 from kerasrnn.errors import UserError
 
@@ -89,7 +89,7 @@ class Reader(threading.Thread):
     def run(self):
         while not self.done.wait(0.001):
             self.polls += 1
-            for version in set(versions(self.export_dir)) - self.seen:
+            for version in set(find_versions(self.export_dir)) - self.seen:
                 contents = _contents(self.export_dir / str(version))
                 self.seen.add(version)
                 if contents != FILES:
@@ -112,7 +112,20 @@ class PublishTest(absltest.TestCase):
         for name in ("7", "0012", ".tmp-3", "v99", "-50", "9" * 25, "1.5"):
             (self.export_dir / name).mkdir()
         self.assertEqual(publish_one(self.export_dir).name, "13")
-        self.assertEqual(versions(self.export_dir), [7, 12, 13])
+        self.assertEqual(list(find_versions(self.export_dir)), [7, 12, 13])
+
+    def test_a_file_takes_its_number_too(self):
+        self.export_dir.mkdir()
+        (self.export_dir / "7").touch()
+        self.assertEqual(publish_one(self.export_dir).name, "8")
+        self.assertEqual(list(find_versions(self.export_dir)), [8])
+
+    def test_of_two_spellings_the_shorter_is_meant(self):
+        for name in ("007", "7", "0007"):
+            (self.export_dir / name).mkdir(parents=True)
+        self.assertEqual(
+            find_versions(self.export_dir), {7: self.export_dir / "7"}
+        )
 
     def test_there_is_a_highest_version(self):
         (self.export_dir / str(2**63 - 1)).mkdir(parents=True)
@@ -120,21 +133,42 @@ class PublishTest(absltest.TestCase):
             publish_one(self.export_dir)
 
     def test_everybody_may_read(self):
+        outer = self.export_dir / "made" / "too"
         before = os.umask(0o077)
         try:
-            target = publish_one(self.export_dir)
+            target = publish_one(outer)
         finally:
             os.umask(before)
-        for path in (target, *target.rglob("*")):
+        above = [outer, outer.parent, self.export_dir]
+        for path in (*above, target, *target.rglob("*")):
             mode = stat.S_IMODE(path.stat().st_mode)
             wanted = 0o555 if path.is_dir() else 0o444
             self.assertEqual(mode & wanted, wanted, path)
+
+    def test_a_directory_that_was_there_keeps_its_permissions(self):
+        self.export_dir.mkdir()
+        self.export_dir.chmod(0o700)
+        publish_one(self.export_dir)
+        self.assertEqual(stat.S_IMODE(self.export_dir.stat().st_mode), 0o700)
+
+    def test_links_are_not_followed(self):
+        secret = self.export_dir.parent / "secret"
+        secret.write_text("mine")
+        secret.chmod(0o600)
+        self.export_dir.mkdir()
+        (self.export_dir / ".tmp-link").symlink_to(secret.parent)
+        with preparation(self.export_dir) as directory:
+            (directory / "link").symlink_to(secret)
+            (directory / "dangling").symlink_to("nowhere")
+            publish(directory)
+        self.assertEqual(stat.S_IMODE(secret.stat().st_mode), 0o600)
+        self.assertEqual(secret.read_text(), "mine")
 
     def test_an_empty_directory_is_not_published(self):
         with self.assertRaisesRegex(UserError, "nothing to publish"):
             with preparation(self.export_dir) as directory:
                 publish(directory)
-        self.assertEqual(versions(self.export_dir), [])
+        self.assertEqual(find_versions(self.export_dir), {})
 
     def test_a_failure_leaves_nothing(self):
         with self.assertRaises(ZeroDivisionError):
@@ -166,7 +200,9 @@ class PublishTest(absltest.TestCase):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(versions(self.export_dir), list(range(1, 101)))
+        self.assertEqual(
+            list(find_versions(self.export_dir)), list(range(1, 101))
+        )
         for version, name in published:
             text = (self.export_dir / str(version) / "name").read_text()
             self.assertEqual(text, name)
@@ -216,7 +252,7 @@ class KilledTest(absltest.TestCase):
         reader.start()
         chance = random.Random(0)
         kills = 0
-        while kills < KILLS or len(versions(export_dir)) < VERSIONS:
+        while kills < KILLS or len(find_versions(export_dir)) < VERSIONS:
             # A number of steps, not a time: the kill comes at any of them.
             steps = len(FILES) + 1
             mean = VERSIONS // KILLS * steps
@@ -226,12 +262,12 @@ class KilledTest(absltest.TestCase):
         reader.done.set()
         reader.join()
         print(
-            f"\n{len(versions(export_dir))} versions, {kills} kills, "
+            f"\n{len(find_versions(export_dir))} versions, {kills} kills, "
             f"{reader.polls} polls, {len(reader.incomplete)} incomplete"
         )
         self.assertEqual(reader.incomplete, [])
         self.assertGreater(reader.polls, VERSIONS)
-        published = versions(export_dir)
+        published = list(find_versions(export_dir))
         self.assertEqual(published, list(range(1, len(published) + 1)))
         self.assertGreaterEqual(len(reader.seen), VERSIONS)
         leftovers = [p.name for p in export_dir.iterdir()]

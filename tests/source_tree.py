@@ -72,6 +72,7 @@ STAGES = (
             "kerasrnn.errors",
             "kerasrnn.escapes",
             "kerasrnn.extras",
+            "kerasrnn.locks",
             "kerasrnn.presets",
             "kerasrnn.program",
             "kerasrnn.tensorflow_noise",

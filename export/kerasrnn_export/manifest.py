@@ -18,7 +18,7 @@ from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import files
 from kerasrnn.version import __version__
 from kerasrnn_export.options import SamplerOptions
-from kerasrnn_export.publish import versions
+from kerasrnn_export.versions import find_versions
 
 FILE = "assets.extra/manifest.json"
 FORMAT = 1
@@ -119,8 +119,8 @@ def describe(directory) -> tuple[str, bool]:
             f"There is no directory {directory}; give the --export_dir of an "
             "export, or one of the versions in it."
         )
-    if not (directory / FILE).exists() and (taken := versions(directory)):
-        directory /= str(taken[-1])
+    if not (directory / FILE).exists() and (taken := find_versions(directory)):
+        directory = taken[max(taken)]
     contents = read(directory)
     try:
         damaged = damaged_files(directory, contents)

@@ -8,9 +8,7 @@ as one step. Whatever a killed export left behind is swept by the next one.
 
 import contextlib
 import errno
-import fcntl
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -18,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kerasrnn.errors import UserError
+from kerasrnn.locks import open_lock
+from kerasrnn.locks import try_lock
+from kerasrnn_export.versions import LARGEST_VERSION
+from kerasrnn_export.versions import taken_numbers
 
 _PREFIX = ".tmp-"
 _LOCK = ".lock"
-# Servers read versions as int64.
-_LARGEST_VERSION = 2**63 - 1
 
 
 @contextlib.contextmanager
@@ -34,7 +34,9 @@ def preparation(export_dir: str | os.PathLike) -> Iterator[Path]:
     is removed first.
 
     Args:
-        export_dir: Made where it does not exist.
+        export_dir: Made where it does not exist, with the directories that
+            it is in, so that everybody may read them; those that are there
+            keep their permissions.
 
     Raises:
         UserError: It cannot be written to, or another export into it is
@@ -42,10 +44,12 @@ def preparation(export_dir: str | os.PathLike) -> Iterator[Path]:
     """
     export_dir = Path(export_dir)
     with _explained(export_dir):
-        export_dir.mkdir(parents=True, exist_ok=True)
+        _make_directory(export_dir)
         with _locked(export_dir):
             for leftover in export_dir.glob(f"{_PREFIX}*"):
-                shutil.rmtree(leftover)
+                # What this module has made there is a directory.
+                if leftover.is_dir() and not leftover.is_symlink():
+                    shutil.rmtree(leftover)
             directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=export_dir))
             try:
                 yield directory
@@ -96,50 +100,64 @@ def publish(
                 return target
 
 
-def versions(export_dir: str | os.PathLike) -> list[int]:
-    """Returns the numbers that are taken in `export_dir`, rising."""
-    names = (entry.name for entry in Path(export_dir).iterdir())
-    numbers = (int(n) for n in names if re.fullmatch("[0-9]{1,30}", n))
-    return sorted(n for n in numbers if n <= _LARGEST_VERSION)
-
-
 def _next_version(export_dir):
-    taken = versions(export_dir)
-    version = taken[-1] + 1 if taken else 1
-    if version > _LARGEST_VERSION:
+    version = max(taken_numbers(export_dir), default=0) + 1
+    if version > LARGEST_VERSION:
         raise UserError(
-            f"{export_dir} has the highest version there can be, {taken[-1]}; "
-            "export into another directory."
+            f"{export_dir} has the highest version there can be, "
+            f"{LARGEST_VERSION}; export into another directory."
         )
     return version
+
+
+def _make_directory(path):
+    """Makes a directory and what it is in, for everybody to read."""
+    missing = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        directory.mkdir(exist_ok=True)
+        directory.chmod(stat.S_IMODE(directory.stat().st_mode) | 0o755)
 
 
 @contextlib.contextmanager
 def _locked(export_dir):
     """Holds the one lock of preparations; a killed process lets go of it."""
-    with open(export_dir / _LOCK, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    lock = open_lock(export_dir / _LOCK)
+    try:
+        if not try_lock(lock, export_dir / _LOCK):
             raise UserError(
                 f"Another export into {export_dir} is running; wait until it "
                 "has ended, or give another --export_dir."
-            ) from None
+            )
         yield
+    finally:
+        os.close(lock)
 
 
 def _make_readable(directory):
     """Lets everybody read: the server may run as another user."""
-    for path in [directory, *directory.rglob("*")]:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        path.chmod(mode | (0o755 if path.is_dir() else 0o644))
+    for path in _contents(directory):
+        mode = path.stat().st_mode
+        path.chmod(
+            stat.S_IMODE(mode) | (0o755 if stat.S_ISDIR(mode) else 0o644)
+        )
 
 
 def _sync(directory):
     """Writes all files and directories through to the disk."""
-    for path in directory.rglob("*"):
+    for path in _contents(directory):
         _sync_one(path)
-    _sync_one(directory)
+
+
+def _contents(directory):
+    """Returns what is in a directory, and at last the directory itself.
+
+    Links are left out: what they lead to is not the export's own.
+    """
+    paths = [*directory.rglob("*"), directory]
+    return [path for path in paths if not path.is_symlink()]
 
 
 def _sync_one(path):

@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import socket
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.locks import open_lock
+from kerasrnn.locks import try_lock
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import checkpoint
 from kerasrnn.training import files
@@ -203,7 +204,7 @@ def _take(path):
     while True:
         try:
             path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = open_lock(path / "lock")
         except OSError as error:
             raise UserError(
                 f"Cannot use the working directory {path}: {error.strerror}. "
@@ -254,14 +255,12 @@ def told_if_not_writable(path):
 
 
 def _lock(path, descriptor):
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(descriptor, path / "lock"):
         owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         raise UserError(
             f"Another training ({owner or 'unknown process'}) is at work in "
             f"{path}. Wait for it, end it, or give another --workdir."
-        ) from None
+        )
     os.ftruncate(descriptor, 0)
     owner = f"process {os.getpid()} on {socket.gethostname()}\n"
     os.pwrite(descriptor, owner.encode(), 0)

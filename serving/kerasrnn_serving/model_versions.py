@@ -15,6 +15,7 @@ from typing import Protocol
 
 import grpc
 from absl import logging
+from kerasrnn_export.versions import find_versions
 
 from kerasrnn_serving import wire
 from kerasrnn_serving.rpc import StatusError
@@ -95,21 +96,30 @@ class ModelVersions:
         try:
             servable = self._load(versions[version])
         except StatusError as error:
-            self._failed[version] = fingerprint
-            code = error.code.value[0]
-            self._set_status(
-                VersionStatus(version, wire.END, code, error.message)
-            )
-            logging.error(
-                "Version %d of %s does not load, %s: %s",
-                version,
-                self.name,
-                "nothing is served" if current is None else "the old one stays",
-                error.message,
-            )
+            self._fail(version, fingerprint, error.code, error.message)
+            return
+        except Exception as error:
+            # A fault of ours, or a machine without memory.
+            logging.exception("Loading version %d failed.", version)
+            code = grpc.StatusCode.INTERNAL
+            self._fail(version, fingerprint, code, repr(error))
             return
         self._swap(_Loaded(version, servable))
         self._close_idle()
+
+    def _fail(self, version, fingerprint, code, message):
+        self._failed[version] = fingerprint
+        self._set_status(
+            VersionStatus(version, wire.END, code.value[0], message)
+        )
+        nothing = self.version is None
+        logging.error(
+            "Version %d of %s does not load, %s: %s",
+            version,
+            self.name,
+            "nothing is served" if nothing else "the old one stays",
+            message,
+        )
 
     def _swap(self, loaded):
         with self._lock:
@@ -174,12 +184,21 @@ class ModelVersions:
         """Polls in a thread of its own until `stop`."""
 
         def work():
+            told = None
             while not self._stop.wait(seconds):
                 try:
                     self.poll()
-                except OSError as error:
-                    # A volume that is away for a moment; what is loaded stays.
-                    logging.error("Cannot look for versions: %s", error)
+                    told = None
+                except Exception as error:
+                    # Such as a volume that is away for a moment. What is
+                    # loaded stays, and nothing ends the search for versions;
+                    # the same is not told each second.
+                    if repr(error) != told:
+                        logging.exception(
+                            "Looking for versions of %s failed and goes on.",
+                            self.name,
+                        )
+                    told = repr(error)
 
         self._thread = threading.Thread(target=work, name="poll", daemon=True)
         self._thread.start()
@@ -204,19 +223,6 @@ def not_found(name: str, version: int | None) -> StatusError:
     return StatusError(
         grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}"
     )
-
-
-def find_versions(directory: Path) -> dict[int, Path]:
-    """Returns the version directories by number; a missing one has none."""
-    try:
-        entries = list(Path(directory).iterdir())
-    except FileNotFoundError:
-        return {}
-    return {
-        int(entry.name): entry
-        for entry in entries
-        if entry.name.isascii() and entry.name.isdigit() and entry.is_dir()
-    }
 
 
 def _fingerprint(directory):

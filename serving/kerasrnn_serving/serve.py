@@ -19,10 +19,10 @@ import sys
 from pathlib import Path
 
 from absl import flags
+from kerasrnn_export.versions import find_versions
 
 from kerasrnn import program
 from kerasrnn.errors import UserError
-from kerasrnn_serving.model_versions import find_versions
 
 BINARY = "tensorflow_model_server"
 # Newest first; a tag that is not there is answered by the next one.

@@ -1,0 +1,58 @@
+"""A lock that one process at a time holds on a file, until it closes it.
+
+The system lets go of it when the process ends, however it ends.
+"""
+
+import errno
+import fcntl
+import os
+
+from kerasrnn.errors import UserError
+
+
+def open_lock(path: str | os.PathLike) -> int:
+    """Opens a lock file, which is made where it is not there.
+
+    What stands in it stays. It is never opened through a symbolic link:
+    whoever may put one there would choose what is written to.
+
+    Returns:
+        A descriptor, to be closed by the caller.
+
+    Raises:
+        UserError: The path is a symbolic link.
+        OSError: It cannot be opened for another reason.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError(
+            f"{path} is a symbolic link; expected a file of its own, as a "
+            "lock. Remove the link, or give another directory."
+        ) from None
+
+
+def try_lock(descriptor: int, path: str | os.PathLike) -> bool:
+    """Locks an open file unless another process has; returns whether it did.
+
+    Args:
+        descriptor: Of `open_lock`.
+        path: What it was opened by, for the message.
+
+    Raises:
+        UserError: The file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise UserError(
+            f"Cannot lock {path}: {error.strerror}. Locks keep two processes "
+            "from writing to one directory at a time; give a directory on a "
+            "file system that has them (flock), such as a local disk."
+        ) from None
+    return True
