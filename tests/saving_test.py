@@ -40,6 +40,18 @@ def contents(folder):
     }
 
 
+class StopsAfterShown(Interruption):
+    """Asks to end once something is shown."""
+
+    def __init__(self, output, text):
+        super().__init__()
+        self._output, self._text = output, text
+
+    def check(self):
+        if self._text in self._output.getvalue():
+            raise Interrupted(15)
+
+
 class StoryTest(TrainingTestCase):
     """One working directory, and all that may befall it."""
 
@@ -70,12 +82,18 @@ class StoryTest(TrainingTestCase):
         self.assertIsNone(self.best())
 
         # The step is saved already, but its validation is not.
-        result, _ = self.run_to(2)
+        options = {**OPTIONS, "evaluate_every": 2}
+        with self.assertRaises(Interrupted):
+            ending = StopsAfterShown(self.output, "validation loss")
+            self.train("a", interruption=ending, **options)
         info = self.newest("a").info
-        self.assertEqual(info["validated"], 2)
-        self.assertEqual(info["best_loss"], result.best_loss)
+        self.assertEqual((info["step"], info["validated"]), (2, 2))
+        self.assertEqual(self.best(), Best(2, info["best_loss"]))
+
+        # Nor is it saved that this is the end.
+        self.run_to(2)
+        info = self.newest("a").info
         self.assertEqual(info["finished"], "--max_steps=2 is reached")
-        self.assertEqual(self.best(), Best(2, result.best_loss))
 
         # A run that came further than its newest checkpoint, which is lost.
         self.run_to(13)
