@@ -1,10 +1,28 @@
-"""The one exception type for mistakes that a user can put right."""
+"""The exception for mistakes that a user can put right, and its base."""
 
 import contextlib
 from collections.abc import Iterator
 
 
-class UserError(ValueError):
+class PicklableError(Exception):
+    """An exception that travels whole to other processes, and is copied whole.
+
+    By itself Python makes it anew from `args`, which are seldom what an
+    `__init__` takes; and a process pool that cannot read one back hangs.
+    """
+
+    def __reduce__(self):
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(error_class, arguments, attributes):
+    error = error_class.__new__(error_class, *arguments)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
+
+
+class UserError(PicklableError, ValueError):
     """A request that cannot be fulfilled, with the way out in its message.
 
     The message says what happened, what was expected and what to do, in one

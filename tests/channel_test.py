@@ -1,8 +1,11 @@
 """Where calls go, how large they may be, and what becomes of failures."""
 
+import http.server
+import os
 import tempfile
 import threading
 from pathlib import Path
+from unittest import mock
 
 import grpc
 from absl.testing import absltest
@@ -69,6 +72,77 @@ class ChannelTest(absltest.TestCase):
         with self.assertRaises(ServingError) as raised:
             client.generate("a")
         self.assertIn("No server answers at dns:///", str(raised.exception))
+
+    def _proxy(self, name):
+        """Has the environment name a proxy; returns what it was asked for."""
+        asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_CONNECT(self):
+                asked.append(self.path)
+                self.send_error(403)
+
+            def log_message(self, *arguments):
+                pass
+
+        proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=proxy.serve_forever)
+        thread.start()
+        self.addCleanup(proxy.server_close)
+        self.addCleanup(thread.join, _TIMEOUT)
+        self.addCleanup(proxy.shutdown)
+        self.enter_context(mock.patch.dict(os.environ))
+        for other in ("grpc_proxy", "https_proxy", "http_proxy", "no_proxy"):
+            os.environ.pop(other, None)
+        os.environ[name] = f"http://127.0.0.1:{proxy.server_address[1]}"
+        return asked, f"127.0.0.1:{proxy.server_address[1]}"
+
+    def test_no_proxy_is_asked_for_the_way_to_loopback(self):
+        for name in ("http_proxy", "grpc_proxy"):
+            asked, _ = self._proxy(name)
+            server = self._serve()
+            for target in (
+                server.target,
+                f"localhost:{server.port}",
+                f"dns:///localhost:{server.port}",
+            ):
+                self.assert_answers(self._client(target), 1)
+            self.assertEqual(asked, [])
+
+    def test_a_proxy_on_the_way_is_named(self):
+        asked, proxy = self._proxy("http_proxy")
+        with self.assertRaises(ServingError) as raised:
+            self._client("models.example:8500").generate("a")
+        self.assertEqual(set(asked), {"models.example:8500"})
+        self.assertIn(
+            f"the proxy {proxy}, which http_proxy names",
+            raised.exception.advice,
+        )
+
+    def test_closing_while_other_threads_call(self):
+        server = self._serve()
+        client, begun = self._client(server.target), threading.Event()
+        errors = []
+
+        def ask():
+            try:
+                for seed in range(10**6):
+                    client.generate("a", length=1, seed=seed)
+                    begun.set()
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        self.assertTrue(begun.wait(_TIMEOUT))
+        client.close()
+        for thread in threads:
+            thread.join(_TIMEOUT)
+        self.assertLen(errors, 8)
+        for error in errors:
+            self.assertIsInstance(error, UserError)
+            self.assertIn("The client is closed", str(error))
 
     def _answer_with_token(self, server, token):
         predict = server.loaded[1].predict

@@ -162,6 +162,8 @@ class GenerateTest(ClientTestCase):
             ({"stop": 3}, "stop must be text"),
             ({"prompts": ["a", 3]}, "prompts must be text"),
             ({"prompts": ["a", "\ud800"]}, "which is no character"),
+            ({"prompts": 5}, "prompts must be text, or a list of texts"),
+            ({"prompts": None}, "prompts must be text, or a list of texts"),
         ):
             options = {"prompts": ["a", "b"], **options}
             with self.assertRaisesRegex(UserError, text):
@@ -301,6 +303,12 @@ class StreamTest(ClientTestCase):
             self.client.stream("a", chunk=513)
         with self.assertRaisesRegex(UserError, "first_chunk"):
             self.client.stream("a", first_chunk=0)
+        for size in ("8", 2.5, None):
+            for name in ("chunk", "first_chunk"):
+                with self.assertRaisesRegex(
+                    UserError, f"^{name} must be a whole number, not {size!r}"
+                ):
+                    self.client.stream("a", **{name: size})
 
 
 class ReadingTest(ClientTestCase):
@@ -481,12 +489,24 @@ class ErrorsTest(ClientTestCase):
 
     def test_settings_that_cannot_work(self):
         for options, text in (
-            ({"timeout": 0}, "timeout must be above 0"),
+            ({"timeout": 0}, "timeout must be a number above 0"),
+            ({"timeout": None}, "timeout must be .*, not None"),
+            ({"timeout": "60"}, "timeout must be .*, not '60'"),
+            ({"timeout": float("nan")}, "timeout must be .*, not nan"),
+            ({"timeout": float("inf")}, "timeout must be .*, not inf"),
+            ({"version": "1"}, "version must be a whole number, not '1'"),
+            ({"version": -1}, "version must be 0 to"),
+            ({"model": None}, "model must be text, not None"),
+            ({"max_message_bytes": "1"}, "max_message_bytes must be .*'1'"),
+            ({"token": b"secret"}, "token must be text"),
             ({"token": "secret"}, "over TLS only"),
             ({"tls": Tls(ca="/nowhere.pem")}, "Cannot read /nowhere.pem"),
         ):
             with self.assertRaisesRegex(UserError, text):
                 self.client_class(self.server.target, **options)
+        for target in ("http://localhost:8500", "localhost:99999", None):
+            with self.assertRaisesRegex(UserError, "as in localhost:8500"):
+                self.client_class(target)
         with self.assertRaisesRegex(UserError, "certificate and its key"):
             Tls(certificate="client.pem")
 

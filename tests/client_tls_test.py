@@ -1,10 +1,12 @@
 """Encrypted connections: who trusts whom, and who gets a token."""
 
+import os
 import shutil
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import grpc
 from absl.testing import absltest
@@ -88,6 +90,30 @@ class TlsTest(absltest.TestCase):
             with self.assertRaises(ServingError) as raised:
                 self._ask(server, tls=tls)
             self.assertEqual(raised.exception.code, "UNAVAILABLE")
+
+    def test_who_speaks_tls_and_who_does_not_is_told(self):
+        with_tls, files = self._serve(), tempfile.TemporaryDirectory()
+        without = FakeServer(Path(self.enter_context(files)))
+        self.addCleanup(without.stop)
+        for server, tls, advice in (
+            (with_tls, None, "give TLS settings (--tls)"),
+            (without, self._tls(), "does not speak TLS"),
+            (with_tls, Tls(ca=self._file("stranger.pem")), "--tls_ca"),
+        ):
+            with self.assertRaises(ServingError) as raised:
+                self._ask(server, tls=tls)
+            self.assertIn(advice, raised.exception.advice)
+        # Where no server is, it may be the port that is wrong.
+        with Client("127.0.0.1:1") as client:
+            with self.assertRaisesRegex(ServingError, "TLS"):
+                client.generate("a")
+
+    def test_the_list_of_certificates_that_the_environment_names(self):
+        name = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+        with mock.patch.dict(os.environ, {name: self._file("stranger.pem")}):
+            with self.assertRaises(ServingError) as raised:
+                self._ask(self._serve(), tls=Tls())
+        self.assertIn(f"{name}=", raised.exception.advice)
 
     def test_mutual_trust(self):
         server = self._serve(mutual=True)

@@ -111,6 +111,9 @@ class FakeServable:
             error = "temperature is below 0."
         if len(prompt) > signatures.MAX_PROMPT:
             error = "prompt is too long."
+        # Its vocabulary has bytes.
+        if len(stop) > signatures.MAX_STOP:
+            error = f"stop has more than {signatures.MAX_STOP} characters."
         if error:
             return _refused(signatures.GENERATE, state_bytes, error)
         text = expected(self.version, int(seed), int(length), draws)

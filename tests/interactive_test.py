@@ -211,6 +211,18 @@ class InteractiveTest(absltest.TestCase):
         self.assertIn("stopped", errors.decode())
         self.assertEqual(process.returncode, 0)
 
+    def test_what_the_model_refuses_is_no_new_version(self):
+        output, errors = self.converse(
+            "a", f":stop {'é' * 20}", "b", ":stop x", "c"
+        )
+        # Of a model of bytes these are 40 characters.
+        self.assertIn("row 0: stop has more than 32 characters", errors)
+        self.assertNotIn("new version", errors)
+        self.assertEqual(
+            output,
+            [expected(1, 0, 5), "", expected(1, 0, 5, draws=5)],
+        )
+
     def test_a_terminal_has_a_prompt_to_type_at(self):
         main, terminal = pty.openpty()
         process = self._start(stdin=terminal, stdout=terminal, stderr=terminal)

@@ -193,6 +193,8 @@ class QueryTest(absltest.TestCase):
             (["--model=other"], "model"),
             (["--model_version=8"], "version"),
             (["--server=127.0.0.1:1"], "kerasrnn-serve"),
+            (["--server=http://localhost:8500"], "is a URL"),
+            (["--server=localhost:99999"], "from 1 to 65535"),
             (["--tls_ca=/nowhere"], "--tls_ca: cannot read /nowhere"),
             (["--tls_key=/nowhere"], "--tls_key: cannot read /nowhere"),
             ([f"--token_file={__file__}"], "--tls"),
@@ -205,6 +207,26 @@ class QueryTest(absltest.TestCase):
             self.assertIn(text, errors)
             self.assertStartsWith(errors, "error: ")
             self.assertLen(errors.splitlines(), 1)
+
+    def test_a_server_that_goes_in_the_middle_of_a_text(self):
+        process = subprocess.Popen(
+            self._command(
+                "--length=100000", "--seed=0", "--prompt=ab", "--timeout=6"
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.addCleanup(process.kill)
+        self.assertEqual(process.stdout.read(10)[:2], b"ab")
+        self.server.stop()
+        _, errors = process.communicate(timeout=_TIMEOUT)
+        self.assertEqual(process.returncode, 1)
+        self.assertRegex(
+            errors.decode(),
+            rf"^seed 0\nnote: No server answers at {self.server.target} any "
+            r"more \(.*\); trying again for up to 6 seconds\.\n"
+            rf"error: No server answers at {self.server.target} .*\n$",
+        )
 
     def test_a_reader_that_went_away(self):
         process = subprocess.Popen(

@@ -10,10 +10,12 @@ import signal
 import sys
 import threading
 
+from kerasrnn.errors import PicklableError
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(Exception):
+class Interrupted(PicklableError):
     """Training ends because a signal asked for it.
 
     Attributes:

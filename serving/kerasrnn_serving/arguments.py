@@ -16,7 +16,14 @@ def texts(values: Sequence[str | bytes] | str | bytes, name: str) -> list:
     Raises:
         UserError: Something in it is no text.
     """
-    values = [values] if isinstance(values, str | bytes) else list(values)
+    if isinstance(values, str | bytes):
+        values = [values]
+    try:
+        values = list(values)
+    except TypeError:
+        raise UserError(
+            f"{name} must be text, or a list of texts; received {values!r}."
+        ) from None
     return each_text(values, len(values), name)
 
 
@@ -62,11 +69,20 @@ def each_integer(
     """
     values = _each(value, count, name, numbers.Integral, int)
     for entry in values:
-        if not minimum <= entry <= maximum:
-            raise UserError(
-                f"{name} must be {minimum} to {maximum}, not {entry}."
-            )
+        whole_number(entry, name, minimum, maximum)
     return values
+
+
+def whole_number(value, name: str, minimum: int, maximum: int) -> None:
+    """Checks one value.
+
+    Raises:
+        UserError: It is no whole number, or out of range.
+    """
+    if not isinstance(value, numbers.Integral):
+        raise UserError(f"{name} must be a whole number, not {value!r}.")
+    if not minimum <= value <= maximum:
+        raise UserError(f"{name} must be {minimum} to {maximum}, not {value}.")
 
 
 def _each(value, count, name, kind, convert):

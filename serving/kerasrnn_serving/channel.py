@@ -3,11 +3,14 @@
 import dataclasses
 import functools
 import json
+import math
+import numbers
 from pathlib import Path
 
 import grpc
 
 from kerasrnn.errors import UserError
+from kerasrnn_serving import address as addresses
 
 _SERVICES = (
     "tensorflow.serving.PredictionService",
@@ -49,6 +52,7 @@ _OPTIONS = (
 _UNLIMITED = -1
 # Milliseconds between pings at least.
 _SHORTEST_KEEPALIVE = 10_000
+_LONGEST_KEEPALIVE = 2**31 - 1
 
 
 def _keepalive(timeout):
@@ -60,6 +64,7 @@ def _keepalive(timeout):
     next one ("too many pings"); so no more than three come in a call's time.
     """
     time = max(int(1000 * timeout / 3), _SHORTEST_KEEPALIVE)
+    time = min(time, _LONGEST_KEEPALIVE)
     return (
         ("grpc.keepalive_time_ms", time),
         ("grpc.keepalive_timeout_ms", time // 2),
@@ -138,19 +143,28 @@ class Target:
     max_message_bytes: int | None = None
 
     def __post_init__(self):
-        if not self.timeout > 0:
+        addresses.check(self.address)
+        if not (
+            isinstance(self.timeout, numbers.Real)
+            and 0 < self.timeout < math.inf
+        ):
             raise UserError(
-                f"timeout must be above 0 seconds, not {self.timeout}."
+                "timeout must be a number above 0, in seconds, not "
+                f"{self.timeout!r}."
             )
         if self.token is not None and self.tls is None:
             raise UserError(
                 "A token is sent over TLS only, since anyone could read it "
                 "otherwise: give tls as well."
             )
-        if self.max_message_bytes is not None and self.max_message_bytes < 1:
+        if self.max_message_bytes is not None and not (
+            isinstance(self.max_message_bytes, numbers.Integral)
+            and 0 < self.max_message_bytes < 2**31
+        ):
             raise UserError(
-                "max_message_bytes must be above 0, or None for no limit, "
-                f"not {self.max_message_bytes}."
+                "max_message_bytes must be a whole number from 1 to "
+                f"{2**31 - 1}, or None for no limit, not "
+                f"{self.max_message_bytes!r}."
             )
         # Files that cannot be read are told at once.
         _ = self._credentials
@@ -179,6 +193,9 @@ class Target:
             ("grpc.max_receive_message_length", limit),
             ("grpc.max_send_message_length", limit),
         ]
+        if addresses.is_loopback(self.address):
+            # A proxy that the environment names has a loopback of its own.
+            options.append(("grpc.enable_http_proxy", 0))
         if self.tls is None:
             return package.insecure_channel(self.address, options)
         if self.tls.server_name:

@@ -7,6 +7,7 @@ from kerasrnn_export import signatures
 
 from kerasrnn.errors import UserError
 from kerasrnn_serving import conversations
+from kerasrnn_serving.arguments import whole_number
 from kerasrnn_serving.channel import Target
 from kerasrnn_serving.channel import Tls
 from kerasrnn_serving.model import Model
@@ -48,6 +49,11 @@ class ClientMethods:
         token: str | None = None,
         max_message_bytes: int | None = None,
     ):
+        for name, text in (("model", model), ("token", token)):
+            if not isinstance(text, str) and (name, text) != ("token", None):
+                raise UserError(f"{name} must be text, not {text!r}.")
+        if version is not None:
+            whole_number(version, "version", 0, 2**63 - 1)
         self._model = Model(target, model, version)
         self._max_message_bytes = max_message_bytes
         self._transport = self._make_transport(
@@ -59,6 +65,13 @@ class ClientMethods:
                 token=token,
                 max_message_bytes=max_message_bytes,
             )
+        )
+
+    def __reduce_ex__(self, protocol):
+        """Refuses to be pickled and copied, in a sentence."""
+        raise UserError(
+            "A client holds a connection, and can be neither pickled nor "
+            "copied: make one in each process."
         )
 
     def _make_transport(self, target):
@@ -177,10 +190,7 @@ class ClientMethods:
             UserError: A parameter's type is wrong, or it is out of range.
         """
         for name, size in (("chunk", chunk), ("first_chunk", first_chunk)):
-            if not 1 <= size <= signatures.MAX_LENGTH:
-                raise UserError(
-                    f"{name} must be 1 to {signatures.MAX_LENGTH}, not {size}."
-                )
+            whole_number(size, name, 1, signatures.MAX_LENGTH)
         (row,) = generating_rows(
             [prompt],
             length=length,

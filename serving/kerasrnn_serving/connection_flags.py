@@ -3,6 +3,7 @@
 They are defined in programs, which know whether a server has a default.
 """
 
+import logging
 import os
 
 from absl import flags
@@ -95,6 +96,7 @@ def client_of(values: flags.FlagValues):
     """
     # What gRPC notes of a server that restarts is none of the user's.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    _print_notes()
     # grpc takes a tenth of a second to import, which --help need not wait for.
     from kerasrnn_serving.client import Client
     from kerasrnn_serving.client import Tls
@@ -124,3 +126,12 @@ def client_of(values: flags.FlagValues):
         token=token,
         max_message_bytes=values.max_message_bytes,
     )
+
+
+def _print_notes():
+    """Has what the client logs printed as the programs' own notes are."""
+    logger = logging.getLogger("kerasrnn_serving")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("note: %(message)s"))
+    logger.handlers[:] = [handler]
+    logger.propagate = False

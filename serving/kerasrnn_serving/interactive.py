@@ -124,7 +124,10 @@ class Session:
                 return
             except ServingError as error:
                 # The token means nothing to a version that came meanwhile.
-                foreign = isinstance(error, VersionGone) or error.row == 0
+                foreign = isinstance(error, VersionGone) or (
+                    # What the model says of another parameter is for the user.
+                    error.row == 0 and error.said.startswith("state_bytes")
+                )
                 if not state_bytes or not foreign:
                     raise
                 prompt, state_bytes = text, b""

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 
 import grpc
 
+from kerasrnn.errors import PicklableError
+
 # The server's own limit on an error's text.
 _MAX_MESSAGE = 1024
 
 
-class StatusError(Exception):
+class StatusError(PicklableError):
     """A call that ends with a gRPC status.
 
     Attributes:

@@ -1,10 +1,12 @@
 """The one exception of the client: what the server said and what to do."""
 
 import logging
+import os
 
 import grpc
 
 from kerasrnn.errors import UserError
+from kerasrnn_serving import address
 from kerasrnn_serving.channel import Target
 
 
@@ -40,8 +42,7 @@ class VersionGone(ServingError):
 
 
 _ADVICE = {
-    grpc.StatusCode.UNAVAILABLE: "Check the address, as in localhost:8500, "
-    "and that the server is running (kerasrnn-serve starts one).",
+    grpc.StatusCode.UNAVAILABLE: "It is busy or stopping: try again later.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "Give a longer timeout, or ask for "
     "less at a time.",
     grpc.StatusCode.NOT_FOUND: "Check the model's name and version.",
@@ -86,6 +87,8 @@ _LOST = (
 _NONE_OF_ALL = ("all addresses", "all backends")
 # What gRPC's servers say, in C++ and in Python, when all their threads work.
 _OVERLOAD = ("threadpool exhausted", "concurrent rpc limit exceeded")
+# Where gRPC takes the public certificates from, if it is set.
+_ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 _TOO_LARGE = "larger than max"
 _LOGGER = logging.getLogger("kerasrnn_serving")
 
@@ -169,6 +172,7 @@ def from_rpc(
         )
     elif is_unreachable(error):
         message = f"No server answers at {target.address} ({_sentence(said)})."
+        advice = _advice_for_unreachable(said.lower(), target)
     elif code == grpc.StatusCode.UNAVAILABLE and lost_connection(error):
         message = f"The connection to {target.address} broke: {said}."
         advice = "Try again; if it breaks again, look at the server's log."
@@ -177,13 +181,46 @@ def from_rpc(
             f"{target.address} answered {code.name} for model "
             f"{target.model!r}: {_sentence(said)}."
         )
-        if code == grpc.StatusCode.UNAVAILABLE:
-            advice = "It is busy or stopping: try again later."
-        elif is_overload(error):
+        if is_overload(error):
             advice = _ADVICE_FOR_OVERLOAD
         elif _TOO_LARGE in said.lower():
             advice = _ADVICE_FOR_LARGE_MESSAGES
     return ServingError(message, code=code.name, said=said, advice=advice)
+
+
+def _advice_for_unreachable(said, target):
+    """Returns what to do where no server answers."""
+    if proxy := address.proxy_of(target.address, os.environ):
+        return (
+            f"The way there goes through {proxy}: check that, or put the host "
+            "into no_proxy to go past it."
+        )
+    if target.tls is None and "socket closed" in said:
+        return (
+            "Something there ends the connection, as a server does that speaks "
+            "TLS: if it does, give TLS settings (--tls)."
+        )
+    if target.tls is not None and "wrong_version_number" in said:
+        return (
+            "Something there does not speak TLS: leave the TLS settings out "
+            "if the server has none."
+        )
+    if target.tls is not None and ("certificate" in said or "ssl" in said):
+        trusted = "--tls_ca"
+        roots = os.environ.get(_ROOTS)
+        if target.tls.ca is None and roots:
+            trusted += f"; without it, those of {_ROOTS}={roots}"
+        return (
+            f"Check which certificates are trusted ({trusted}) and the name "
+            "in the server's own (--tls_server_name)."
+        )
+    advice = (
+        "Check the address, as in localhost:8500, that the server is running "
+        "(kerasrnn-serve starts one)"
+    )
+    if target.tls is None:
+        return f"{advice}, and whether it speaks TLS (--tls)."
+    return f"{advice}, and that it speaks TLS."
 
 
 def version_gone(version: int, error: ServingError) -> VersionGone:
