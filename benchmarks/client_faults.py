@@ -4,10 +4,13 @@
 
 Between runs of good calls, one call at a time meets a fault: three answers of
 UNAVAILABLE, a reply that is reset or breaks off, one that stalls, one that
-drips, a server that restarts. Every such call must succeed within its
-deadline. Then a server that never answers: every call must end at most 50 ms
-after its deadline. Then one that always says UNAVAILABLE: at most 1.2
-attempts a call. Fails if one of these is not so; for both clients.
+drips, a server that restarts, one that takes more than half of the call's
+time. Every such call must succeed within its deadline, and the last kind be
+asked once. Then 32 callers of a server with 8 threads: none may fail, nor take
+more than 1.2 attempts a call. Then a server that never answers: every call
+must end at most 50 ms after its deadline. Then one that always says
+UNAVAILABLE: at most 1.2 attempts a call. Fails if one of these is not so; for
+both clients.
 """
 
 import pathlib
@@ -15,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent import futures
 
 import grpc
 from absl import flags
@@ -32,10 +36,13 @@ sys.path.insert(
 from clients import AsyncInThread  # noqa: E402
 from fake_servable import FakeServer  # noqa: E402
 from fake_servable import expected  # noqa: E402
+from faulty_server import FewThreads  # noqa: E402
 from faulty_server import Proxy  # noqa: E402
 
 _OVERSHOOT_MILLISECONDS = 50
 _ATTEMPTS = 1.2
+_CALLERS = 32
+_THREADS = 8
 # Repeats are had out of what successes have saved.
 _GOOD_CALLS = 30
 _DEADLINES = {
@@ -45,6 +52,7 @@ _DEADLINES = {
     "stall": 1.0,
     "drip": 1.0,
     "restart": 5.0,
+    "slow": 1.0,
 }
 
 
@@ -69,6 +77,7 @@ def main(argv) -> int:
             failed |= _meet(
                 name, client_class, fault, deadline, flags.FLAGS.faults
             )
+        failed |= _crowd(name, client_class, flags.FLAGS.faults)
         failed |= _wait_for_nothing(name, client_class, flags.FLAGS.faults)
         failed |= _ask_in_vain(name, client_class)
     if failed:
@@ -117,6 +126,20 @@ class Setting:
         servable.predict = answer
         return calls
 
+    def be_slow(self, seconds):
+        """Has the next call take so long; returns the list of all like it."""
+        servable, calls = self.servable, []
+        predict = servable.predict
+
+        def answer(request, timeout):
+            calls.append(request)
+            time.sleep(seconds)
+            servable.predict = predict
+            return predict(request, timeout)
+
+        servable.predict = answer
+        return calls
+
     def close(self):
         """Ends both."""
         self.proxy.close()
@@ -125,7 +148,7 @@ class Setting:
 
 
 def _meet(name, client_class, fault, deadline, count):
-    setting, late, lost = Setting(), [], 0
+    setting, late, lost, slow = Setting(), [], 0, []
     with client_class(setting.proxy.target, timeout=deadline) as client:
         for index in range(count):
             for _ in range(_GOOD_CALLS):
@@ -134,6 +157,8 @@ def _meet(name, client_class, fault, deadline, count):
                 setting.say_unavailable(3)
             elif fault == "restart":
                 setting.restart()
+            elif fault == "slow":
+                slow.append(setting.be_slow(0.6 * deadline))
             else:
                 setting.proxy.fail_next_reply(fault, after=index % 200)
             begin = time.perf_counter()
@@ -149,7 +174,36 @@ def _meet(name, client_class, fault, deadline, count):
         f"  {name}: {fault}: {count - lost} of {count} calls succeeded within "
         f"{deadline:g} s, overshoot {overshoot:.0f} ms"
     )
+    if any(len(calls) != 1 for calls in slow):
+        print("    of those some were asked for twice")
+        return True
     return bool(lost) or overshoot > _OVERSHOOT_MILLISECONDS
+
+
+def _crowd(name, client_class, calls):
+    setting = Setting()
+    with client_class(setting.server.target) as client:
+        few = FewThreads(setting.servable, _THREADS, seconds=0.02)
+
+        def work(_):
+            failed = 0
+            for seed in range(calls):
+                try:
+                    _ask(client, seed)
+                except ServingError as error:
+                    print(f"    {error}")
+                    failed += 1
+            return failed
+
+        with futures.ThreadPoolExecutor(_CALLERS) as pool:
+            failed = sum(pool.map(work, range(_CALLERS)))
+    setting.close()
+    attempts = few.attempts / (calls * _CALLERS)
+    print(
+        f"  {name}: {_CALLERS} callers, {_THREADS} threads: {failed} of "
+        f"{calls * _CALLERS} calls failed, {attempts:.2f} attempts a call"
+    )
+    return bool(failed) or attempts > _ATTEMPTS
 
 
 def _ask(client, seed):

@@ -7,14 +7,19 @@ on from the last one's token, and for one client with 32 rows a call:
 characters a second, and the median and 99th percentile of a call's time. The
 peer is the session of the local server, called in its process with the same
 inputs by as many threads; for one client also by a gRPC server in Python that
-does nothing else. They take turns; the clients are threads of this process.
-With --target, a server that runs already is measured, such as TensorFlow
-Serving over --export_dir, with whatever flags it was given.
+does nothing else. They take turns; the clients are threads of this process,
+which Python lets work one at a time: with --client_processes=N those of the
+server are spread over N processes of their own. With --target, a server that
+runs already is measured, such as TensorFlow Serving over --export_dir, with
+whatever flags it was given.
 """
 
+import concurrent.futures
 import contextlib
 import functools
+import multiprocessing
 import tempfile
+import time
 
 import grpc
 import numpy as np
@@ -54,6 +59,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
+        "client_processes",
+        0,
+        "Processes for the server's clients, each with a client and threads; "
+        "0 has them all in this process.",
+        lower_bound=0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
         "rounds", 5, "Turns of each side.", flag_values=flag_values
     )
     flags.DEFINE_float(
@@ -81,6 +94,11 @@ def _measure(options, export_dir, name):
         peer = stack.enter_context(serving_peer.started(export_dir))
         target = options.target or peer.target
         client = stack.enter_context(Client(target, timeout=300))
+        turn = _served(client)
+        if options.client_processes:
+            turn = stack.enter_context(
+                _served_from(target, options.client_processes)
+            )
         channel = stack.enter_context(grpc.insecure_channel(peer.bare_target))
         print(
             f"{name}, {serving_peer.LENGTH} characters a call, "
@@ -90,7 +108,7 @@ def _measure(options, export_dir, name):
         for case in _CASES:
             # The cost is of a server in the process of its peer.
             has_cost = case == _ONE and not options.target
-            sides = {"peer": peer.turn, "served": _served(client)}
+            sides = {"peer": peer.turn, "served": turn}
             if has_cost:
                 sizes = _message_sizes(client, target)
                 bare = functools.partial(_bare, channel, sizes=sizes)
@@ -166,6 +184,42 @@ def _served(client):
         return serving_peer.calls_in_turn(one_call, clients, seconds)
 
     return turn
+
+
+@contextlib.contextmanager
+def _served_from(target, processes):
+    """Yields what `_served` returns, for clients in processes of their own."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_connect, initargs=(target,)
+    ) as pool:
+        # All of them have started, and imported what they need.
+        list(pool.map(time.sleep, [0.5] * processes))
+
+        def turn(clients, rows, seconds):
+            shares = [
+                len(range(index, clients, processes))
+                for index in range(min(clients, processes))
+            ]
+            parts = [
+                pool.submit(_turn_in_process, share, rows, seconds)
+                for share in shares
+            ]
+            results = [part.result() for part in parts]
+            times = [call for own, _ in results for call in own]
+            return times, max(seconds for _, seconds in results)
+
+        yield turn
+
+
+def _connect(target):
+    """Makes the client of a process of `_served_from`."""
+    global _turn_of_process
+    _turn_of_process = _served(Client(target, timeout=300))
+
+
+def _turn_in_process(clients, rows, seconds):
+    return _turn_of_process(clients, rows, seconds)
 
 
 def _bare(channel, method, sizes):

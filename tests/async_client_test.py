@@ -5,21 +5,76 @@ and `client_faults_test`, which run over both.
 """
 
 import asyncio
-import inspect
+import collections
+import dataclasses
 import subprocess
 import sys
 import tempfile
 import threading
 import unittest
+from concurrent import futures
 from pathlib import Path
 
+import grpc
 from absl.testing import absltest
 from fake_servable import FakeServer
 from fake_servable import expected
+from kerasrnn_serving import wire
 from kerasrnn_serving.async_client import AsyncClient
+from kerasrnn_serving.async_transport import AsyncTransport
+from kerasrnn_serving.channel import Target
 from kerasrnn_serving.client import Client
+from kerasrnn_serving.exchange import Call
 
 _TIMEOUT = 60
+_HOLD = "/holding/Hold"
+
+
+class HoldingServer(grpc.GenericRpcHandler):
+    """Holds calls, and sees them end.
+
+    Attributes:
+        target: Its address.
+        begun: Set when a call has come, by the call's name.
+        ended: Set when it is over for the server, too.
+        release: Set to answer them.
+    """
+
+    def __init__(self):
+        self.begun = collections.defaultdict(threading.Event)
+        self.ended = collections.defaultdict(threading.Event)
+        self.release = threading.Event()
+        self._server = grpc.server(futures.ThreadPoolExecutor(4))
+        self._server.add_generic_rpc_handlers([self])
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+        self.target = f"127.0.0.1:{port}"
+
+    def service(self, handler_call_details):
+        if handler_call_details.method != _HOLD:
+            return None
+        return grpc.unary_unary_rpc_method_handler(
+            self._hold,
+            wire.HealthCheckRequest.FromString,
+            wire.HealthCheckResponse.SerializeToString,
+        )
+
+    def _hold(self, request, context):
+        context.add_callback(self.ended[request.service].set)
+        self.begun[request.service].set()
+        self.release.wait(_TIMEOUT)
+        return wire.HealthCheckResponse(status=1)
+
+    def stop(self):
+        self.release.set()
+        self._server.stop(0).wait(_TIMEOUT)
+
+
+def holding_call(name):
+    """Returns a call that a `HoldingServer` holds."""
+    return Call(
+        _HOLD, wire.HealthCheckRequest(service=name), wire.HealthCheckResponse
+    )
 
 
 class AsyncClientTest(unittest.IsolatedAsyncioTestCase):
@@ -69,39 +124,72 @@ class AsyncClientTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(result.text, expected(1, 0, 3))
 
     async def test_cancelling_a_task_cancels_its_call_alone(self):
-        predict = self.server.loaded[1].predict
-        begun, release = threading.Event(), threading.Event()
-        self.addCleanup(release.set)
-
-        def held(request, timeout):
-            begun.set()
-            release.wait(_TIMEOUT)
-            return predict(request, timeout)
-
-        async with AsyncClient(self.server.target) as client:
-            await client.versions()
-            self.server.loaded[1].predict = held
-            task = asyncio.create_task(client.generate("a"))
-            await asyncio.to_thread(begun.wait, _TIMEOUT)
-            task.cancel()
-            with self.assertRaises(asyncio.CancelledError):
-                await task
-            self.server.loaded[1].predict = predict
-            (result,) = await client.generate("a", length=3, seed=2)
-        self.assertEqual(result.text, expected(1, 2, 3))
+        server = HoldingServer()
+        self.addCleanup(server.stop)
+        client = AsyncTransport(
+            Target(address=server.target, model="m", timeout=_TIMEOUT)
+        )
+        tasks = {
+            name: asyncio.create_task(client.send(holding_call(name)))
+            for name in ("one", "other")
+        }
+        for name in tasks:
+            self.assertTrue(
+                await asyncio.to_thread(server.begun[name].wait, _TIMEOUT)
+            )
+        tasks["one"].cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await tasks["one"]
+        # The server sees it end, and the other one go on.
+        self.assertTrue(
+            await asyncio.to_thread(server.ended["one"].wait, _TIMEOUT)
+        )
+        self.assertFalse(server.ended["other"].is_set())
+        server.release.set()
+        reply = await tasks["other"]
+        self.assertEqual(reply.status, 1)
+        await client.close()
 
 
 class TwinTest(absltest.TestCase):
-    def test_it_has_the_same_methods_and_arguments(self):
-        names = [n for n in dir(Client) if not n.startswith("_")]
-        self.assertContainsSubset(
-            ["close", "generate", "inspect", "score", "stream", "versions"],
-            names,
-        )
-        for name in names:
+    # What both are asked, by the name of the method.
+    CALLS = {
+        "generate": (["a?", b"b"], {"length": [700, 3], "seed": 5}),
+        "inspect": (["ab"], {}),
+        "score": ("ab?", {"state_bytes": b"fake:3"}),
+        "stream": ("a", {"length": 100, "seed": 5, "chunk": 30}),
+        "versions": (None, {}),
+    }
+
+    def test_it_says_what_the_other_client_says(self):
+        for client_class in (Client, AsyncClient):
+            names = {n for n in dir(client_class) if not n.startswith("_")}
+            self.assertEqual(names, {*self.CALLS, "close"})
+        directory = self.enter_context(tempfile.TemporaryDirectory())
+        server = FakeServer(Path(directory))
+        self.addCleanup(server.stop)
+        with Client(server.target) as client:
+            said = {name: _ask(client, name) for name in self.CALLS}
+            said = {
+                name: list(result) if name == "stream" else result
+                for name, result in said.items()
+            }
+
+        async def ask():
+            async with AsyncClient(server.target) as client:
+                return {
+                    name: [chunk async for chunk in _ask(client, name)]
+                    if name == "stream"
+                    else await _ask(client, name)
+                    for name in self.CALLS
+                }
+
+        for name, result in asyncio.run(ask()).items():
+            self.assertNotEmpty(result)
             self.assertEqual(
-                [*inspect.signature(getattr(AsyncClient, name)).parameters],
-                [*inspect.signature(getattr(Client, name)).parameters],
+                [_plain(entry) for entry in result],
+                [_plain(entry) for entry in said[name]],
+                name,
             )
 
     def test_needs_no_tensorflow(self):
@@ -110,6 +198,22 @@ class TwinTest(absltest.TestCase):
             "sys.exit('tensorflow' in sys.modules)"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def _ask(client, name):
+    texts, options = TwinTest.CALLS[name]
+    arguments = [] if texts is None else [texts]
+    return getattr(client, name)(*arguments, **options)
+
+
+def _plain(entry):
+    if dataclasses.is_dataclass(entry):
+        entry = vars(entry)
+        return {
+            name: value.tolist() if hasattr(value, "tolist") else value
+            for name, value in entry.items()
+        }
+    return entry
 
 
 if __name__ == "__main__":

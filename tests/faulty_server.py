@@ -1,8 +1,11 @@
-"""TCP between a client and a server, which fails when it is told to."""
+"""A server with few threads, and TCP to one that fails when it is told to."""
 
 import socket
 import struct
 import threading
+
+import grpc
+from kerasrnn_serving.rpc import StatusError
 
 
 class Proxy:
@@ -107,3 +110,41 @@ def _shut(connection):
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
+
+
+class FewThreads:
+    """Refuses calls beyond so many at once, as TensorFlow Serving does.
+
+    Attributes:
+        attempts: Calls that came.
+        refused: Those of them that found no thread.
+
+    Args:
+        servable: Of the `FakeServer` that refuses from now on.
+        threads: Calls that it takes at once.
+        seconds: That a call takes.
+    """
+
+    def __init__(self, servable, threads, seconds=0.0):
+        self._predict = servable.predict
+        self._seconds = seconds
+        self._free = threading.Semaphore(threads)
+        self._lock = threading.Lock()
+        self.attempts = self.refused = 0
+        servable.predict = self.predict
+
+    def predict(self, request, timeout):
+        free = self._free.acquire(blocking=False)
+        with self._lock:
+            self.attempts += 1
+            self.refused += not free
+        if not free:
+            raise StatusError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "Server Threadpool Exhausted",
+            )
+        try:
+            threading.Event().wait(self._seconds)
+            return self._predict(request, timeout)
+        finally:
+            self._free.release()

@@ -1,18 +1,16 @@
 """The client and a server that has fewer threads than calls."""
 
 import tempfile
-import threading
 from concurrent import futures
 from pathlib import Path
 
-import grpc
 from absl.testing import absltest
 from clients import AsyncInThread
 from fake_servable import FakeServer
 from fake_servable import expected
+from faulty_server import FewThreads
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.pace import Pace
-from kerasrnn_serving.rpc import StatusError
 from kerasrnn_serving.serving_error import ServingError
 
 _TIMEOUT = 120
@@ -20,38 +18,6 @@ _CLIENTS = 32
 _THREADS = 8
 # Of a call; long beside what the client and gRPC need for one.
 _SECONDS = 0.02
-
-
-class Threads:
-    """Refuses calls beyond so many at once, as TensorFlow Serving does.
-
-    Attributes:
-        attempts: Calls that came.
-        refused: Those of them that found no thread.
-    """
-
-    def __init__(self, servable, threads):
-        self._predict = servable.predict
-        self._free = threading.Semaphore(threads)
-        self._lock = threading.Lock()
-        self.attempts = self.refused = 0
-        servable.predict = self.predict
-
-    def predict(self, request, timeout):
-        free = self._free.acquire(blocking=False)
-        with self._lock:
-            self.attempts += 1
-            self.refused += not free
-        if not free:
-            raise StatusError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "Server Threadpool Exhausted",
-            )
-        try:
-            threading.Event().wait(_SECONDS)
-            return self._predict(request, timeout)
-        finally:
-            self._free.release()
 
 
 class OverloadTest(absltest.TestCase):
@@ -62,7 +28,7 @@ class OverloadTest(absltest.TestCase):
         directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
         self.server = FakeServer(directory)
         self.addCleanup(self.server.stop)
-        self.threads = Threads(self.server.loaded[1], _THREADS)
+        self.threads = FewThreads(self.server.loaded[1], _THREADS, _SECONDS)
 
     def _ask(self, clients, calls):
         """Has threads make calls; returns how many attempts those took."""
@@ -103,7 +69,7 @@ class OverloadTest(absltest.TestCase):
         self.assertLessEqual(attempts, 1.2 * 20 * _CLIENTS)
 
     def test_overload_until_the_deadline(self):
-        Threads(self.server.loaded[1], 0)
+        FewThreads(self.server.loaded[1], 0)
         with self.client_class(self.server.target, timeout=2) as client:
             with self.assertRaises(ServingError) as raised:
                 client.generate("a")
@@ -112,7 +78,7 @@ class OverloadTest(absltest.TestCase):
         self.assertIn("--grpc_max_threads", raised.exception.advice)
 
     def test_a_client_is_closed_while_its_calls_wait(self):
-        Threads(self.server.loaded[1], 0)
+        FewThreads(self.server.loaded[1], 0)
         (client,) = self._clients(1)
         with futures.ThreadPoolExecutor(4) as pool:
             calls = [pool.submit(client.generate, "a") for _ in range(4)]
