@@ -148,6 +148,7 @@ class RollbackTest(TrainingTestCase):
         self.train("a", Limits(max_steps=12), **options)
         rollbacks = self.newest("a").info["rollbacks"]
         self.assertGreater(rollbacks, 0)
+        self.assertNotIn("learning rate is", self.output.getvalue())
         self.output.truncate(0)
         # The same rate is a resumed run's, and is still lowered.
         self.train("a", Limits(max_steps=14), **options)

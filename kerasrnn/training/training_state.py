@@ -74,8 +74,10 @@ class TrainingState:
         )
         self.position = Position()
         self._failures = 0  # since the newest checkpoint
-        finished = self._resume()
-        self._note_saved(finished)
+        saved = self._resume()
+        if saved is not None:
+            self._take_learning_rate(saved.config.training.learning_rate)
+        self._note_saved(saved.finished if saved else "")
         self.recorder = self._recorder()
         self._started = time.monotonic() - self.position.elapsed
 
@@ -162,9 +164,9 @@ class TrainingState:
         if step == 0:
             _, self.trainer = self._untrained()
         self.position = Position()
-        finished = self._resume()
+        saved = self._resume()
         self.position.rollbacks = before.rollbacks + 1
-        self._note_saved(finished)
+        self._note_saved(saved.finished if saved else "")
         self.recorder.close()
         self.recorder = self._recorder()
 
@@ -199,7 +201,7 @@ class TrainingState:
         return layout, Trainer(self._config, self._strategy, layout, weights)
 
     def _resume(self):
-        """Takes over the newest checkpoint; returns its `finished`."""
+        """Takes over the newest checkpoint and returns it, or None."""
         saved = self._saver.newest()
         self._has_checkpoint = saved is not None
         if saved is None:
@@ -209,16 +211,19 @@ class TrainingState:
                 for size in state_sizes(self._config.model)
             ]
             self.states = distribute(self._strategy, states, 0)
-            return ""
+            return None
         self.position = saved.position
         self.trainer.restore(saved.arrays)
         self.states = distribute(self._strategy, saved.states, 0)
         self._display.note(f"Going on from step {self.position.step:,}.")
-        self._take_learning_rate(saved.config.training.learning_rate)
-        return saved.finished
+        return saved
 
     def _take_learning_rate(self, before):
-        """Lets a new learning rate count as it is given."""
+        """Lets a new learning rate count as given, without a rollback's factor.
+
+        Args:
+            before: That of the run before this one.
+        """
         rollbacks = self.position.rollbacks
         if not rollbacks:
             return

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import shlex
 import socket
 
 from kerasrnn.config import Config
@@ -124,8 +125,9 @@ class Workdir:
         if best:
             held = f"a model ({self.best / str(best[-1])})"
             way_out += (
-                f"to start from its weights, give --init_from={self.path} and "
-                "another --workdir; "
+                "to start from its weights, give "
+                f"{shlex.quote(f'--init_from={self.path}')} and another "
+                "--workdir; "
             )
         elif (self.path / "config.json").exists():
             held = "what is left of a model"
