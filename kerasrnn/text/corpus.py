@@ -124,21 +124,20 @@ class Corpus:
         return splits.split_ranges(len(self), self.config, name, multiple)
 
     def source_change(self, config: DataConfig) -> str:
-        """Returns what became of the files that were read, or "".
+        """Returns what became of the files: "gone", "changed" or "".
 
         Nothing is read: a file counts as the same by path, size and time.
 
         Args:
             config: Names them, as when they were read.
         """
-        names = ", ".join(config.data) or "The standard library"
         try:
             files = resolve(config.data)
         except UserError:
-            return f"{names} cannot be read any more."
+            return "gone"
         if self.manifest.get("fingerprint") == _fingerprint(config, files):
             return ""
-        return f"{names} has changed since it was read."
+        return "changed"
 
     def verify(self) -> None:
         """Reads all ids and compares their SHA-256 with the one recorded.

@@ -109,11 +109,16 @@ def _copy(workdir, sha256, vocabulary):
 
 
 def _note(change, data, workdir):
-    files = " ".join(shlex.quote(f"--data={pattern}") for pattern in data)
-    init_from = shlex.quote(f"--init_from={workdir.path}")
+    names = ", ".join(data) or "The standard library"
+    copy = f"Resuming with the text as it was read, in {workdir.corpus}."
+    if change == "gone":
+        return f"{names} cannot be read any more. {copy}"
+    arguments = [
+        f"--init_from={workdir.path}",
+        *(f"--data={pattern}" for pattern in data),
+    ]
     return (
-        f"{change} Resuming with the text as it was read, in "
-        f"{workdir.corpus}. To train on the text as it is now, start another "
-        "run from this one:\n"
-        f"    kerasrnn-train {init_from} {files} --workdir=OTHER"
+        f"{names} has changed since it was read. {copy} To train on it as it "
+        "is now, start another run from this one:\n"
+        f"    kerasrnn-train {shlex.join(arguments)} --workdir=OTHER"
     )
