@@ -6,8 +6,18 @@ made, so a `Config` that exists is one that can be run.
 """
 
 import dataclasses
+from typing import Annotated
 
 from kerasrnn import dataclass_json
+from kerasrnn.constraints import AMOUNT
+from kerasrnn.constraints import COUNT
+from kerasrnn.constraints import FRACTION
+from kerasrnn.constraints import INT32_MAX
+from kerasrnn.constraints import POSITIVE_COUNT
+from kerasrnn.constraints import Choice
+from kerasrnn.constraints import LocalPath
+from kerasrnn.constraints import Range
+from kerasrnn.constraints import check_fields
 from kerasrnn.errors import UserError
 
 CELLS = ("simple_rnn", "lstm", "gru")
@@ -18,18 +28,7 @@ ON_NAN = ("stop", "rollback")
 SPLITS = ("tail", "interleaved")
 VOCABULARIES = ("characters", "bytes")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
-
-
-def _check_at_least(config, name, minimum):
-    value = getattr(config, name)
-    if not value >= minimum:
-        raise UserError(f"{name} must be at least {minimum}, not {value}.")
-
-
-def _check_fraction(config, name):
-    value = getattr(config, name)
-    if not 0 <= value < 1:
-        raise UserError(f"{name} must be in [0, 1), not {value}.")
+JIT_COMPILE = ("auto", "on", "off")
 
 
 def _check_separator(separator, vocabulary):
@@ -41,14 +40,6 @@ def _check_separator(separator, vocabulary):
     if vocabulary == "bytes" and separator > "\xff":
         raise UserError(
             f"document_separator must be one byte, not {separator!r}."
-        )
-
-
-def _check_choice(config, name, choices):
-    value = getattr(config, name)
-    if value not in choices:
-        raise UserError(
-            f"{name} must be one of {', '.join(choices)}, not {value!r}."
         )
 
 
@@ -73,31 +64,29 @@ class ModelConfig:
             read from the zero state, whatever came before. 0 is none.
     """
 
-    vocabulary_size: int
-    cell: str = "lstm"
-    units: int = 128
-    num_layers: int = 2
-    embedding_size: int = 0
-    dropout: float = 0.1
-    initializer: str = "keras"
-    dtype_policy: str = "float32"
-    separator_id: int = 0
+    vocabulary_size: Annotated[int, Range(2, INT32_MAX)]
+    cell: Annotated[str, Choice(CELLS)] = "lstm"
+    units: Annotated[int, Range(1, 2**20)] = 128
+    num_layers: Annotated[int, Range(1, 1000)] = 2
+    embedding_size: Annotated[int, Range(0, 2**20)] = 0
+    dropout: Annotated[float, FRACTION] = 0.1
+    initializer: Annotated[str, Choice(INITIALIZERS)] = "keras"
+    dtype_policy: Annotated[str, Choice(DTYPE_POLICIES)] = "float32"
+    separator_id: Annotated[int, COUNT] = 0
 
     def __post_init__(self):
-        _check_at_least(self, "vocabulary_size", 2)
-        _check_at_least(self, "separator_id", 0)
+        check_fields(self)
         if self.separator_id >= self.vocabulary_size:
             raise UserError(
                 f"separator_id must be below {self.vocabulary_size}, the "
                 f"vocabulary's size, not {self.separator_id}."
             )
-        _check_at_least(self, "units", 1)
-        _check_at_least(self, "num_layers", 1)
-        _check_at_least(self, "embedding_size", 0)
-        _check_fraction(self, "dropout")
-        _check_choice(self, "cell", CELLS)
-        _check_choice(self, "initializer", INITIALIZERS)
-        _check_choice(self, "dtype_policy", DTYPE_POLICIES)
+        if self.num_weights > INT32_MAX:
+            raise UserError(
+                f"The model would have {self.num_weights:,} weights, more "
+                f"than the {INT32_MAX:,} that there may be; give smaller "
+                "--units, --num_layers or --embedding_size."
+            )
 
     @property
     def num_weights(self) -> int:
@@ -141,23 +130,18 @@ class DataConfig:
         test_fraction: Share of the text held out beyond that, for tests.
     """
 
-    data: tuple[str, ...] = ()
-    vocabulary: str = "characters"
-    min_count: int = 1
+    data: Annotated[tuple[str, ...], LocalPath()] = ()
+    vocabulary: Annotated[str, Choice(VOCABULARIES)] = "characters"
+    min_count: Annotated[int, POSITIVE_COUNT] = 1
     normalize_newlines: bool = False
     document_separator: str = ""
-    split: str = "tail"
-    split_streams: int = 50
-    validation_fraction: float = 0.05
-    test_fraction: float = 0.0
+    split: Annotated[str, Choice(SPLITS)] = "tail"
+    split_streams: Annotated[int, POSITIVE_COUNT] = 50
+    validation_fraction: Annotated[float, FRACTION] = 0.05
+    test_fraction: Annotated[float, FRACTION] = 0.0
 
     def __post_init__(self):
-        _check_choice(self, "vocabulary", VOCABULARIES)
-        _check_choice(self, "split", SPLITS)
-        _check_at_least(self, "min_count", 1)
-        _check_at_least(self, "split_streams", 1)
-        _check_fraction(self, "validation_fraction")
-        _check_fraction(self, "test_fraction")
+        check_fields(self)
         _check_separator(self.document_separator, self.vocabulary)
         if self.validation_fraction + self.test_fraction >= 1:
             raise UserError(
@@ -215,65 +199,36 @@ class TrainingConfig:
             "auto" what makes it faster on the device at hand.
     """
 
-    batch_size: int = 50
-    sequence_length: int = 50
-    accumulation_steps: int = 1
-    epochs: int = 50
-    optimizer: str = "adamw"
-    learning_rate: float = 4e-3
-    schedule: str = "cosine"
-    warmup_steps: int = 200
-    decay_rate: float = 0.97
-    decay_after: int = 10
-    beta_1: float = 0.9
-    beta_2: float = 0.99
-    epsilon: float = 1e-8
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    clip_value: float = 0.0
-    averaging: float = 0.999
-    evaluate_every: int = 0
-    checkpoint_every: int = 0
-    sample_every: int = 0
-    sample_length: int = 300
-    keep: int = 3
-    patience: int = 0
-    init_from: str = ""
-    on_nan: str = "stop"
-    seed: int = 0
-    jit_compile: str = "auto"
+    batch_size: Annotated[int, POSITIVE_COUNT] = 50
+    sequence_length: Annotated[int, POSITIVE_COUNT] = 50
+    accumulation_steps: Annotated[int, POSITIVE_COUNT] = 1
+    epochs: Annotated[int, POSITIVE_COUNT] = 50
+    optimizer: Annotated[str, Choice(OPTIMIZERS)] = "adamw"
+    learning_rate: Annotated[float, AMOUNT] = 4e-3
+    schedule: Annotated[str, Choice(SCHEDULES)] = "cosine"
+    warmup_steps: Annotated[int, COUNT] = 200
+    decay_rate: Annotated[float, Range(0, 1)] = 0.97
+    decay_after: Annotated[int, COUNT] = 10
+    beta_1: Annotated[float, FRACTION] = 0.9
+    beta_2: Annotated[float, FRACTION] = 0.99
+    epsilon: Annotated[float, AMOUNT] = 1e-8
+    weight_decay: Annotated[float, AMOUNT] = 0.01
+    clip_norm: Annotated[float, AMOUNT] = 1.0
+    clip_value: Annotated[float, AMOUNT] = 0.0
+    averaging: Annotated[float, FRACTION] = 0.999
+    evaluate_every: Annotated[int, COUNT] = 0
+    checkpoint_every: Annotated[int, COUNT] = 0
+    sample_every: Annotated[int, COUNT] = 0
+    sample_length: Annotated[int, COUNT] = 300
+    keep: Annotated[int, POSITIVE_COUNT] = 3
+    patience: Annotated[int, COUNT] = 0
+    init_from: Annotated[str, LocalPath()] = ""
+    on_nan: Annotated[str, Choice(ON_NAN)] = "stop"
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    jit_compile: Annotated[str, Choice(JIT_COMPILE)] = "auto"
 
     def __post_init__(self):
-        for name in (
-            "batch_size",
-            "sequence_length",
-            "accumulation_steps",
-            "epochs",
-            "keep",
-        ):
-            _check_at_least(self, name, 1)
-        for name in (
-            "learning_rate",
-            "warmup_steps",
-            "decay_rate",
-            "decay_after",
-            "epsilon",
-            "weight_decay",
-            "clip_norm",
-            "clip_value",
-            "evaluate_every",
-            "checkpoint_every",
-            "sample_every",
-            "sample_length",
-            "patience",
-        ):
-            _check_at_least(self, name, 0)
-        for name in ("beta_1", "beta_2", "averaging"):
-            _check_fraction(self, name)
-        _check_choice(self, "optimizer", OPTIMIZERS)
-        _check_choice(self, "schedule", SCHEDULES)
-        _check_choice(self, "on_nan", ON_NAN)
-        _check_choice(self, "jit_compile", ("auto", "on", "off"))
+        check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,30 +5,21 @@ so that there is one place where a setting is explained.
 """
 
 import dataclasses
-import inspect
 import os
 import re
 import typing
 
 from absl import flags
 
-from kerasrnn import config as configuration
+from kerasrnn import flag_types
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.constraints import Choice
+from kerasrnn.constraints import LocalPath
+from kerasrnn.constraints import constraints
+from kerasrnn.docstrings import docstring_of
 from kerasrnn.escapes import unescaped
-
-_CHOICES = {
-    "cell": configuration.CELLS,
-    "initializer": configuration.INITIALIZERS,
-    "dtype_policy": configuration.DTYPE_POLICIES,
-    "vocabulary": configuration.VOCABULARIES,
-    "split": configuration.SPLITS,
-    "optimizer": configuration.OPTIMIZERS,
-    "schedule": configuration.SCHEDULES,
-    "on_nan": configuration.ON_NAN,
-    "jit_compile": ("auto", "on", "off"),
-}
 
 # Found out from the text.
 _NOT_FLAGS = ("vocabulary_size", "separator_id")
@@ -37,12 +28,20 @@ _NOT_FLAGS = ("vocabulary_size", "separator_id")
 def define_config_flags(flag_values: flags.FlagValues) -> None:
     """Defines a flag for each field of the data, the model and the training."""
     for cls in (DataConfig, ModelConfig, TrainingConfig):
-        helps = field_helps(cls)
         hints = typing.get_type_hints(cls)
+        allowed = constraints(cls)
+        helps = field_helps(cls)
         for field in dataclasses.fields(cls):
-            if field.name in _NOT_FLAGS:
-                continue
-            _define(field, hints[field.name], helps[field.name], flag_values)
+            name = field.name
+            if name not in _NOT_FLAGS:
+                _define(
+                    name,
+                    field.default,
+                    hints[name],
+                    allowed.get(name),
+                    helps.get(name, ""),
+                    flag_values,
+                )
 
 
 def given_fields(flag_values: flags.FlagValues, cls) -> dict:
@@ -68,7 +67,7 @@ def given_fields(flag_values: flags.FlagValues, cls) -> dict:
 
 def field_helps(cls) -> dict[str, str]:
     """Returns the descriptions of a dataclass's fields from its docstring."""
-    text = inspect.cleandoc(cls.__doc__).partition("Attributes:\n")[2]
+    text = docstring_of(cls).partition("Attributes:\n")[2]
     entries = re.split(r"^    (?=\w+: )", text, flags=re.MULTILINE)[1:]
     helps = {}
     for entry in entries:
@@ -77,24 +76,25 @@ def field_helps(cls) -> dict[str, str]:
     return helps
 
 
-def _define(field, hint, text, flag_values):
-    name, default = field.name, field.default
-    if name in _CHOICES:
+def _define(name, default, hint, allowed, text, flag_values):
+    if isinstance(allowed, Choice):
         flags.DEFINE_enum(
-            name, default, _CHOICES[name], text, flag_values=flag_values
+            name, default, allowed.choices, text, flag_values=flag_values
         )
+    elif isinstance(allowed, LocalPath) and hint is str:
+        flag_types.define_path(
+            name, default, text, flag_values, may_be_empty=True
+        )
+    elif isinstance(allowed, LocalPath):
+        flag_types.define_paths(name, text, flag_values)
     elif hint is bool:
         flags.DEFINE_bool(name, default, text, flag_values=flag_values)
     elif hint is int:
-        flags.DEFINE_integer(name, default, text, flag_values=flag_values)
+        flag_types.define_integer(name, default, text, flag_values, allowed)
     elif hint is float:
-        flags.DEFINE_float(name, default, text, flag_values=flag_values)
-    elif hint is str:
-        flags.DEFINE_string(name, default, text, flag_values=flag_values)
+        flag_types.define_float(name, default, text, flag_values, allowed)
     else:
-        flags.DEFINE_multi_string(
-            name, list(default), text, flag_values=flag_values
-        )
+        flags.DEFINE_string(name, default, text, flag_values=flag_values)
 
 
 def _absolute(path):

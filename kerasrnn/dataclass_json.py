@@ -6,6 +6,7 @@ an object, and each class checks its own fields when it is made.
 
 import dataclasses
 import json
+import math
 import types
 import typing
 
@@ -31,11 +32,46 @@ def from_json(cls, text: str, where: str):
             not know, or one of another type.
     """
     try:
-        values = json.loads(text)
-    # ValueError is bad JSON, or a number with too many digits.
-    except (ValueError, RecursionError) as error:
+        values = loads(text)
+    except ValueError as error:
         raise UserError(f"The {where} is not JSON: {error}.") from None
     return _from_dict(cls, values, where)
+
+
+def loads(text: str | bytes):
+    """Returns what a JSON text says.
+
+    Numbers are those of JSON that 64 bits hold: neither NaN nor Infinity,
+    which the standard library reads as well, nor integers that overflow
+    wherever they are used.
+
+    Raises:
+        ValueError: It is not JSON of that kind.
+    """
+    try:
+        return json.loads(
+            text,
+            parse_constant=_refused,
+            parse_int=_int64,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refused(name):
+    raise ValueError(f"it has {name} for a number")
+
+
+def _int64(digits):
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise ValueError(f"it has a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _finite(digits):
+    value = float(digits)
+    return value if math.isfinite(value) else _refused(digits[:20])
 
 
 def _from_dict(cls, values, where):

@@ -14,17 +14,20 @@ from absl import flags
 
 from kerasrnn import program
 from kerasrnn.activity import Activity
+from kerasrnn.constraints import COUNT
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
+from kerasrnn.flag_types import define_integer
+from kerasrnn.flag_types import define_path
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
-    flags.DEFINE_string(
+    define_path(
         "workdir",
         "workdir",
         "Directory that kerasrnn-train wrote.",
-        flag_values=flag_values,
+        flag_values,
     )
     flags.DEFINE_enum(
         "checkpoint",
@@ -40,11 +43,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "Which part of the text that the model was trained on.",
         flag_values=flag_values,
     )
-    flags.DEFINE_string(
-        "file",
-        None,
-        "Measures this file instead, as one text.",
-        flag_values=flag_values,
+    define_path(
+        "file", None, "Measures this file instead, as one text.", flag_values
     )
     flags.DEFINE_enum(
         "start_state",
@@ -55,14 +55,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "character, where all are scored, as a served model does it.",
         flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    define_integer(
         "streams",
         0,
         "Pieces that the text is cut into, to be read side by side, each "
         "from the start state. 0 takes as many as in training, and 1 for a "
         "file; a served model takes 1.",
-        lower_bound=0,
-        flag_values=flag_values,
+        flag_values,
+        COUNT,
     )
     flags.DEFINE_bool(
         "json",

@@ -15,6 +15,7 @@ from absl import flags
 from kerasrnn import program
 from kerasrnn.activity import Activity
 from kerasrnn.extras import require_tensorflow
+from kerasrnn.flag_types import define_path
 from kerasrnn.sampling_flags import SampleRecord
 from kerasrnn.sampling_flags import define_sampling_flags
 from kerasrnn.sampling_flags import sampling_options
@@ -22,11 +23,11 @@ from kerasrnn.sampling_flags import sampling_options
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
-    flags.DEFINE_string(
+    define_path(
         "workdir",
         "workdir",
         "Directory that kerasrnn-train wrote.",
-        flag_values=flag_values,
+        flag_values,
     )
     flags.DEFINE_enum(
         "checkpoint",

@@ -6,17 +6,26 @@ tried in process works against a server unchanged. No TensorFlow.
 
 import dataclasses
 import json
-import math
 import os
 import secrets
 import stat
 import sys
-from pathlib import Path
+from typing import Annotated
 
 from absl import flags
 
+from kerasrnn.constraints import AMOUNT
+from kerasrnn.constraints import COUNT
+from kerasrnn.constraints import INT64
+from kerasrnn.constraints import Range
+from kerasrnn.constraints import check_fields
+from kerasrnn.constraints import constraints
 from kerasrnn.errors import UserError
 from kerasrnn.escapes import unescaped
+from kerasrnn.flag_types import define_float
+from kerasrnn.flag_types import define_integer
+from kerasrnn.flag_types import define_path
+from kerasrnn.paths import local_path
 
 MAX_STOP = 32
 _INT64 = 2**63
@@ -40,45 +49,22 @@ class SamplingOptions:
     """
 
     prompt: bytes = b""
-    length: int = 500
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int | None = None
+    length: Annotated[int, COUNT] = 500
+    temperature: Annotated[float, AMOUNT] = 1.0
+    top_k: Annotated[int, COUNT] = 0
+    top_p: Annotated[float, Range(0, 1, above_low=True)] = 1.0
+    seed: Annotated[int | None, INT64] = None
     stop: str = ""
-    num_samples: int = 1
+    num_samples: Annotated[int, Range(1, 10**6)] = 1
     json: bool = False
     echo: bool = True
 
     def __post_init__(self):
-        if self.length < 0:
-            raise UserError(f"length must be at least 0, not {self.length}.")
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise UserError(
-                "temperature must be a finite number of at least 0 (0 takes "
-                f"the likeliest character), not {self.temperature}."
-            )
-        if not 0 <= self.top_k < 2**31:
-            raise UserError(
-                "top_k must be a count of characters, 0 (off) or more, not "
-                f"{self.top_k}."
-            )
-        if not 0 < self.top_p <= 1:
-            raise UserError(
-                f"top_p must be above 0 and at most 1 (off), not {self.top_p}."
-            )
+        check_fields(self)
         if len(self.stop) > MAX_STOP:
             raise UserError(
                 f"stop may have at most {MAX_STOP} characters, not "
                 f"{len(self.stop)}."
-            )
-        if self.num_samples < 1:
-            raise UserError(
-                f"num_samples must be at least 1, not {self.num_samples}."
-            )
-        if self.seed is not None and not -_INT64 <= self.seed < _INT64:
-            raise UserError(
-                f"seed must fit into 64 bits with sign, not {self.seed}."
             )
 
     def seeds(self) -> tuple[int, ...]:
@@ -101,72 +87,70 @@ def random_seed() -> int:
 
 def define_sampling_flags(flag_values: flags.FlagValues) -> None:
     """Defines the flags that `sampling_options` reads."""
+    defaults = SamplingOptions()
 
-    def define(function, *arguments):
-        function(*arguments, flag_values=flag_values)
+    def define(function, name, text):
+        function(name, getattr(defaults, name), text, flag_values=flag_values)
 
-    define(
-        flags.DEFINE_string,
+    def number(function, name, text):
+        allowed = constraints(SamplingOptions)[name]
+        function(name, getattr(defaults, name), text, flag_values, allowed)
+
+    flags.DEFINE_string(
         "prompt",
         None,
         "Text that the generated text continues.",
+        flag_values=flag_values,
     )
-    define(
-        flags.DEFINE_string,
+    define_path(
         "prompt_file",
         None,
         "File that holds the prompt; - is standard input, which is also read "
         "where text is piped into it and no prompt is given.",
+        flag_values,
     )
-    define(flags.DEFINE_integer, "length", 500, "Characters to generate.")
-    define(
-        flags.DEFINE_float,
+    number(define_integer, "length", "Characters to generate.")
+    number(
+        define_float,
         "temperature",
-        1.0,
         "Below 1 is more cautious, above 1 wilder; 0 always takes the "
         "likeliest character.",
     )
-    define(
-        flags.DEFINE_integer,
+    number(
+        define_integer,
         "top_k",
-        0,
         "Draw only among this many likeliest characters; 0 is off.",
     )
-    define(
-        flags.DEFINE_float,
+    number(
+        define_float,
         "top_p",
-        1.0,
         "Draw only among the likeliest characters whose probabilities add up "
         "to this; 1 is off.",
     )
-    define(
-        flags.DEFINE_integer,
+    number(
+        define_integer,
         "seed",
-        None,
         "The same seed gives the same text. Without one a random seed is "
         "drawn and printed to standard error.",
     )
     define(
         flags.DEFINE_string,
         "stop",
-        "",
         f"End a sample once its text ends with this (at most {MAX_STOP} "
         "characters); \\n is a newline, \\t a tab, \\\\ a backslash, as in a "
         "string of Python.",
     )
-    define(
-        flags.DEFINE_integer,
+    number(
+        define_integer,
         "num_samples",
-        1,
         "Samples to generate, with seeds in a row.",
     )
     define(
         flags.DEFINE_bool,
         "json",
-        False,
         "Print one JSON object a line for each sample.",
     )
-    define(flags.DEFINE_bool, "echo", True, "Print the prompt before the text.")
+    define(flags.DEFINE_bool, "echo", "Print the prompt before the text.")
 
 
 def sampling_options(
@@ -231,7 +215,7 @@ def read_file(path: str, flag: str) -> bytes:
         UserError: It cannot be read; the message names `flag`.
     """
     try:
-        return Path(path).read_bytes()
+        return local_path(path, flag).read_bytes()
     except OSError as error:
         raise UserError(
             f"{flag}: cannot read {path}: {error.strerror}. Give a file that "

@@ -20,21 +20,27 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.config_flags import define_config_flags
 from kerasrnn.config_flags import given_fields
+from kerasrnn.constraints import AMOUNT
+from kerasrnn.constraints import COUNT
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
+from kerasrnn.flag_types import define_float
+from kerasrnn.flag_types import define_integer
+from kerasrnn.flag_types import define_path
 from kerasrnn.presets import summaries
+from kerasrnn.program_help import FlagGroup
 from kerasrnn.training.cluster import STRATEGIES
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
-    flags.DEFINE_string(
+    define_path(
         "workdir",
         "workdir",
         "Directory for checkpoints, logs and samples; made if it is not "
         "there. A training that it holds is gone on with, and flags that are "
         "not given then keep their values.",
-        flag_values=flag_values,
+        flag_values,
     )
     flags.DEFINE_string(
         "preset",
@@ -43,21 +49,21 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         f"command line wins over it. There are {'; '.join(summaries())}.",
         flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    define_integer(
         "max_steps",
         0,
         "Steps to make in all; 0 makes all epochs' steps. The learning "
         "rate's schedule ends there.",
-        lower_bound=0,
-        flag_values=flag_values,
+        flag_values,
+        COUNT,
     )
-    flags.DEFINE_float(
+    define_float(
         "minutes",
         0.0,
         "Minutes to train in all, those of earlier runs in the workdir "
         "included; 0 is no limit. The learning rate's schedule ends there.",
-        lower_bound=0.0,
-        flag_values=flag_values,
+        flag_values,
+        AMOUNT,
     )
     flags.DEFINE_enum(
         "strategy",
@@ -82,13 +88,66 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "into its report.html, or into --output.",
         flag_values=flag_values,
     )
-    flags.DEFINE_string(
-        "output",
-        None,
-        "File that --report writes.",
-        flag_values=flag_values,
-    )
+    define_path("output", None, "File that --report writes.", flag_values)
     define_config_flags(flag_values)
+
+
+# Every flag is in one of them.
+FLAG_GROUPS = (
+    FlagGroup(
+        "What to read",
+        ("data", "init_from", "vocabulary", "validation_fraction"),
+        (
+            "test_fraction",
+            "split",
+            "split_streams",
+            "min_count",
+            "normalize_newlines",
+            "document_separator",
+        ),
+    ),
+    FlagGroup(
+        "The network",
+        ("preset", "cell", "units", "num_layers", "dropout"),
+        ("embedding_size", "initializer"),
+    ),
+    FlagGroup(
+        "Training",
+        ("batch_size", "sequence_length", "learning_rate", "seed"),
+        (
+            "optimizer",
+            "schedule",
+            "warmup_steps",
+            "decay_rate",
+            "decay_after",
+            "beta_1",
+            "beta_2",
+            "epsilon",
+            "weight_decay",
+            "clip_norm",
+            "clip_value",
+            "averaging",
+            "on_nan",
+        ),
+    ),
+    FlagGroup("When to stop", ("epochs", "max_steps", "minutes", "patience")),
+    FlagGroup(
+        "Devices",
+        ("strategy", "dtype_policy"),
+        ("tpu", "accumulation_steps", "jit_compile"),
+    ),
+    FlagGroup(
+        "Records",
+        ("workdir", "report", "output"),
+        (
+            "evaluate_every",
+            "checkpoint_every",
+            "keep",
+            "sample_every",
+            "sample_length",
+        ),
+    ),
+)
 
 
 def main(argv: list[str]) -> int:
@@ -157,7 +216,7 @@ def _train(flag_values, interruption):
 
 def run() -> None:
     """Entry point of `kerasrnn-train`."""
-    program.run(main, define_flags)
+    program.run(main, define_flags, FLAG_GROUPS)
 
 
 if __name__ == "__main__":

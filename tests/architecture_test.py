@@ -189,7 +189,7 @@ class HabitsTest(absltest.TestCase):
                 self.assertIn("kerasrnn.program", module.imports)
                 self.assertRegex(
                     (ROOT / module.path).read_text(),
-                    r"(?s)def run\(\).*program\.run\(main, define_flags\)"
+                    r"(?s)def run\(\).*program\.run\(main, define_flags\b.*\)"
                     r'.*if __name__ == "__main__":\n    run\(\)\n$',
                 )
 

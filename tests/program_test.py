@@ -12,7 +12,7 @@ from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from kerasrnn import program
+from kerasrnn import program_flags
 from kerasrnn.errors import UserError
 
 ROOT = Path(__file__).absolute().parent.parent
@@ -210,6 +210,8 @@ class ToyTest(parameterized.TestCase):
                   What.
               --flagfile=FILE
                   Reads flags from a file, one a line.
+              --version
+                  Prints the versions of kerasrnn and of what it runs on.
               --helpfull
                   Lists the flags of logging, debugging and profiling, too.
             """),
@@ -275,12 +277,14 @@ class ParseTest(absltest.TestCase):
     def test_flags_are_parsed_into_values_of_their_own(self):
         values = flags.FlagValues()
         flags.DEFINE_float("temperature", 1.0, "Heat.", flag_values=values)
-        own = program.own_flags(values, set())
-        remaining = program.parse_flags(["p", "--temperature=2"], values, own)
+        own = program_flags.own_flags(values, set())
+        remaining = program_flags.parse_flags(
+            ["p", "--temperature=2"], values, own
+        )
         self.assertEqual(remaining, ["p"])
         self.assertEqual(values.temperature, 2.0)
         with self.assertRaisesRegex(UserError, "temperature=hot: expected a n"):
-            program.parse_flags(["p", "--temperature=hot"], values, own)
+            program_flags.parse_flags(["p", "--temperature=hot"], values, own)
 
 
 class ProgramsTest(parameterized.TestCase):

@@ -174,14 +174,17 @@ class QueryTest(absltest.TestCase):
     def test_mistakes_are_told_in_a_sentence(self):
         missing = self.directory / "missing"
         for arguments, text in (
-            (["--temperature=-1"], "temperature must be"),
-            (["--temperature=nan"], "temperature must be"),
-            (["--top_k=-1"], "top_k must be"),
-            (["--top_p=0"], "top_p must be"),
-            (["--length=-1"], "length must be"),
-            (["--num_samples=0"], "num_samples must be"),
+            (
+                ["--temperature=-1"],
+                "--temperature=-1: expected a number",
+            ),
+            (["--temperature=nan"], "--temperature=nan: expected a number"),
+            (["--top_k=-1"], "--top_k=-1: expected an integer from 0"),
+            (["--top_p=0"], "--top_p=0: expected a number above 0"),
+            (["--length=-1"], "--length=-1: expected an integer from 0"),
+            (["--num_samples=0"], "--num_samples=0: expected an integer"),
             ([f"--stop={'x' * 33}"], "stop may have at most 32"),
-            ([f"--seed={2**63}"], "seed must fit"),
+            ([f"--seed={2**63}"], "expected an integer from"),
             (["--prompt=a", "--prompt_file=b"], "give one of them"),
             ([f"--prompt_file={missing}"], "cannot read"),
             ([f"--prompt_file={self.directory}"], "directory"),
@@ -189,7 +192,7 @@ class QueryTest(absltest.TestCase):
             (["--score=-"], "Nothing to score"),
             (["--score=-", "--prompt=a"], "give one of them"),
             (["--score=-", "--prompt_file=-"], "give one of them"),
-            (["--timeout=0"], "timeout must be"),
+            (["--timeout=0"], "--timeout=0: expected a number above 0"),
             (["--model=other"], "model"),
             (["--model_version=8"], "version"),
             (["--server=127.0.0.1:1"], "kerasrnn-serve"),

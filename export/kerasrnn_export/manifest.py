@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import files
 from kerasrnn.version import __version__
@@ -76,7 +77,7 @@ def read(directory) -> dict:
     Raises:
         UserError: There is none, or it is of another kind.
     """
-    path = Path(directory) / FILE
+    path = local_path(directory) / FILE
     if not path.is_file():
         raise UserError(
             f"{directory} has no {FILE}: expected the directory of a version "
@@ -113,7 +114,7 @@ def describe(directory) -> tuple[str, bool]:
     Raises:
         UserError: It is neither.
     """
-    directory = Path(directory)
+    directory = local_path(directory)
     if not directory.is_dir():
         raise UserError(
             f"There is no directory {directory}; give the --export_dir of an "

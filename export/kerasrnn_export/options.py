@@ -1,8 +1,13 @@
 """What an export fixes: limits, and the parameters of `serving_default`."""
 
 import dataclasses
-import math
+from typing import Annotated
 
+from kerasrnn.constraints import AMOUNT
+from kerasrnn.constraints import COUNT
+from kerasrnn.constraints import INT64
+from kerasrnn.constraints import Range
+from kerasrnn.constraints import check_fields
 from kerasrnn.errors import UserError
 from kerasrnn_export import signatures
 
@@ -19,34 +24,21 @@ class SamplerOptions:
         default_seed: Seed of `serving_default`.
     """
 
-    max_length: int = signatures.MAX_LENGTH
-    max_prompt: int = signatures.MAX_PROMPT
-    default_length: int = 200
-    default_temperature: float = 1.0
-    default_seed: int = 0
+    # Clients count on the least; 2^24 keeps every sum of lengths exact.
+    max_length: Annotated[int, Range(signatures.MAX_LENGTH, 2**24)] = (
+        signatures.MAX_LENGTH
+    )
+    max_prompt: Annotated[int, Range(signatures.MAX_PROMPT, 2**24)] = (
+        signatures.MAX_PROMPT
+    )
+    default_length: Annotated[int, COUNT] = 200
+    default_temperature: Annotated[float, AMOUNT] = 1.0
+    default_seed: Annotated[int, INT64] = 0
 
     def __post_init__(self):
-        for name, least in (
-            ("max_length", signatures.MAX_LENGTH),
-            ("max_prompt", signatures.MAX_PROMPT),
-        ):
-            # Clients count on these; 2^24 keeps every sum of lengths exact.
-            if not least <= getattr(self, name) <= 2**24:
-                raise UserError(
-                    f"{name} must be {least} to {2**24}, not "
-                    f"{getattr(self, name)}: an export may only raise it."
-                )
-        if not 0 <= self.default_length <= self.max_length:
+        check_fields(self)
+        if self.default_length > self.max_length:
             raise UserError(
-                f"default_length must be 0 to {self.max_length}, not "
-                f"{self.default_length}."
-            )
-        if not 0 <= self.default_temperature < math.inf:
-            raise UserError(
-                "default_temperature must be 0 or more, not "
-                f"{self.default_temperature}."
-            )
-        if not -(2**63) <= self.default_seed < 2**63:
-            raise UserError(
-                f"default_seed must fit 64 bits, not {self.default_seed}."
+                f"default_length must be at most {self.max_length}, the "
+                f"max_length, not {self.default_length}."
             )

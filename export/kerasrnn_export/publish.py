@@ -18,6 +18,7 @@ from pathlib import Path
 from kerasrnn.errors import UserError
 from kerasrnn.locks import open_lock
 from kerasrnn.locks import try_lock
+from kerasrnn.paths import local_path
 from kerasrnn_export.versions import LARGEST_VERSION
 from kerasrnn_export.versions import taken_numbers
 
@@ -42,7 +43,7 @@ def preparation(export_dir: str | os.PathLike) -> Iterator[Path]:
         UserError: It cannot be written to, or another export into it is
             running; also where the block raises an OSError of that kind.
     """
-    export_dir = Path(export_dir)
+    export_dir = local_path(export_dir)
     with _explained(export_dir):
         _make_directory(export_dir)
         with _locked(export_dir):
@@ -79,7 +80,7 @@ def publish(
             another file system.
     """
     prepared_directory = Path(prepared_directory)
-    export_dir = Path(export_dir or prepared_directory.parent)
+    export_dir = local_path(export_dir or prepared_directory.parent)
     with _explained(export_dir):
         if not any(prepared_directory.iterdir()):
             raise UserError(

@@ -12,8 +12,12 @@ from absl import logging
 
 from kerasrnn import program
 from kerasrnn.activity import Activity
+from kerasrnn.constraints import constraints
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
+from kerasrnn.flag_types import define_float
+from kerasrnn.flag_types import define_integer
+from kerasrnn.flag_types import define_path
 from kerasrnn_export import manifest
 from kerasrnn_export.options import SamplerOptions
 from kerasrnn_export.publish import preparation
@@ -23,18 +27,15 @@ _DEFAULTS = SamplerOptions()
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
-    flags.DEFINE_string(
-        "workdir",
-        None,
-        "Directory that kerasrnn-train wrote to.",
-        flag_values=flag_values,
+    define_path(
+        "workdir", None, "Directory that kerasrnn-train wrote to.", flag_values
     )
-    flags.DEFINE_string(
+    define_path(
         "export_dir",
         None,
         "Directory that the server watches; the version appears there under "
         "the next number.",
-        flag_values=flag_values,
+        flag_values,
     )
     flags.DEFINE_enum(
         "checkpoint",
@@ -43,42 +44,41 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "Which weights: of the best validation, or the newest.",
         flag_values=flag_values,
     )
-    flags.DEFINE_integer(
-        "max_length",
-        _DEFAULTS.max_length,
-        "Characters that one call generates at most; may only be raised.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer(
-        "max_prompt",
-        _DEFAULTS.max_prompt,
-        "Characters that one call reads at most; may only be raised.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer(
-        "default_length",
-        _DEFAULTS.default_length,
-        "Characters that the signature serving_default generates.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_float(
-        "default_temperature",
-        _DEFAULTS.default_temperature,
-        "Temperature of the signature serving_default.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer(
-        "default_seed",
-        _DEFAULTS.default_seed,
-        "Seed of the signature serving_default.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
+    for function, name, text in (
+        (
+            define_integer,
+            "max_length",
+            "Characters that one call generates at most; may only be raised.",
+        ),
+        (
+            define_integer,
+            "max_prompt",
+            "Characters that one call reads at most; may only be raised.",
+        ),
+        (
+            define_integer,
+            "default_length",
+            "Characters that the signature serving_default generates.",
+        ),
+        (
+            define_float,
+            "default_temperature",
+            "Temperature of the signature serving_default.",
+        ),
+        (
+            define_integer,
+            "default_seed",
+            "Seed of the signature serving_default.",
+        ),
+    ):
+        allowed = constraints(SamplerOptions)[name]
+        function(name, getattr(_DEFAULTS, name), text, flag_values, allowed)
+    define_path(
         "describe",
         None,
         "Export nothing; print what a version, or the newest one in an "
         "export directory, is made of, and check its files.",
-        flag_values=flag_values,
+        flag_values,
     )
 
 

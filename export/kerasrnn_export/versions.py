@@ -7,6 +7,8 @@ version is a directory whose name is a number that an int64 holds.
 import os
 from pathlib import Path
 
+from kerasrnn.paths import local_path
+
 # Servers read versions as int64.
 LARGEST_VERSION = 2**63 - 1
 # Longer names are no numbers of 64 bits, but for zeros in front of them.
@@ -32,7 +34,7 @@ def find_versions(export_dir: str | os.PathLike) -> dict[int, Path]:
 def taken_numbers(export_dir: str | os.PathLike) -> dict[int, Path]:
     """Returns what has a version's number for a name, directory or not."""
     try:
-        entries = sorted(Path(export_dir).iterdir(), key=_longest_first)
+        entries = sorted(local_path(export_dir).iterdir(), key=_longest_first)
     except FileNotFoundError:
         return {}
     found = {

@@ -9,13 +9,14 @@ import dataclasses
 import hashlib
 import json
 import os
-import pathlib
 import re
 
 import numpy as np
 
+from kerasrnn import dataclass_json
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 from kerasrnn.text import splits
 from kerasrnn.text.encoding import ID_DTYPES
 from kerasrnn.text.encoding import Progress
@@ -64,10 +65,10 @@ class Corpus:
     """
 
     def __init__(self, directory: os.PathLike | str):
-        self.directory = pathlib.Path(directory)
+        self.directory = local_path(directory)
         path = self.directory / _MANIFEST
         try:
-            manifest = json.loads(path.read_bytes())
+            manifest = dataclass_json.loads(path.read_bytes())
             if manifest["version"] != _VERSION:
                 raise ValueError(f"version {manifest['version']}")
             self.manifest = manifest
@@ -181,7 +182,7 @@ def build_corpus(
         UserError: A file or pattern is of no use, the text is too short or
             is another one, or the directory cannot be written.
     """
-    directory = pathlib.Path(directory)
+    directory = local_path(directory)
     if vocabulary is not None and vocabulary.kind != config.vocabulary:
         raise UserError(
             f"The model's vocabulary is of {vocabulary.kind}, so the text "

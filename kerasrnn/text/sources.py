@@ -14,6 +14,7 @@ import numpy as np
 
 from kerasrnn.errors import CollectedErrors
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 from kerasrnn.text.recognition import not_utf8
 from kerasrnn.text.vocabulary import code_points_of_text
 
@@ -60,6 +61,7 @@ def resolve(patterns: Sequence[str]) -> list[pathlib.Path]:
     errors = CollectedErrors("files and patterns")
     for pattern in patterns:
         with errors.collected():
+            local_path(pattern)
             for path in _matches(os.path.expanduser(pattern)):
                 files.setdefault(os.path.realpath(path), pathlib.Path(path))
     errors.raise_if_any()
@@ -98,7 +100,7 @@ def _matches(pattern):
 
 def _checked_size(path):
     try:
-        status = os.stat(path)
+        status = os.stat(local_path(path))
     except FileNotFoundError:
         raise UserError(
             f"There is no file {path}; give the path of a text file."

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from kerasrnn import dataclass_json
 from kerasrnn.config import VOCABULARIES
 from kerasrnn.errors import UserError
 
@@ -189,9 +190,8 @@ class Vocabulary:
                 f"vocabulary has more than {_MAX_JSON_LENGTH:,}."
             )
         try:
-            values = json.loads(text)
-        # ValueError is bad JSON, bad UTF-8 or a number with too many digits.
-        except (ValueError, RecursionError) as error:
+            values = dataclass_json.loads(text)
+        except ValueError as error:
             raise UserError(f"The vocabulary is not JSON: {error}.") from None
         expected = {"format", "version", "kind", "start_id", "characters"}
         if not isinstance(values, dict) or set(values) != expected:

@@ -26,6 +26,7 @@ from absl import logging
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import files
 
@@ -67,7 +68,7 @@ def save(directory, checkpoint: Checkpoint) -> pathlib.Path:
     Raises:
         UserError: It could not be written; what was there before is intact.
     """
-    target = pathlib.Path(directory) / str(checkpoint.step)
+    target = local_path(directory) / str(checkpoint.step)
     texts = {
         "config.json": checkpoint.config.to_json(),
         "vocabulary.json": checkpoint.vocabulary.to_json(),
@@ -163,7 +164,7 @@ def load(path) -> Checkpoint:
     Raises:
         UserError: Something is missing, damaged or not what it should be.
     """
-    path = pathlib.Path(path)
+    path = local_path(path)
     manifest = _read_manifest(path)
     contents = {}
     for name, limit in _FILES.items():
@@ -223,7 +224,7 @@ def find(workdir, which: str = "best") -> pathlib.Path:
     """
     if which not in ("best", "latest"):
         raise UserError(f"checkpoint must be best or latest, not {which!r}.")
-    workdir = pathlib.Path(workdir)
+    workdir = local_path(workdir)
     if not workdir.is_dir():
         raise UserError(
             f"There is no directory {workdir}; train a model first "

@@ -5,8 +5,8 @@ imported.
 """
 
 import dataclasses
-import json
 
+from kerasrnn import dataclass_json
 from kerasrnn.errors import UserError
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
@@ -100,7 +100,7 @@ def parse_tf_config(text: str) -> Cluster | None:
             that it lists, or a job is of no use here.
     """
     try:
-        values = json.loads(text)
+        values = dataclass_json.loads(text)
         jobs = values.get("cluster", {})
         tasks = tuple(
             Task(job, index, _address(address))
@@ -110,7 +110,7 @@ def parse_tf_config(text: str) -> Cluster | None:
         other = sorted(set(jobs) - {"chief", "worker"})
         task = values.get("task", {})
         job, number = task.get("type"), int(task.get("index", -1))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         raise _error("cannot be understood", text) from None
     if other:
         raise _error(f"has jobs {other}; only chief and worker train", text)

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import math
 import os
 import pathlib
@@ -11,7 +10,9 @@ import zipfile
 
 import numpy as np
 
+from kerasrnn import dataclass_json
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 
 _TEMPORARY = ".tmp-"
 _REPLACED = "-replaced"
@@ -19,7 +20,7 @@ _REPLACED = "-replaced"
 
 def write_file(path, data: bytes) -> None:
     """Writes a file aside, syncs it and renames it into place."""
-    path = pathlib.Path(path)
+    path = local_path(path)
     temporary = path.with_name(f"{_TEMPORARY}{path.name}-{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -126,8 +127,8 @@ def read_json(path, limit: int = 2**20):
         UserError: It is larger, missing or not JSON.
     """
     try:
-        return json.loads(read_text(path, limit))
-    except (ValueError, RecursionError) as error:
+        return dataclass_json.loads(read_text(path, limit))
+    except ValueError as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} is not JSON: {error}.") from None

@@ -1,8 +1,12 @@
 """What is due at which step: pure functions of the configuration."""
 
 import dataclasses
+from typing import Annotated
 
 from kerasrnn.config import TrainingConfig
+from kerasrnn.constraints import AMOUNT
+from kerasrnn.constraints import COUNT
+from kerasrnn.constraints import check_fields
 from kerasrnn.errors import UserError
 from kerasrnn.training.schedules import learning_rate
 
@@ -19,12 +23,11 @@ class Limits:
             bit for bit.
     """
 
-    max_steps: int = 0
-    minutes: float = 0.0
+    max_steps: Annotated[int, COUNT] = 0
+    minutes: Annotated[float, AMOUNT] = 0.0
 
     def __post_init__(self):
-        if self.max_steps < 0 or not self.minutes >= 0:
-            raise UserError("max_steps and minutes must be at least 0.")
+        check_fields(self)
 
     @classmethod
     def from_info(cls, info: dict) -> "Limits":

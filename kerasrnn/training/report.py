@@ -3,6 +3,7 @@
 import pathlib
 
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 from kerasrnn.reporting.training_report import TrainingRecord
 from kerasrnn.reporting.training_report import training_report
 from kerasrnn.training import checkpoint
@@ -27,7 +28,7 @@ def write_report(path, output=None) -> pathlib.Path:
         UserError: The directory holds no record of a training yet, or the
             file cannot be written.
     """
-    workdir = Workdir(pathlib.Path(path))
+    workdir = Workdir(local_path(path))
     if not workdir.path.is_dir():
         raise UserError(
             f"There is no directory {workdir.path}; train a model first, or "

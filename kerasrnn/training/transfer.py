@@ -17,12 +17,12 @@ Shapes: V vocabulary size, E embedding size, U units, G gates.
 
 import dataclasses
 import os
-import pathlib
 
 import numpy as np
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 from kerasrnn.text.vocabulary import UNKNOWN_ID
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import checkpoint
@@ -65,7 +65,7 @@ def load_source(init_from, workdir) -> Checkpoint:
     Raises:
         UserError: It holds no model, or is the one to train in.
     """
-    init_from = pathlib.Path(init_from)
+    init_from = local_path(init_from)
     if os.path.realpath(init_from) == os.path.realpath(workdir):
         raise UserError(
             f"--init_from and --workdir are both {init_from}: give another "

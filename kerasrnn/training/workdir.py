@@ -11,6 +11,7 @@ from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.locks import open_lock
 from kerasrnn.locks import try_lock
+from kerasrnn.paths import local_path
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import checkpoint
 from kerasrnn.training import files
@@ -157,7 +158,7 @@ def open_corpus(path, sha256: str | None) -> Corpus:
     Raises:
         UserError: The directory holds none, or another text.
     """
-    corpus = Corpus(Workdir(pathlib.Path(path)).corpus)
+    corpus = Corpus(Workdir(local_path(path)).corpus)
     if corpus.sha256 != sha256:
         raise UserError(
             f"The text in {path} is not the one that the model was trained "
@@ -182,7 +183,7 @@ def locked(path):
         UserError: The directory cannot be made or written to, or another
             process trains in it.
     """
-    workdir = Workdir(pathlib.Path(path))
+    workdir = Workdir(local_path(path))
     made, descriptor = _take(workdir.path)
     try:
         for directory in (workdir.path, workdir.checkpoints, workdir.best):

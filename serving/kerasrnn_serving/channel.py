@@ -5,11 +5,11 @@ import functools
 import json
 import math
 import numbers
-from pathlib import Path
 
 import grpc
 
 from kerasrnn.errors import UserError
+from kerasrnn.paths import local_path
 from kerasrnn_serving import address as addresses
 
 _SERVICES = (
@@ -110,7 +110,7 @@ def _read(path):
     if path is None:
         return None
     try:
-        return Path(path).read_bytes()
+        return local_path(path).read_bytes()
     except OSError as error:
         raise UserError(
             f"Cannot read {path}: {error.strerror}. Expected a PEM file."

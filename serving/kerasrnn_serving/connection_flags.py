@@ -8,7 +8,14 @@ import os
 
 from absl import flags
 
+from kerasrnn.constraints import INT64
+from kerasrnn.constraints import POSITIVE_COUNT
+from kerasrnn.constraints import SECONDS
+from kerasrnn.constraints import Range
 from kerasrnn.errors import UserError
+from kerasrnn.flag_types import define_float
+from kerasrnn.flag_types import define_integer
+from kerasrnn.flag_types import define_path
 from kerasrnn.sampling_flags import read_file
 
 _TLS_FILES = ("ca", "certificate", "key")
@@ -36,17 +43,18 @@ def define_connection_flags(
     )
     define(flags.DEFINE_string, "model", "kerasrnn", "The model's name there.")
     define(
-        flags.DEFINE_integer,
+        define_integer,
         "model_version",
         None,
         "Version to ask for; the newest if not given.",
-        lower_bound=0,
+        allowed=Range(0, INT64.high),
     )
     define(
-        flags.DEFINE_float,
+        define_float,
         "timeout",
         60.0,
         "Seconds that the server may take for each call.",
+        allowed=SECONDS,
     )
     define(
         flags.DEFINE_bool,
@@ -55,18 +63,18 @@ def define_connection_flags(
         "Encrypt the connection; any of the following does so too.",
     )
     define(
-        flags.DEFINE_string,
+        define_path,
         "tls_ca",
         None,
         "PEM file of the certificates that sign the server's.",
     )
     define(
-        flags.DEFINE_string,
+        define_path,
         "tls_certificate",
         None,
         "PEM file of this client's certificate, for mutual TLS.",
     )
-    define(flags.DEFINE_string, "tls_key", None, "PEM file of its private key.")
+    define(define_path, "tls_key", None, "PEM file of its private key.")
     define(
         flags.DEFINE_string,
         "tls_server_name",
@@ -74,14 +82,14 @@ def define_connection_flags(
         "Name in the server's certificate, if it is not the address.",
     )
     define(
-        flags.DEFINE_integer,
+        define_integer,
         "max_message_bytes",
         None,
         "Refuse replies that are larger; no limit if not given.",
-        lower_bound=1,
+        allowed=POSITIVE_COUNT,
     )
     define(
-        flags.DEFINE_string,
+        define_path,
         "token_file",
         None,
         "File that holds a bearer token to send with each call; needs TLS.",
@@ -111,12 +119,13 @@ def client_of(values: flags.FlagValues):
         tls = Tls(**files, server_name=values.tls_server_name)
     token = None
     if values.token_file is not None:
-        token = read_file(values.token_file, "--token_file").decode().strip()
+        token = read_file(values.token_file, "--token_file").strip()
         if tls is None:
             raise UserError(
                 "--token_file is given without TLS, and anyone could read the "
                 "token on its way; give --tls as well."
             )
+        token = _checked_token(token, values.token_file)
     return Client(
         values.server,
         values.model,
@@ -135,3 +144,13 @@ def _print_notes():
     handler.setFormatter(logging.Formatter("note: %(message)s"))
     logger.handlers[:] = [handler]
     logger.propagate = False
+
+
+def _checked_token(token, path):
+    # What a header of HTTP may hold; gRPC itself names no file.
+    if not token or not all(0x21 <= byte <= 0x7E for byte in token):
+        raise UserError(
+            f"--token_file: {path} holds no token: expected printable ASCII "
+            "characters in one line, without spaces."
+        )
+    return token.decode("ascii")

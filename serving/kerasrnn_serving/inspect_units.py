@@ -19,8 +19,11 @@ from absl import flags
 
 from kerasrnn import program
 from kerasrnn.activity import Activity
+from kerasrnn.constraints import POSITIVE_COUNT
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
+from kerasrnn.flag_types import define_integer
+from kerasrnn.flag_types import define_path
 from kerasrnn.reporting.probes import SYNTAXES
 from kerasrnn_serving import connection_flags
 
@@ -32,7 +35,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         function(*arguments, flag_values=flag_values, **options)
 
     define(
-        flags.DEFINE_string,
+        define_path,
         "workdir",
         "workdir",
         "Directory that kerasrnn-train wrote; its model is read in this "
@@ -47,20 +50,20 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
     define(flags.DEFINE_string, "text", None, "The text to read.")
     define(
-        flags.DEFINE_string,
+        define_path,
         "file",
         None,
         "File that holds the text to read; - is standard input.",
     )
     define(
-        flags.DEFINE_integer,
+        define_integer,
         "length",
         5000,
         "Characters to read; the rest of a longer text is left out.",
-        lower_bound=1,
+        allowed=POSITIVE_COUNT,
     )
     define(
-        flags.DEFINE_string,
+        define_path,
         "output",
         "inspection.html",
         "File to write the page to.",
@@ -88,12 +91,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
     connection_flags.define_connection_flags(flag_values, None)
     define(
-        flags.DEFINE_integer,
+        define_integer,
         "num_layers",
         None,
         "Layers that the model's units belong to, where it does not say so "
         "itself, as earlier exports.",
-        lower_bound=1,
+        allowed=POSITIVE_COUNT,
     )
 
 

@@ -17,6 +17,7 @@ from kerasrnn import program
 from kerasrnn import sampling_flags
 from kerasrnn.activity import Activity
 from kerasrnn.errors import UserError
+from kerasrnn.flag_types import define_path
 from kerasrnn_serving import connection_flags
 
 
@@ -24,12 +25,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
     sampling_flags.define_sampling_flags(flag_values)
     connection_flags.define_connection_flags(flag_values, "localhost:8500")
-    flags.DEFINE_string(
+    define_path(
         "score",
         None,
         "Generate nothing; print how likely this file's text is, in bits and "
         "nats a character. - is standard input.",
-        flag_values=flag_values,
+        flag_values,
     )
     flags.DEFINE_bool(
         "interactive",

@@ -22,7 +22,10 @@ from absl import flags
 from kerasrnn_export.versions import find_versions
 
 from kerasrnn import program
+from kerasrnn.constraints import Range
 from kerasrnn.errors import UserError
+from kerasrnn.flag_types import define_integer
+from kerasrnn.flag_types import define_path
 
 BINARY = "tensorflow_model_server"
 # Newest first; a tag that is not there is answered by the next one.
@@ -32,6 +35,7 @@ SERVERS = ("auto", "binary", "docker", "local")
 # A call holds a thread until it is answered, also while it waits for a batch,
 # and what finds none free is refused. By itself the server has 4 a core.
 GRPC_THREADS = 256
+_PORTS = Range(0, 2**16 - 1)
 
 
 def binary_command(
@@ -111,7 +115,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         function(*arguments, flag_values=flag_values, **options)
 
     define(
-        flags.DEFINE_string,
+        define_path,
         "export_dir",
         None,
         "Directory of the exported versions (kerasrnn-export's --export_dir).",
@@ -120,20 +124,18 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flags.DEFINE_string, "model", "kerasrnn", "Name that clients ask for."
     )
     define(
-        flags.DEFINE_integer,
+        define_integer,
         "port",
         8500,
         "Port of gRPC; 0 takes a free one and prints it.",
-        lower_bound=0,
-        upper_bound=65535,
+        allowed=_PORTS,
     )
     define(
-        flags.DEFINE_integer,
+        define_integer,
         "rest_port",
         0,
         "Port of REST, which the local server does not have; 0 is off.",
-        lower_bound=0,
-        upper_bound=65535,
+        allowed=_PORTS,
     )
     define(
         flags.DEFINE_string,

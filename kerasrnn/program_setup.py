@@ -1,0 +1,69 @@
+"""What a program sees to before it does anything: its process's settings.
+
+A program chooses what it needs, whatever the process inherits: standard
+streams that are closed, as under cron, and Keras' settings, which are made for
+other programs.
+"""
+
+import os
+import sys
+
+from kerasrnn.errors import UserError
+
+# At another value they end in a traceback, or abort the process.
+_EXPECTED = {
+    "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": ("python", "upb"),
+    "TF_DETERMINISTIC_OPS": ("0", "1", "false", "true"),
+}
+
+
+def open_standard_streams() -> None:
+    """Opens standard streams that are closed on the null device.
+
+    Otherwise the next files opened would get their numbers, and be written
+    to by whatever prints; and `sys.stdout` would be None.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one.
+            os.open(os.devnull, os.O_RDWR)
+        stream = getattr(sys, name)
+        if stream is None:
+            mode = "w" if number else "r"
+            stream = open(number, mode, encoding="utf-8", closefd=False)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        elif number and hasattr(stream, "reconfigure"):
+            # A name or a text may have what the terminal cannot show.
+            stream.reconfigure(errors="backslashreplace")
+
+
+def choose_keras_settings() -> None:
+    """Makes Keras start with TensorFlow and its own defaults.
+
+    Neither `KERAS_BACKEND` nor `keras.json` is for a program: with another
+    backend or another type of numbers than it was made for, it would fail or
+    compute something else.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    # Where there can be no keras.json. No data sets are loaded from there.
+    os.environ["KERAS_HOME"] = os.devnull
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
+
+
+def check_environment() -> None:
+    """Checks variables that make TensorFlow or Protocol Buffers give up.
+
+    Raises:
+        UserError: One of them is set to what they do not understand.
+    """
+    for name, expected in _EXPECTED.items():
+        value = os.environ.get(name, "")
+        if value and value.lower() not in expected:
+            raise UserError(
+                f"The environment variable {name} is {value!r}; expected is "
+                f"one of {', '.join(expected)}. Set it so, or `unset {name}`."
+            )
