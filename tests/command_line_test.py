@@ -178,7 +178,11 @@ class EnvironmentTest(parameterized.TestCase):
 
 
 def _nonsense(home):
-    """Returns variables that TensorFlow, Keras, gRPC and the like read."""
+    """Returns variables that TensorFlow, Keras, gRPC and the like read.
+
+    Not XLA_FLAGS and TF_XLA_FLAGS: TensorFlow ends the process with a
+    sentence that names them.
+    """
     names = """
         AUTOGRAPH_STRICT_CONVERSION AUTOGRAPH_VERBOSITY COLUMNS
         CUDA_VISIBLE_DEVICES GRPC_TRACE GRPC_VERBOSITY KERAS_MAX_EPOCHS
@@ -187,7 +191,7 @@ def _nonsense(home):
         TF_CUDNN_DETERMINISTIC TF_ENABLE_ONEDNN_OPTS
         TF_FORCE_GPU_ALLOW_GROWTH TF_GPU_ALLOCATOR TF_GPU_THREAD_MODE
         TF_JIT_FLAGS TF_NUM_INTEROP_THREADS TF_NUM_INTRAOP_THREADS
-        TF_USE_LEGACY_KERAS TF_XLA_FLAGS TMPDIR XLA_FLAGS
+        TF_USE_LEGACY_KERAS TMPDIR
     """
     return {
         **dict.fromkeys(names.split(), "nonsense"),
