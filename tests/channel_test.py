@@ -4,6 +4,7 @@ import http.server
 import os
 import tempfile
 import threading
+import unittest
 from pathlib import Path
 from unittest import mock
 
@@ -13,6 +14,7 @@ from clients import AsyncInThread
 from fake_servable import UNITS
 from fake_servable import FakeServer
 from fake_servable import expected
+from faulty_server import Proxy
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.rpc import StatusError
 from kerasrnn_serving.serving_error import ServingError
@@ -20,6 +22,7 @@ from kerasrnn_serving.serving_error import ServingError
 from kerasrnn.errors import UserError
 
 _TIMEOUT = 60
+_FULL = os.environ.get("KERASRNN_FULL")
 
 
 class ChannelTest(absltest.TestCase):
@@ -62,6 +65,42 @@ class ChannelTest(absltest.TestCase):
         servers[0].stop()
         for seed in range(100):
             self.assert_answers(client, seed)
+
+    @unittest.skipUnless(_FULL, "takes a minute")
+    def test_a_connection_of_several_that_dies_is_found(self):
+        dead, other = self._serve(), self._serve()
+        proxy = Proxy(dead.port)
+        self.addCleanup(proxy.close)
+        client = self.enter_context(
+            self.client_class(
+                f"ipv4:{proxy.target},127.0.0.1:{other.port}", timeout=45
+            )
+        )
+        while not (dead.requests and other.requests):
+            self.assert_answers(client, 1)
+        before = proxy.connections
+        proxy.fail_next_reply("stall")
+        for seed in range(10):
+            self.assert_answers(client, seed)
+        self.assertGreater(proxy.connections, before)
+
+    @unittest.skipUnless(_FULL, "takes a minute")
+    def test_servers_take_the_pings_of_a_long_call(self):
+        server = self._serve()
+        predict, release = server.loaded[1].predict, threading.Event()
+        self.addCleanup(release.set)
+
+        def slow(request, timeout):
+            release.wait(44)
+            return predict(request, timeout)
+
+        client = self.enter_context(
+            self.client_class(server.target, timeout=60)
+        )
+        self.assert_answers(client, 1)
+        server.loaded[1].predict = slow
+        self.assert_answers(client, 2)
+        self.assertLen(server.requests, 2)
 
     def test_names_are_resolved(self):
         server = self._serve()

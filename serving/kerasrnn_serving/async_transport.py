@@ -15,6 +15,9 @@ from kerasrnn_serving.pace import Pace
 from kerasrnn_serving.repeats import Attempts
 from kerasrnn_serving.repeats import Budget
 
+# After so many seconds a call that waits notices that its client was closed.
+_LONGEST_SLEEP = 0.5
+
 
 class AsyncTransport:
     """Makes calls of one target, from the tasks of one event loop.
@@ -72,7 +75,7 @@ class AsyncTransport:
     async def _wait_for_turn(self, attempts):
         try:
             while delay := attempts.delay():
-                await asyncio.sleep(delay)
+                await asyncio.sleep(min(delay, _LONGEST_SLEEP))
                 if self._closed:
                     raise serving_error.closed()
         except grpc.RpcError as error:
@@ -88,6 +91,7 @@ class AsyncTransport:
             wait_for_ready=self._answered,
         )
         connection.answers += 1
+        connection.trouble = None
         self._answered, self._told = True, False
         attempts.succeeded()
         return reply

@@ -14,8 +14,8 @@ from kerasrnn_serving.serving_error import is_unreachable
 PROBE = Call(
     wire.HEALTH_CHECK, wire.HealthCheckRequest(), wire.HealthCheckResponse
 )
-# What a connection is asked once it has been quiet for a tenth of a call's
-# time, and at most for so many seconds; and how long it may take to answer.
+# Seconds at most that a connection may be quiet before it is asked, and that
+# it may then take to answer.
 _LONGEST_QUIET = 2.0
 _LONGEST_PROBE = 5.0
 

@@ -86,6 +86,7 @@ class Transport:
             wait_for_ready=self._answered,
         )
         connection.answers += 1
+        connection.trouble = None
         self._answered, self._told = True, False
         attempts.succeeded()
         return reply
