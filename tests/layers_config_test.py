@@ -1,5 +1,6 @@
 """Configuration, saving, shapes, fitting and errors of the layers."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -227,16 +228,69 @@ class SavingTest(parameterized.TestCase):
                 [w.name for w in theirs.variables],
             )
 
+    @parameterized.product(
+        kind=KINDS,
+        cell=(False, True),
+        options=(
+            {},
+            {"seed": 1, "recurrent_dropout": 0.5},
+            {"bias_initializer": "glorot_uniform"},
+            {"bias_initializer": "random_normal", "dtype": "mixed_bfloat16"},
+            {
+                "kernel_initializer": "he_normal",
+                "recurrent_initializer": "random_uniform",
+                "bias_initializer": "truncated_normal",
+                "dropout": 0.3,
+            },
+        ),
+    )
+    def test_weights_start_as_keras(self, kind, cell, options):
+        self._check_first_weights(kind, cell, options)
+
+    @parameterized.parameters("LSTM", "GRU")
+    def test_weights_start_as_keras_own_way(self, kind):
+        name = "unit_forget_bias" if kind == "LSTM" else "reset_after"
+        options = {"bias_initializer": "random_normal", name: False}
+        self._check_first_weights(kind, False, options)
+
     @parameterized.parameters(*KINDS)
-    def test_weights_start_as_keras(self, kind):
-        weights = []
-        for module in (keras.layers, layers):
-            keras.utils.set_random_seed(3)
-            layer = getattr(module, kind)(4, seed=1)
-            layer.build((None, None, 5))
-            weights.append(layer.get_weights())
-        for a, b in zip(*weights, strict=True):
+    def test_weights_of_a_seeded_initializer_start_as_keras(self, kind):
+        for initializer in (
+            "GlorotUniform",
+            "GlorotNormal",
+            "HeUniform",
+            "LecunNormal",
+            "RandomUniform",
+            "RandomNormal",
+            "TruncatedNormal",
+            "VarianceScaling",
+        ):
+            make = getattr(keras.initializers, initializer)
+            options = {
+                f"{name}_initializer": make(seed=seed)
+                for seed, name in enumerate(("kernel", "recurrent", "bias"))
+            }
+            for cell in (False, True):
+                self._check_first_weights(kind, cell, options)
+
+    def _check_first_weights(self, kind, cell, options):
+        theirs, ours = (
+            self._first_weights(module, kind, cell, options)
+            for module in (keras.layers, layers)
+        )
+        for a, b in zip(theirs, ours, strict=True):
             np.testing.assert_array_equal(a, b)
+
+    def _first_weights(self, module, kind, cell, options):
+        """Of two, of which the second shows what the first has drawn."""
+        keras.utils.set_random_seed(3)
+        name = f"{kind}Cell" if cell else kind
+        weights = []
+        for _ in range(2):
+            layer = getattr(module, name)(4, **options)
+            layer.build((None, 5) if cell else (None, None, 5))
+            weights += layer.get_weights()
+        return [*weights, random.random()]
 
 
 class ShapeTest(parameterized.TestCase):
@@ -306,8 +360,8 @@ class FitTest(parameterized.TestCase):
     )
     def test_fit_learns(self, kind, options):
         keras.utils.set_random_seed(0)
-        random = np.random.default_rng(0)
-        inputs = random.normal(size=(64, 5, 3)).astype("float32")
+        generator = np.random.default_rng(0)
+        inputs = generator.normal(size=(64, 5, 3)).astype("float32")
         targets = np.cumsum(inputs, axis=1)[:, :, :1]
         layer = getattr(layers, kind)(12, return_sequences=True, **options)
         model = keras.Sequential(

@@ -7,6 +7,8 @@ from keras import ops
 # not export.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
+from kerasrnn.layers.projection import add_bias
+
 
 class RecurrentCell(keras.Layer, DropoutRNNCell):
     """Base of the cells: weights, dropout masks and configuration.
@@ -46,6 +48,10 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         if self.num_gates > 1:
             implementation = kwargs.pop("implementation", 2)
         super().__init__(**kwargs)
+        # Unseeded initializers and generators draw their seeds as they are
+        # made, so what is made in Keras' order starts with Keras' weights.
+        if self.num_gates == 1:
+            self.seed_generator = keras.random.SeedGenerator(seed=seed)
         self.units = units
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
@@ -65,7 +71,8 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         self.dropout = min(1.0, max(0.0, dropout))
         self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed=seed)
+        if self.num_gates > 1:
+            self.seed_generator = keras.random.SeedGenerator(seed=seed)
         # As in Keras, recurrent dropout takes a mask for each gate.
         several = self.num_gates > 1 and self.recurrent_dropout > 0
         self.implementation = 1 if several else implementation
@@ -128,7 +135,9 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
             masks = self.input_masks(inputs)
         projected = gated_product(inputs, self.kernel, masks)
         bias = self.input_bias()
-        return projected if bias is None else ops.add(projected, bias)
+        if bias is None:
+            return projected
+        return add_bias(projected, ops.convert_to_tensor(bias))
 
     def input_masks(self, inputs):
         """Returns what `inputs` are multiplied with, a list if one a gate."""

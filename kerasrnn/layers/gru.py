@@ -19,6 +19,7 @@ from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.layer import GatedLayer
 from kerasrnn.layers.layer import cell_property
+from kerasrnn.layers.projection import add_bias
 from kerasrnn.layers.scan import gru_scan
 
 
@@ -51,7 +52,7 @@ def gru_step(
     if reset_after:
         a = gated_product(h, recurrent_kernel, masks)
         if recurrent_bias is not None:
-            a = a + recurrent_bias
+            a = add_bias(a, recurrent_bias)
         return gru_gates(projected, a, h, activation, recurrent_activation)
     units = h.shape[-1]
     p_z, p_r, p_g = ops.split(projected, 3, axis=-1)

@@ -134,11 +134,15 @@ class LSTMCell(RecurrentCell):
             return self.bias_initializer
 
         def initializer(shape, dtype=None):
-            i, f, g, o = (
-                self.bias_initializer((self.units,), dtype=dtype)
-                for _ in range(4)
+            del shape
+            # In Keras' pieces: a seeded initializer gives each its own start.
+            return ops.concatenate(
+                [
+                    self.bias_initializer((self.units,), dtype=dtype),
+                    ops.ones((self.units,), dtype=dtype),
+                    self.bias_initializer((2 * self.units,), dtype=dtype),
+                ]
             )
-            return ops.concatenate([i, ops.ones_like(f), g, o])
 
         return initializer
 

@@ -44,13 +44,26 @@ def column_sums(values):
     return tf.matmul(ones, values)[0]
 
 
+def add_bias(values, bias):
+    """Returns `values + bias`, with a gradient that is summed in 32 bits.
+
+    Args:
+        values: Tensor [..., N].
+        bias: Tensor [N], of the same dtype.
+    """
+    if values.dtype.size >= 4:
+        return values + bias
+    return _add_bias(values, bias)
+
+
 @tf.custom_gradient
-def _add_bias(flat, bias):
+def _add_bias(values, bias):
     def gradient(upstream):
-        return upstream, column_sums(upstream)
+        flat = tf.reshape(upstream, [-1, bias.shape[0]])
+        return upstream, column_sums(flat)
 
     # TensorFlow fuses this addition with the product, and no other.
-    return tf.nn.bias_add(flat, bias), gradient
+    return tf.nn.bias_add(values, bias), gradient
 
 
 @tf.custom_gradient
