@@ -4,6 +4,9 @@ What Keras leaves to broadcasting counts, too: each shape of a state and of a
 mask that Keras' layer takes is taken, with the same result.
 """
 
+import inspect
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -39,6 +42,81 @@ def _pair(kind, shape=(BATCH, STEPS, FEATURES), **options):
     return pair
 
 
+class SignatureTest(parameterized.TestCase):
+    @parameterized.parameters(
+        *(name for kind in KINDS for name in (kind, f"{kind}Cell"))
+    )
+    def test_arguments_are_those_of_keras(self, name):
+        theirs, ours = (getattr(m, name) for m in (keras.layers, layers))
+        for method in ("__init__", "call", "get_initial_state"):
+            self.assertEqual(
+                inspect.signature(getattr(ours, method)),
+                inspect.signature(getattr(theirs, method)),
+                method,
+            )
+
+    @parameterized.parameters(*KINDS)
+    def test_a_cell_takes_its_arguments_by_name(self, kind):
+        pair = _pair(f"{kind}Cell", (BATCH, FEATURES))
+        first = "sequence" if kind == "SimpleRNN" else "inputs"
+        states = [_random(BATCH, UNITS)] * _num_states(kind)
+        outputs = [
+            cell(**{first: _random(BATCH, FEATURES)}, states=states)[0]
+            for cell in pair
+        ]
+        np.testing.assert_allclose(*outputs, atol=1e-6)
+
+
+def _result(layer, inputs, **arguments):
+    """Outputs, and gradients of inputs and states; None if it raises."""
+    states = arguments.get("initial_state") or []
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *states])
+        try:
+            outputs = layer(inputs, **arguments)
+        except (ValueError, TypeError, tf.errors.OpError):
+            return None
+        loss = tf.reduce_sum(outputs * _random(*outputs.shape, seed=9))
+    return [outputs, *tape.gradient(loss, [inputs, *states])]
+
+
+class RankTest(parameterized.TestCase):
+    """Where Keras has a result in eager mode, ours is the same."""
+
+    @parameterized.product(
+        kind=KINDS, options=({}, {"activation": "relu"}, {"unroll": True})
+    )
+    def test_states_and_masks(self, kind, options):
+        theirs, ours = _pair(
+            kind, return_sequences=True, go_backwards=True, **options
+        )
+        inputs = _random(BATCH, STEPS, FEATURES)
+        taken = set()
+        for state, mask in itertools.product(
+            (None, (BATCH, UNITS), (1, UNITS), (1, 1), (UNITS,), (2, UNITS)),
+            (None, (BATCH, STEPS), (BATCH, STEPS, 1)),
+        ):
+            arguments = {}
+            if state:
+                arguments["initial_state"] = [
+                    _random(*state, seed=seed)
+                    for seed in range(_num_states(kind))
+                ]
+            if mask:
+                arguments["mask"] = _random(*mask, seed=3) > 0
+            expected = _result(theirs, inputs, **arguments)
+            if expected is None:
+                continue
+            taken.add((state, mask))
+            actual = _result(ours, inputs, **arguments)
+            self.assertIsNotNone(actual, (state, mask))
+            for a, b in zip(actual, expected, strict=True):
+                np.testing.assert_allclose(
+                    a, b, atol=1e-5, err_msg=str((state, mask))
+                )
+        self.assertIn(((1, UNITS), (BATCH, STEPS, 1)), taken)
+
+
 class GraphTest(parameterized.TestCase):
     @parameterized.parameters(*KINDS)
     def test_below_a_transpose_that_is_not_known(self, kind):
@@ -46,10 +124,11 @@ class GraphTest(parameterized.TestCase):
 
         @tf.function
         def run(inputs, order):
-            return ours(tf.ensure_shape(tf.transpose(inputs, order), shape))
+            transposed = tf.transpose(inputs, order)
+            transposed.set_shape([BATCH, STEPS, FEATURES])
+            return ours(transposed)
 
         inputs = _random(STEPS, BATCH, FEATURES)
-        shape = (BATCH, STEPS, FEATURES)
         np.testing.assert_allclose(
             run(inputs, tf.constant([1, 0, 2])),
             theirs(tf.transpose(inputs, [1, 0, 2])),
@@ -63,7 +142,7 @@ class GraphTest(parameterized.TestCase):
         @tf.function(
             input_signature=[
                 tf.TensorSpec([None, STEPS, FEATURES]),
-                tf.TensorSpec([None, UNITS]),
+                tf.TensorSpec([2, UNITS]),
             ]
         )
         def run(inputs, half):

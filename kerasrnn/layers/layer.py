@@ -108,6 +108,18 @@ class RecurrentLayer(keras.layers.RNN):
             mask = mask[0]
         if mask is not None:
             mask = tf.cast(mask, tf.bool)
+            if len(mask.shape) == 3:  # [B, T, 1], as Keras has it inside
+                mask = tf.squeeze(mask, axis=-1)
+        # A state [1, units] is that of every row.
+        rows = [tf.shape(sequences)[0], self.units]
+        initial_state = [
+            state
+            if state.shape[0] == sequences.shape[0] is not None
+            else tf.ensure_shape(
+                tf.broadcast_to(state, rows), [sequences.shape[0], self.units]
+            )
+            for state in initial_state
+        ]
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])

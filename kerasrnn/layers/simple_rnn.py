@@ -40,7 +40,7 @@ class SimpleRNNCell(RecurrentCell):
     """Cell of `SimpleRNN`, with the arguments of `keras.layers.SimpleRNNCell`.
 
     Call arguments:
-        inputs: Tensor with shape `(batch, features)`.
+        sequence: Tensor with shape `(batch, features)`.
         states: A tensor with shape `(batch, units)`, or a list of it.
         training: Whether `dropout` and `recurrent_dropout` apply.
 
@@ -49,6 +49,10 @@ class SimpleRNNCell(RecurrentCell):
     >>> rnn(np.zeros((32, 10, 8))).shape
     TensorShape([32, 4])
     """
+
+    # Keras' name of the argument.
+    def call(self, sequence, states, training=False):
+        return super().call(sequence, states, training)
 
     def step(self, projected, states, training=False):
         masks = self.recurrent_masks(states[0], training)
