@@ -3,6 +3,7 @@
     python benchmarks/backup_and_restore.py --kills=40 --when=inside
     python benchmarks/backup_and_restore.py --kills=40 --when=between
     python benchmarks/backup_and_restore.py --kills=40 --save_every=4
+    python benchmarks/backup_and_restore.py --kills=40 --double_checkpoint
 
 Trains the same small LSTM on the same text, in turn by `model.fit` with
 `BackupAndRestore` and by kerasrnn, and kills each with SIGKILL at a random

@@ -101,6 +101,14 @@ class InspectTest(absltest.TestCase):
         # "?", "Z" and the five characters of the escape sequence.
         self.assertEqual(np.isnan(reading.bits).sum(), 7)
 
+    def test_unknown_characters_are_told(self):
+        file = f"--file={self.text_file}"
+        for where in (self.flag, f"--server={self.target}"):
+            _, errors = run(where, file, "--terminal")
+            self.assertIn(f"7 of the {len(TEXT)} characters read", errors)
+        _, errors = run(self.flag, "--text=a cab", "--terminal")
+        self.assertNotIn("unknown", errors)
+
     def test_served_model_gives_the_page_of_the_workdir(self):
         file = f"--file={self.text_file}"
         here = self.page(self.flag, file)

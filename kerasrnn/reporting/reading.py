@@ -54,6 +54,11 @@ class Reading:
         known = self.bits[~np.isnan(self.bits)]
         return float(known.mean(dtype=np.float64)) if known.size else 0.0
 
+    @property
+    def unknown(self) -> int:
+        """Characters that are unknown to the model."""
+        return int(np.isnan(self.bits).sum())
+
     def name(self, unit: int) -> str:
         """Returns what a unit is called; layers and units count from 1."""
         layer, within = divmod(unit, self.units_per_layer)

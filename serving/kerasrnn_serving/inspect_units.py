@@ -181,6 +181,11 @@ def _inspect(values, model, title, text, name, target):
     _say(f"Reading {name} ...")
     with Activity("Reading") as activity:
         reading = readings.read(model, text, values.num_layers, activity.share)
+    if reading.unknown:
+        _say(
+            f"{reading.unknown:,} of the {len(reading.characters):,} "
+            "characters read are unknown to the model."
+        )
     unit = readings.unit_named(values.unit, reading)
     _say("Reading the same characters in random order ...")
     with Activity("Reading") as activity:
