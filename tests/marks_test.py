@@ -70,6 +70,8 @@ class MarksTest(absltest.TestCase):
             r"1 byte order mark, 1,234 \r\n and 1 lone \r, which", sentence
         )
         self.assertIn("--normalize_newlines", sentence)
+        (sentence,) = Marks(byte_order_marks=2, lone_returns=3).sentences()
+        self.assertIn(r"2 byte order marks and 3 lone \r, which", sentence)
         (sentence,) = Marks(nulls=5).sentences()
         self.assertIn("5 null characters", sentence)
 

@@ -44,10 +44,11 @@ class Marks:
     def sentences(self) -> list[str]:
         """Returns what there is to tell the user; often nothing."""
         sentences = []
+        plural = "s" if self.byte_order_marks > 1 else ""
         found = [
-            f"{number:,} {name}{'s' if number > 1 and len(name) > 4 else ''}"
+            f"{number:,} {name}"
             for number, name in (
-                (self.byte_order_marks, "byte order mark"),
+                (self.byte_order_marks, f"byte order mark{plural}"),
                 (self.returns_before_newline, r"\r\n"),
                 (self.lone_returns, r"lone \r"),
             )
