@@ -105,6 +105,7 @@ def plain(case, projected, *rest):
         step,
         [projected, mask[:, :, None], reset[:, :, None]],
         list(states),
+        projected.dtype,
     )
     return [outputs, *states]
 

@@ -123,7 +123,21 @@ def _differentiable_once(*values):
     """Passes values on; their gradient is refused a gradient of its own."""
 
     def gradient(*upstream):
-        return scan.once(*upstream)
+        return _not_differentiable(*upstream)
+
+    return [tf.identity(value) for value in values], gradient
+
+
+@tf.custom_gradient
+def _not_differentiable(*values):
+    """Passes values on; differentiating them raises."""
+
+    def gradient(*_):
+        # TensorFlow's forward mode differentiates the gradient, too.
+        raise NotImplementedError(
+            "cuDNN's recurrent loops have no second derivative and none in "
+            "forward mode. Build the layer with use_cudnn=False for these."
+        )
 
     return [tf.identity(value) for value in values], gradient
 

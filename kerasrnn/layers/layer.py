@@ -180,7 +180,7 @@ class RecurrentLayer(keras.layers.RNN):
 
         states = [ops.convert_to_tensor(state) for state in states]
         outputs, states = differentiable_loop(
-            step, inputs, states, unroll=self.unroll
+            step, inputs, states, states[0].dtype, unroll=self.unroll
         )
         return _time_major(outputs), states
 

@@ -57,13 +57,14 @@ def loop(step, sequences, states, *, dtypes, stacked=None, reverse=False):
     ], states
 
 
-def differentiable_loop(step, sequences, states, *, unroll=False):
+def differentiable_loop(step, sequences, states, dtype, *, unroll=False):
     """Runs `step` over time for TensorFlow's own differentiation.
 
     Args:
         step: Called as `step(slices, states)`, returns `(output, states)`.
         sequences: List of tensors [T, B, ...].
         states: List of tensors [B, ...].
+        dtype: That of the output.
         unroll: Repeat the step in the graph; needs a static T.
 
     Returns:
@@ -90,7 +91,7 @@ def differentiable_loop(step, sequences, states, *, unroll=False):
     _, outputs, states = tf.while_loop(
         lambda time, *_: time < num_steps,
         body,
-        (0, tf.TensorArray(states[0].dtype, size=num_steps), list(states)),
+        (0, tf.TensorArray(dtype, size=num_steps), list(states)),
         maximum_iterations=num_steps,
     )
     return outputs.stack(), states

@@ -15,7 +15,8 @@ They are for the standard activations, with a gradient of their own:
   is asked for later (of a function that was traced without a tape) runs the
   forward loop again.
 
-Differentiating such a gradient again is refused with an error.
+Such a gradient can be differentiated again: then TensorFlow differentiates
+the step's equations, run in the plain loop (`kerasrnn.layers.derivatives`).
 """
 
 import functools
@@ -24,8 +25,10 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 
 from kerasrnn.layers import elements
+from kerasrnn.layers.derivatives import with_gradient
 from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.engine import compiled
+from kerasrnn.layers.loops import differentiable_loop
 from kerasrnn.layers.loops import loop
 from kerasrnn.layers.projection import column_sums
 
@@ -145,8 +148,7 @@ class _Scan:
         # Seen from here: TensorFlow stops its tapes inside the function.
         keeps = record.could_possibly_record()
 
-        @tf.custom_gradient
-        def scan(projected, kernel, *rest):
+        def fast(projected, kernel, *rest):
             states, biases = list(rest[:count]), list(rest[count:])
             forward = functools.partial(
                 self._forward, projected, kernel, states, biases
@@ -155,7 +157,6 @@ class _Scan:
 
             def gradient(d_outputs, *d_final):
                 kept = residuals if keeps else forward(keeps=True)[1]
-                d_outputs = tf.cast(d_outputs, outputs.dtype)
                 arrays, d_states = self._backward(
                     d_outputs, kept, kernel, d_final
                 )
@@ -167,11 +168,13 @@ class _Scan:
                     tf.cast(column_sums(_flat(d_product)), bias.dtype)
                     for bias in biases
                 ]
-                return once(d_projected, d_kernel, *d_states, *d_biases)
+                return [d_projected, d_kernel, *d_states, *d_biases]
 
-            return (outputs, *final), gradient
+            return [outputs, *final], gradient
 
-        return scan(projected, kernel, *states, *biases)
+        plain = _plain(self._cell, tuple(self._flags), count)
+        run = with_gradient(fast, plain, list(self._flags.values()))
+        return run(projected, kernel, *states, *biases)
 
     def _forward(self, projected, kernel, states, biases, keeps):
         run = functools.partial(_forward_loop, self._cell, self._engine, keeps)
@@ -214,7 +217,7 @@ def _forward_loop(cell, engine, keeps, slices, kernel, states, biases):
     step = _shared(step) if engine is Engine.STEPS else step
 
     def body(slices, states):
-        product = tf.matmul(tf.cast(states[0], kernel.dtype), kernel)
+        product = _recurrent_product(states[0], kernel)
         (output, *kept), states = step(product, slices, states, biases)
         if kept and engine is Engine.PACKED:
             kept = [tf.concat(kept, axis=-1)]
@@ -229,6 +232,36 @@ def _forward_loop(cell, engine, keeps, slices, kernel, states, biases):
         body, slices, states, dtypes=dtypes, stacked=stacked
     )
     return outputs, residuals, states
+
+
+@functools.cache
+def _plain(cell, flags, num_states):
+    """The same as a scan by a loop that TensorFlow can differentiate."""
+
+    def plain(constants, projected, kernel, *rest, unroll=False):
+        def step(slices, states):
+            product = _recurrent_product(states[0], kernel)
+            slices = dict(zip(("projected", *flags), slices, strict=True))
+            (output,), states = _forward_step(
+                cell, False, product, slices, states, biases
+            )
+            return output, states
+
+        states, biases = list(rest[:num_states]), rest[num_states:]
+        outputs, states = differentiable_loop(
+            step,
+            [projected, *constants],
+            states,
+            projected.dtype,
+            unroll=unroll and projected.shape[0] is not None,
+        )
+        return [outputs, *states]
+
+    return plain
+
+
+def _recurrent_product(h, kernel):
+    return tf.matmul(tf.cast(h, kernel.dtype), kernel)
 
 
 def _forward_step(cell, keeps, product, slices, states, biases):
@@ -349,19 +382,3 @@ def _zero_where(condition, *values):
 def _flat(values):
     """[T, B, D] as [T * B, D]."""
     return tf.reshape(values, [-1, values.shape[-1]])
-
-
-def once(*gradients):
-    """Passes gradients on; differentiating them again raises."""
-
-    @tf.custom_gradient
-    def identity(*values):
-        def gradient(*_):
-            raise NotImplementedError(
-                "The fast recurrent loops have no second derivative. "
-                "Build the layer with unroll=True to differentiate twice."
-            )
-
-        return [tf.identity(value) for value in values], gradient
-
-    return identity(*gradients)
