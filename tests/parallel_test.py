@@ -4,6 +4,7 @@ The layers are made large enough that they choose to compile: nothing is
 switched on for the test.
 """
 
+import gc
 import itertools
 
 import keras
@@ -57,6 +58,13 @@ def _num_compiled(step, inputs):
     graph = step.get_concrete_function(inputs).graph
     functions = graph.as_graph_def().library.function
     return sum("_XlaMustCompile" in f.attr for f in functions)
+
+
+def _num_functions():
+    """How many functions of TensorFlow are alive."""
+    gc.collect()
+    kind = type(tf.function(lambda: None))
+    return sum(type(value) is kind for value in gc.get_objects())
 
 
 class LayersTest(tf.test.TestCase, parameterized.TestCase):
@@ -186,6 +194,15 @@ class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
             ):
                 scale = max(1.0, float(tf.reduce_max(tf.abs(expected))))
                 self.assertAllClose(actual / scale, expected / scale, 0, 1e-4)
+
+    @parameterized.parameters("off", "on", "auto")
+    def test_nothing_of_it_stays(self, jit_compile):
+        config = ModelConfig(vocabulary_size=5, cell="lstm", units=3)
+        layout, _ = initial_weights(config, seed=1)
+        before = _num_functions()
+        for _ in range(3):
+            make_loss_gradient(config, layout, jit_compile)
+        self.assertEqual(_num_functions(), before)
 
     @parameterized.parameters("simple_rnn", "lstm", "gru")
     def test_narrow_products(self, cell):

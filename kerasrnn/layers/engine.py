@@ -138,7 +138,12 @@ def device_type() -> str:
     return "CPU"
 
 
-@functools.cache
-def compiled(function) -> tf.function:
+def compiling(function) -> tf.function:
     """Returns the function, compiled with XLA for each shape that it meets."""
     return tf.function(function, jit_compile=True, autograph=False)
+
+
+@functools.cache
+def compiled(function) -> tf.function:
+    """The same, once a process: what is given here is kept for good."""
+    return compiling(function)

@@ -10,8 +10,8 @@ import tensorflow as tf
 from kerasrnn.config import ModelConfig
 from kerasrnn.layers import parallel
 from kerasrnn.layers.engine import Engine
-from kerasrnn.layers.engine import compiled
 from kerasrnn.layers.engine import compiles_here
+from kerasrnn.layers.engine import compiling
 from kerasrnn.layers.engine import whole_engine
 from kerasrnn.model import sequence_logits
 from kerasrnn.model import training_engine
@@ -84,7 +84,7 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
 
     if jit_compile == "off":
         return whole
-    compiled_whole = compiled(
+    compiled_whole = compiling(
         lambda *arguments: whole(*arguments, engine=whole_engine())
     )
     if jit_compile == "on":
