@@ -52,7 +52,7 @@ _DEADLINES = {
     "stall": 1.0,
     "drip": 1.0,
     "restart": 5.0,
-    "slow": 1.0,
+    "slow": 3.0,
 }
 
 
