@@ -19,15 +19,23 @@ from collections.abc import Iterator
 
 # Notes, warnings, and that there is no driver where there is no GPU.
 _FILTER = r"""
-import re, sys
+import os, re, sys
+end = sys.argv[1].encode() + b"\n"
 noise = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\)"
     rb"|[IW]\d{4} \d\d:\d\d:|E\d{4} .* failed call to cuInit: .*\(303\)"
 )
 for line in sys.stdin.buffer:
+    ends = line.endswith(end)
+    if ends:
+        line = line[: -len(end)]
     if not noise.match(line):
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
+    if ends:
+        # All that the program has to wait for is written. Processes that it
+        # started may still write to this one.
+        os.close(1)
 """
 
 
@@ -82,16 +90,21 @@ def _execute(exec_module, module):
 
 @contextlib.contextmanager
 def filtered_stderr() -> Iterator[None]:
-    """Sends standard error through the filter for the time of the block."""
+    """Sends standard error through the filter for the time of the block.
+
+    Processes that are started in the block keep the filter: it ends when the
+    last of them does, and nobody waits for that.
+    """
     try:
         original = os.dup(2)
     except OSError:  # There is no standard error.
         yield
         return
+    end = f"\x1fend of the filter {os.getpid()}\x1f"
     process = subprocess.Popen(
-        [sys.executable, "-E", "-S", "-c", _FILTER],
+        [sys.executable, "-E", "-S", "-c", _FILTER, end],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         # A Ctrl-C is for the program: the filter ends when the block does.
         start_new_session=True,
     )
@@ -102,6 +115,11 @@ def filtered_stderr() -> Iterator[None]:
     finally:
         if sys.stderr is not None:
             sys.stderr.flush()
+        with contextlib.suppress(BrokenPipeError):  # It was killed.
+            os.write(2, f"{end}\n".encode())
         os.dup2(original, 2)
         os.close(original)
-        process.wait()
+        process.stdout.read()
+        process.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)

@@ -11,6 +11,7 @@ on where it stopped; Ctrl-C saves and ends. The loss is in nats a character.
 """
 
 import os
+import sys
 
 from absl import flags
 
@@ -164,13 +165,17 @@ def main(argv: list[str]) -> int:
     # Before any import that starts threads: they inherit what is blocked.
     from kerasrnn.training.interruption import Interrupted
     from kerasrnn.training.interruption import Interruption
+    from kerasrnn.training.outlets import EnduringFile
 
     interruption = Interruption()
     interruption.listen()
     try:
         _train(flags.FLAGS, interruption)
     except Interrupted as interrupted:
-        print("Saved. Run the same command again to go on.")
+        # Who reads it may have ended by the same Ctrl-C.
+        output = EnduringFile(sys.stdout)
+        print("Saved. Run the same command again to resume.", file=output)
+        output.flush()
         return 128 + interrupted.signal
     return 0
 

@@ -84,6 +84,10 @@ class ForkedTrainer:
         self.lines += self.output.readlines()
         return self._process.exitcode
 
+    def join(self, timeout: float) -> None:
+        """Waits for its end for so many seconds, and reads nothing."""
+        self._process.join(timeout)
+
     def kill(self) -> None:
         """Kills it with SIGKILL and waits until it is gone."""
         self._process.kill()

@@ -134,6 +134,8 @@ class InterruptionTest(absltest.TestCase):
             (self.folder / "fifo").replace(history)
             trainer.send_signal(signal.SIGTERM)
             trainer.wait_for("Saving a checkpoint before ending")
+            # Sooner it is the same request.
+            delay += 1.0
             self.interrupt(trainer, number, delay)
             self.assertIn("Ended at once.", trainer.text)
             checkpoints = self.folder / workdir / "checkpoints"

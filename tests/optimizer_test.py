@@ -1,5 +1,6 @@
 """Tests of updates, schedules and clipping against Keras and NumPy."""
 
+import itertools
 import math
 
 import keras
@@ -122,6 +123,21 @@ class UpdateTest(parameterized.TestCase):
         np.testing.assert_allclose(
             gradient, clipped * 0.5 / expected, rtol=1e-6
         )
+
+    @parameterized.parameters(
+        itertools.product(
+            (math.inf, -math.inf, math.nan), (0.0, 1.0), (0.0, 1.0)
+        )
+    )
+    def test_clipping_hides_no_overflow(self, element, value, limit):
+        config = TrainingConfig(clip_value=value, clip_norm=limit)
+        gradient = tf.constant([3.0, element, 4.0])
+        _, norm = optimizer.clip(gradient, config)
+        self.assertFalse(math.isfinite(norm.numpy()))
+        # A large element is none: it is clipped as before.
+        if value:
+            _, norm = optimizer.clip(tf.constant([1e30, 0.0]), config)
+            self.assertEqual(norm.numpy(), 1.0)
 
     def test_small_gradient_is_not_clipped(self):
         config = TrainingConfig(clip_norm=10.0)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import subprocess
 import sys
 import textwrap
@@ -226,6 +227,42 @@ class ToyTest(parameterized.TestCase):
 
 
 class NoiseTest(absltest.TestCase):
+    def test_a_child_that_outlives_the_filtered_block_is_not_waited_for(self):
+        # It ends when its standard input does, which is after the program.
+        code = textwrap.dedent("""
+            import os, subprocess, sys
+            from kerasrnn.tensorflow_noise import filtered_stderr
+            with filtered_stderr():
+                os.write(2, b"before, no line")
+                subprocess.Popen(
+                    ["sh", "-c", "read x; echo from the child >&2"],
+                    stdout=subprocess.DEVNULL,
+                )
+            os.write(2, b" and after\\n")
+            os.write(1, b"left\\n")
+            os.close(1)
+        """)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        readable, _, _ = select.select([process.stdout], [], [], 60)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.stdin.close)
+        self.assertTrue(readable, "it waits for the child")
+        self.assertEqual(process.stdout.read(), b"left\n")
+        self.assertEqual(process.wait(60), 0)
+        process.stdin.close()
+        self.assertEqual(
+            process.stderr.read(),
+            b"before, no line and after\nfrom the child\n",
+        )
+
     def test_only_noise_is_filtered(self):
         script = textwrap.dedent("""\
             import os

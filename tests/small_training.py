@@ -65,10 +65,18 @@ class TrainingTestCase(absltest.TestCase):
         self.text.write_text(TEXT)
         self.output = io.StringIO()
 
-    def train(self, name, limits=None, interruption=None, data=None, **options):
+    def train(
+        self,
+        name,
+        limits=None,
+        interruption=None,
+        data=None,
+        display=None,
+        **options,
+    ):
         """Trains in workdir `name`, saying what the display shows."""
         data = data or DataConfig(data=(str(self.text),))
-        display = Display(rich.console.Console(file=self.output))
+        display = display or Display(rich.console.Console(file=self.output))
         with locked(self.folder / name) as workdir, display:
             corpus = build_corpus(data, workdir.corpus)
             config = make_config(corpus, data=data, **options)

@@ -1,18 +1,23 @@
 """Signals that end a training in order: a thread waits for them.
 
 A handler of Python's runs only between two calls of TensorFlow, and a second
-signal could not end a call that hangs. So SIGINT and SIGTERM are blocked in
-all threads, and one thread takes them with `sigwait`.
+signal could not end a call that hangs. So SIGINT, SIGTERM and SIGHUP (a closed
+terminal) are blocked in all threads, and one thread takes them with `sigwait`.
 """
 
 import os
 import signal
-import sys
 import threading
+import time
 
 from kerasrnn.errors import PicklableError
+from kerasrnn.training import outlets
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# GNU timeout signals the process and then its group, and systemd sends SIGHUP
+# after SIGTERM: what comes so soon is no second request.
+_SECONDS_OF_ONE_REQUEST = 1.0
 
 
 class Interrupted(PicklableError):
@@ -43,13 +48,19 @@ class Interruption:
         self._ending: tuple[int, str] | None = None
 
     def listen(self) -> None:
-        """Starts to take SIGINT and SIGTERM, once, for the whole process.
+        """Starts to take the signals, once, for the whole process.
 
         To be called before any other thread starts, as threads inherit
-        which signals are blocked: before TensorFlow is imported.
+        which signals are blocked: before TensorFlow is imported. SIGHUP stays
+        ignored where it was, as under `nohup`.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        threading.Thread(target=self._wait, daemon=True).start()
+        signals = set(SIGNALS)
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+            signals.remove(signal.SIGHUP)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        threading.Thread(
+            target=self._wait, args=(signals,), daemon=True
+        ).start()
 
     def wait_to_share(self) -> None:
         """Makes a signal wait for `share`: then there is whom to tell."""
@@ -99,14 +110,18 @@ class Interruption:
         if self._ending is not None:
             _end(*self._ending)
 
-    def _wait(self):
-        number = signal.sigwait(SIGNALS)
+    def _wait(self, signals):
+        number = signal.sigwait(signals)
+        first = time.monotonic()
         ends = not self._unsaved.is_set()
         # To tell others may take a while, and a second signal does not wait.
         threading.Thread(
             target=self._tell, args=(number, ends), daemon=True
         ).start()
-        _end(signal.sigwait(SIGNALS), "Ended at once.")
+        while True:
+            number = signal.sigwait(signals)
+            if time.monotonic() - first > _SECONDS_OF_ONE_REQUEST:
+                _end(number, "Ended at once.")
 
     def _tell(self, number, ends):
         self._is_shared.wait()
@@ -119,7 +134,7 @@ class Interruption:
             self.signal = number
             # That of another worker is none here yet: the next is the first.
             again = "" if cause else "; again ends at once"
-            _say(f"{cause}Saving a checkpoint before ending{again}.")
+            outlets.tell(f"\n{cause}Saving a checkpoint before ending{again}.")
             return
         self._ending = (number, f"{cause}Ended; no step is lost.")
         if self._workers is not None:
@@ -127,13 +142,7 @@ class Interruption:
         self.end_if_ending()
 
 
-def _say(text):
-    # Not print: the main thread may hold the lock of the stream.
-    os.write(sys.__stderr__.fileno(), f"\n{text}\n".encode())
-
-
 def _end(number, text):
-    if os.isatty(1):
-        os.write(1, b"\x1b[?25h")  # The live display hides the cursor.
-    _say(text)
+    outlets.show_cursor()
+    outlets.tell(f"\n{text}")
     os._exit(128 + number)

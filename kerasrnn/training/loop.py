@@ -6,6 +6,7 @@ learning rate of a step are functions of its number, so a checkpoint at any
 step is enough to go on as if nothing had happened, bit for bit.
 """
 
+import contextlib
 import dataclasses
 import time
 
@@ -81,7 +82,9 @@ def train_and_evaluate(
     Raises:
         UserError: The settings do not fit the text or the checkpoint, a
             file cannot be written, or the training has diverged.
-        Interrupted: A signal came; the current step is saved.
+        Interrupted: A signal came.
+
+    Whatever ends it, the current step is saved, if it can be.
     """
     with told_if_not_writable(workdir.path):
         training = _Training(
@@ -97,6 +100,9 @@ def train_and_evaluate(
             return training.run()
         except Interrupted:
             training.save()
+            raise
+        except BaseException:
+            training.save_if_possible()
             raise
         finally:
             training.close()
@@ -140,6 +146,7 @@ class _Training:
         )
         self.pace = Pace()
         self.moment = Moment()
+        self._is_whole = True
         self._nothing_is_unsaved()
 
     def run(self) -> Result:
@@ -148,7 +155,8 @@ class _Training:
                 reason = self._train()
                 break
             except Diverged as diverged:
-                self.state.go_back(diverged)
+                with self._as_a_whole():
+                    self.state.go_back(diverged)
                 self._nothing_is_unsaved()
         self.state.recorder.finish()
         best = self.state.best
@@ -162,6 +170,19 @@ class _Training:
     def save(self, finished: str = "") -> None:
         self.state.save(finished)
         self._nothing_is_unsaved()
+
+    def save_if_possible(self) -> None:
+        # Several workers only save together, and one of them may be gone.
+        if self._is_whole and self.workers.size == 1:
+            with contextlib.suppress(Exception):  # There is a first error.
+                self.save()
+
+    @contextlib.contextmanager
+    def _as_a_whole(self):
+        """What the block changes is saved as a whole, or not at all."""
+        self._is_whole = False
+        yield
+        self._is_whole = True
 
     def close(self) -> None:
         self.state.recorder.close()
@@ -245,18 +266,19 @@ class _Training:
         # In this process's first call nothing is done yet that could be lost.
         self.interruption.set_unsaved(self.pace.has_started)
         started = time.monotonic()
-        self.state.states, records = self.state.trainer.run(
-            inputs, targets, self.state.states, step, rates
-        )
-        seconds = time.monotonic() - started
-        self.pace.update(count, seconds)
-        divergence.check_steps(
-            records, step + 1, self.config.model.vocabulary_size
-        )
-        self.interruption.set_unsaved(True)
-        position.step += count
-        per_second = batch.inputs.size / seconds
-        self.state.recorder.steps(step, records, rates, per_second)
+        with self._as_a_whole():
+            self.state.states, records = self.state.trainer.run(
+                inputs, targets, self.state.states, step, rates
+            )
+            seconds = time.monotonic() - started
+            self.pace.update(count, seconds)
+            divergence.check_steps(
+                records, step + 1, self.config.model.vocabulary_size
+            )
+            self.interruption.set_unsaved(True)
+            position.step += count
+            per_second = batch.inputs.size / seconds
+            self.state.recorder.steps(step, records, rates, per_second)
         self._show(per_second)
 
     def _show(self, per_second):
@@ -282,9 +304,10 @@ class _Training:
         position = self.state.position
         result = self.chief.evaluate(self.state.trainer.evaluation_weights)
         divergence.check_arrays([result.loss], position.step)
-        position.take_validation(result.loss)
-        self.interruption.set_unsaved(True)
-        self.state.recorder.validation(self.config.data.split, result)
+        with self._as_a_whole():
+            position.take_validation(result.loss)
+            self.interruption.set_unsaved(True)
+            self.state.recorder.validation(self.config.data.split, result)
         self.state.save_best()
         best = self.state.best
         self.display.validation(

@@ -39,13 +39,19 @@ def clip(gradient, config: TrainingConfig):
         config: Says at what to clip.
 
     Returns:
-        `(gradient [P], norm)`; the norm is that before it is clipped.
+        `(gradient [P], norm)`; the norm is that before it is clipped by it,
+        and infinite where an element of the gradient is not finite.
     """
+    finite = None
     if config.clip_value:
+        # Infinity would be clipped to what looks like a gradient.
+        finite = tf.reduce_all(tf.math.is_finite(gradient))
         gradient = tf.clip_by_value(
             gradient, -config.clip_value, config.clip_value
         )
     norm = tf.sqrt(tf.reduce_sum(tf.square(gradient)))
+    if finite is not None:
+        norm = tf.where(finite, norm, float("inf"))
     if config.clip_norm:
         # A norm that is not finite must stay visible in the result.
         limit = tf.constant(config.clip_norm, tf.float32)

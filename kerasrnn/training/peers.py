@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from kerasrnn.errors import UserError
+from kerasrnn.training import outlets
 from kerasrnn.training.cluster import Cluster
 from kerasrnn.training.cluster import Task
 
@@ -147,8 +148,8 @@ def end_process(error: UserError) -> None:
 
     TensorFlow's own way out waits for peers, and a peer is gone.
     """
-    sys.stdout.flush()
-    if os.isatty(1):
-        os.write(1, b"\x1b[?25h")  # The live display hides the cursor.
-    os.write(2, f"error: {error}\n".encode())
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    outlets.show_cursor()
+    outlets.tell(f"error: {error}")
     os._exit(1)

@@ -8,6 +8,7 @@ import rich.live
 import rich.progress
 import rich.text
 
+from kerasrnn.training.outlets import EnduringFile
 from kerasrnn.training.units import Evaluation
 from kerasrnn.training.units import bits
 
@@ -38,12 +39,15 @@ class Status:
 class Display:
     """Shows a training; to be used in a `with` statement.
 
+    It goes on without a word where it can no longer be shown.
+
     Args:
         console: Where to; standard output by default.
     """
 
     def __init__(self, console: rich.console.Console | None = None):
         self.console = console or rich.console.Console(highlight=False)
+        self.console.file = EnduringFile(self.console.file)
         self._live = None
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
