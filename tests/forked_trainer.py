@@ -129,6 +129,9 @@ def _run(arguments, cwd, variables, writer):
     os.dup2(writer.fileno(), 1)
     os.dup2(writer.fileno(), 2)
     writer.close()
+    # The server's own were made for files, which Python can seek in.
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False)
     os.chdir(cwd)
     sys.argv = ["kerasrnn-train", *arguments]
     train.run()
