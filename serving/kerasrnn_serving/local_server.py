@@ -2,8 +2,8 @@
 
 It answers Predict, GetModelMetadata, GetModelStatus and grpc.health.v1 with
 the codes and messages of `tensorflow_model_server`, so that what works here
-works there; it has nothing that the real one lacks, and does not merge
-requests. For production take TensorFlow Serving.
+works there; it has nothing that the real one lacks but its limits, and
+does not merge requests. For production take TensorFlow Serving.
 """
 
 import contextlib
@@ -23,13 +23,18 @@ from kerasrnn_serving import rpc
 from kerasrnn_serving import wire
 from kerasrnn_serving.health import MAX_WATCHERS
 from kerasrnn_serving.health import Health
+from kerasrnn_serving.limits import Limits
 from kerasrnn_serving.model_versions import ModelVersions
 from kerasrnn_serving.model_versions import not_found
+from kerasrnn_serving.other_methods import OtherMethods
 from kerasrnn_serving.rpc import StatusError
 from kerasrnn_serving.rpc import invalid
+from kerasrnn_serving.work import Work
 
 _POLL_SECONDS = 1.0
 _DRAIN_SECONDS = 30.0
+_SPARE_THREADS = 8
+_DEFAULT_LIMITS = Limits()
 
 
 class LocalServer:
@@ -38,22 +43,28 @@ class LocalServer:
     Args:
         versions: The model's versions.
         credentials: Of TLS; None listens without.
+        limits: What it does at most.
     """
 
     def __init__(
         self,
         versions: ModelVersions,
         credentials: grpc.ServerCredentials | None = None,
+        limits: Limits = _DEFAULT_LIMITS,
     ):
         self._versions = versions
         self._credentials = credentials
+        self._limits = limits
         self._health = Health()
-        threads = 4 * (os.cpu_count() or 1) + MAX_WATCHERS
+        self._work = Work(limits.calls, max(4 * (os.cpu_count() or 1), 16))
+        # More threads than calls of Predict and watchers may hold: whatever
+        # else is asked, health above all, is answered at once.
+        threads = limits.calls + MAX_WATCHERS + _SPARE_THREADS
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(max(threads, 16)),
+            futures.ThreadPoolExecutor(threads),
             options=[
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
+                ("grpc.max_receive_message_length", limits.message_bytes),
+                ("grpc.max_send_message_length", limits.message_bytes),
                 # A second server on the port would take half of the calls.
                 ("grpc.so_reuseport", 0),
             ],
@@ -67,6 +78,7 @@ class LocalServer:
                 self._status, wire.GetModelStatusRequest
             ),
             **self._health.handlers(),
+            **OtherMethods(self.use).handlers(),
         }
         self._server.add_generic_rpc_handlers([rpc.Handlers(handlers)])
 
@@ -107,16 +119,43 @@ class LocalServer:
         self._versions.stop()
 
     def _predict(self, request, context):
-        with self._use(request) as (version, servable):
-            response = servable.predict(request, context.time_remaining())
+        seconds = self._limits.seconds
+        # None where the client sets no deadline.
+        seconds = min(context.time_remaining() or seconds, seconds)
+        with (
+            self._work.turn(context, seconds) as (_, remaining),
+            self.use_of(request) as (version, servable),
+        ):
+            self._check_rows(request)
+            response = servable.predict(request, remaining)
         response.model_spec.version.value = version
         return response
 
-    def _use(self, request):
-        """Returns the context of the version that the request asks for."""
+    def _check_rows(self, request):
+        for name, tensor in request.inputs.items():
+            dimensions = tensor.tensor_shape.dim
+            if dimensions and dimensions[0].size > self._limits.rows:
+                raise invalid(
+                    f"{name} has {dimensions[0].size} rows; this server takes "
+                    f"at most {self._limits.rows} a call (--max_rows)."
+                )
+
+    def use_of(self, request):
+        """Returns the context of the version that a request asks for.
+
+        Raises:
+            StatusError: It does not say which, or it is not in service.
+        """
         if not request.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
-        spec = request.model_spec
+        return self.use(request.model_spec)
+
+    def use(self, spec):
+        """Returns the context of the version that a `ModelSpec` asks for.
+
+        Raises:
+            StatusError: It does not say which, or it is not in service.
+        """
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")
         choice = spec.WhichOneof("choice")
@@ -140,7 +179,7 @@ class LocalServer:
                 raise invalid(f"Metadata field {field} is not supported")
         response = wire.GetModelMetadataResponse()
         definitions = wire.SignatureDefMap()
-        with self._use(request) as (version, servable):
+        with self.use_of(request) as (version, servable):
             for name, definition in servable.signatures.items():
                 definitions.signature_def[name].CopyFrom(definition)
         response.model_spec.name = request.model_spec.name
@@ -217,7 +256,13 @@ def open_versions(name: str, directory: Path) -> ModelVersions:
     return versions
 
 
-def serve(name: str, export_dir: Path, host: str, port: int) -> int:
+def serve(
+    name: str,
+    export_dir: Path,
+    host: str,
+    port: int,
+    limits: Limits = _DEFAULT_LIMITS,
+) -> int:
     """Serves until SIGTERM or SIGINT, then drains; returns the exit status.
 
     A second signal ends it at once.
@@ -229,7 +274,7 @@ def serve(name: str, export_dir: Path, host: str, port: int) -> int:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     versions = open_versions(name, export_dir)
     signals = _Signals()
-    server = LocalServer(versions)
+    server = LocalServer(versions, limits=limits)
     bound = server.start(host, port)
     versions.start_polling(_POLL_SECONDS)
     print(

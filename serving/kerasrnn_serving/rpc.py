@@ -4,11 +4,12 @@ from collections.abc import Callable
 from collections.abc import Mapping
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from kerasrnn.errors import PicklableError
 
 # The server's own limit on an error's text.
-_MAX_MESSAGE = 1024
+MAX_MESSAGE = 1024
 
 
 class StatusError(PicklableError):
@@ -33,28 +34,28 @@ def invalid(message: str) -> StatusError:
 def unary(function: Callable, request_type) -> grpc.RpcMethodHandler:
     """Returns the handler of `function(request, context) -> response`."""
 
-    def answer(request, context):
+    def answer(content, context):
         try:
-            return function(request, context)
+            return function(_parsed(request_type, content), context)
         except StatusError as error:
             context.abort(error.code, _cut(error.message))
 
     return grpc.unary_unary_rpc_method_handler(
-        answer, request_type.FromString, _serialize
+        answer, response_serializer=_serialize
     )
 
 
 def stream(function: Callable, request_type) -> grpc.RpcMethodHandler:
     """Returns the handler of a generator of responses."""
 
-    def answer(request, context):
+    def answer(content, context):
         try:
-            yield from function(request, context)
+            yield from function(_parsed(request_type, content), context)
         except StatusError as error:
             context.abort(error.code, _cut(error.message))
 
     return grpc.unary_stream_rpc_method_handler(
-        answer, request_type.FromString, _serialize
+        answer, response_serializer=_serialize
     )
 
 
@@ -69,11 +70,21 @@ class Handlers(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method)
 
 
+def _parsed(request_type, content):
+    # Not by gRPC, which answers INTERNAL and writes a traceback.
+    try:
+        return request_type.FromString(content)
+    except DecodeError:
+        raise invalid(
+            f"The request is no {request_type.DESCRIPTOR.name}."
+        ) from None
+
+
 def _serialize(response):
     return response.SerializeToString()
 
 
 def _cut(message):
-    if len(message) <= _MAX_MESSAGE:
+    if len(message) <= MAX_MESSAGE:
         return message
-    return message[:_MAX_MESSAGE] + "...TRUNCATED"
+    return message[:MAX_MESSAGE] + "...TRUNCATED"

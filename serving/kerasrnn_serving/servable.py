@@ -5,6 +5,7 @@ That is through `tf.compat.v1.saved_model.load` into a session: what
 messages follow TensorFlow Serving's `predict_util.cc`.
 """
 
+import heapq
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from kerasrnn_export import signatures
 
 from kerasrnn.errors import UserError
+from kerasrnn_serving import rpc
 from kerasrnn_serving import wire
 from kerasrnn_serving.rpc import StatusError
 from kerasrnn_serving.rpc import invalid
@@ -240,7 +242,9 @@ def _output_aliases(signature, output_filter):
 
 
 def _joined(names):
-    return ",".join(sorted(names))
+    # A request may have any number of names, and a message ends after so
+    # many characters.
+    return ",".join(heapq.nsmallest(rpc.MAX_MESSAGE, names))
 
 
 def _fill_output(tensor, array):

@@ -22,10 +22,14 @@ from absl import flags
 from kerasrnn_export.versions import find_versions
 
 from kerasrnn import program
+from kerasrnn.constraints import POSITIVE_COUNT
+from kerasrnn.constraints import SECONDS
 from kerasrnn.constraints import Range
 from kerasrnn.errors import UserError
+from kerasrnn.flag_types import define_float
 from kerasrnn.flag_types import define_integer
 from kerasrnn.flag_types import define_path
+from kerasrnn_serving.limits import Limits
 
 BINARY = "tensorflow_model_server"
 # Newest first; a tag that is not there is answered by the next one.
@@ -159,6 +163,36 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "Image of --server=docker; where the registry does not have it, try "
         f"the tags {' or '.join(FALLBACK_TAGS)}.",
     )
+    define_limits(flag_values)
+
+
+def define_limits(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of `Limits`, which the local server alone has."""
+    defaults = Limits()
+    for name, default, text in (
+        ("max_rows", defaults.rows, "Rows of one call"),
+        ("max_message_bytes", defaults.message_bytes, "Bytes of one message"),
+        (
+            "max_calls",
+            defaults.calls,
+            "Calls that run and wait; more are refused",
+        ),
+    ):
+        define_integer(
+            name,
+            default,
+            f"{text}, at most, with --server=local.",
+            flag_values,
+            POSITIVE_COUNT,
+        )
+    define_float(
+        "max_seconds",
+        defaults.seconds,
+        "Seconds that one call may take with --server=local, also where its "
+        "client sets no deadline.",
+        flag_values,
+        SECONDS,
+    )
 
 
 def main(argv) -> int:
@@ -235,7 +269,16 @@ def _serve_locally(values, export_dir, extra):
     from kerasrnn_serving import local_server
 
     return local_server.serve(
-        values.model, export_dir, values.host, values.port
+        values.model,
+        export_dir,
+        values.host,
+        values.port,
+        Limits(
+            values.max_rows,
+            values.max_message_bytes,
+            values.max_calls,
+            values.max_seconds,
+        ),
     )
 
 

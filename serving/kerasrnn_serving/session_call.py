@@ -45,10 +45,6 @@ class SessionCall:
             for name in names
             if ":" in name
         }
-        self._shapes = {
-            name: _static_shape(tensor)
-            for name, tensor in self._tensors.items()
-        }
         self._is_direct = not public and _has_what_is_needed(
             session, self._tensors.values()
         )
@@ -89,8 +85,6 @@ class SessionCall:
             arrays = {self._tensors[name]: a for name, a in feeds.items()}
             tensors = [self._tensors[name] for name in fetches]
             return self._session.run(tensors, arrays, options=options)
-        for name, array in feeds.items():
-            self._check_shape(name, array.shape)
         arrays = {self._outputs[name]: a for name, a in feeds.items()}
         return self._run(
             [self._outputs[name] for name in fetches], arrays, options
@@ -113,20 +107,6 @@ class SessionCall:
         finally:
             pywrap_tf_session.TF_DeleteBuffer(buffer)
 
-    def _check_shape(self, name, shape):
-        expected = self._shapes[name]
-        if expected is None:
-            return
-        if len(expected) != len(shape) or any(
-            size not in (None, given)
-            for size, given in zip(expected, shape, strict=True)
-        ):
-            # As `run` says it.
-            raise ValueError(
-                f"Cannot feed value of shape {shape} for Tensor {name}, which "
-                f"has shape {self._tensors[name].shape}"
-            )
-
 
 def _has_what_is_needed(session, tensors):
     run = getattr(session, "_call_tf_sessionrun", None)
@@ -137,8 +117,3 @@ def _has_what_is_needed(session, tensors):
         and all(hasattr(tensor, "_as_tf_output") for tensor in tensors)
         and all(hasattr(pywrap_tf_session, name) for name in _NEEDED)
     )
-
-
-def _static_shape(tensor):
-    """Returns sizes, None for any; None where not even the rank is known."""
-    return None if tensor.shape.rank is None else tensor.shape.as_list()

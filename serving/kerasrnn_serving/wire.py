@@ -8,6 +8,7 @@ which are those of `tensorflow/core/framework/tensor.proto`,
 that is not listed is carried along unread. Enumerations are plain int32.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -21,6 +22,10 @@ from kerasrnn.errors import UserError
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+CLASSIFY = "/tensorflow.serving.PredictionService/Classify"
+REGRESS = "/tensorflow.serving.PredictionService/Regress"
+MULTI_INFERENCE = "/tensorflow.serving.PredictionService/MultiInference"
+RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 
@@ -64,9 +69,16 @@ _NUMPY_DTYPES = {n: np.dtype(entry[0]) for n, entry in _DTYPES.items()}
 _PACKED_AS_THEY_ARE = ("float_val", "double_val")
 _LENGTH_DELIMITED = 2
 
-# A message may claim a huge shape in a few bytes; more elements than this
-# are not believed.
-_MAX_ELEMENTS = 2**28
+# A message may claim a huge shape in a few bytes. What it costs to read is
+# in proportion to what was sent, and to so many values more: enough to send
+# one value for all rows.
+_MAX_REPEATS = 2**16
+# Elements that any array may have; a message of 2 GiB holds fewer.
+_MAX_ELEMENTS = 2**31
+# Of NumPy's arrays.
+_MAX_DIMENSIONS = 64
+# Of a number of 32 bits.
+_MAX_VARINT = 5
 
 # Message: {field: (number, type)}. "*" repeats, "{}" is a map from strings,
 # "|" is a member of the message's oneof; a capital begins a message's name.
@@ -116,6 +128,16 @@ _MESSAGES = {
         "model_spec": (1, "ModelSpec"),
         "metadata_field": (2, "*string"),
     },
+    "ClassificationRequest": {"model_spec": (1, "ModelSpec")},
+    "RegressionRequest": {"model_spec": (1, "ModelSpec")},
+    "InferenceTask": {
+        "model_spec": (1, "ModelSpec"),
+        "method_name": (2, "string"),
+    },
+    "MultiInferenceRequest": {"tasks": (1, "*InferenceTask")},
+    "ModelConfigList": {},
+    "ModelServerConfig": {"model_config_list": (1, "ModelConfigList")},
+    "ReloadConfigRequest": {"config": (1, "ModelServerConfig")},
     "Any": {"type_url": (1, "string"), "value": (2, "bytes")},
     "GetModelMetadataResponse": {
         "model_spec": (1, "ModelSpec"),
@@ -195,6 +217,10 @@ GetModelStatusRequest = _CLASSES["GetModelStatusRequest"]
 GetModelStatusResponse = _CLASSES["GetModelStatusResponse"]
 GetModelMetadataRequest = _CLASSES["GetModelMetadataRequest"]
 GetModelMetadataResponse = _CLASSES["GetModelMetadataResponse"]
+ClassificationRequest = _CLASSES["ClassificationRequest"]
+RegressionRequest = _CLASSES["RegressionRequest"]
+MultiInferenceRequest = _CLASSES["MultiInferenceRequest"]
+ReloadConfigRequest = _CLASSES["ReloadConfigRequest"]
 SignatureDef = _CLASSES["SignatureDef"]
 SignatureDefMap = _CLASSES["SignatureDefMap"]
 PredictionLog = _CLASSES["PredictionLog"]
@@ -279,7 +305,9 @@ def to_array(tensor) -> np.ndarray:
     """Returns the array of a `Tensor` message; strings are bytes objects.
 
     Values come as raw bytes or in the field of their type; there, fewer
-    values than elements mean that the last one repeats, and none zeros.
+    values than elements mean that the last one repeats, none zeros, and
+    values beyond the last element are left out. Time and memory are in
+    proportion to the message, and to at most `_MAX_REPEATS` values more.
 
     Raises:
         WireError: The values do not fill the shape.
@@ -289,8 +317,10 @@ def to_array(tensor) -> np.ndarray:
     shape = _shape(tensor.tensor_shape)
     size = math.prod(shape)
     content = tensor.tensor_content
+    if size == 0:
+        return np.zeros(shape, dtype)
     if content and dtype.hasobject:
-        return _strings(list(_decode_strings(content, size)), shape)
+        return _strings(_decode_strings(content, size), shape)
     if content:
         if len(content) != size * dtype.itemsize:
             raise WireError(
@@ -299,25 +329,33 @@ def to_array(tensor) -> np.ndarray:
             )
         array = np.frombuffer(content, dtype.newbyteorder("<"))
         return array.astype(dtype).reshape(shape)
-    field = _DTYPES[number][2]
-    values = getattr(tensor, field)
-    if len(values) > size:
+    values = getattr(tensor, _DTYPES[number][2])
+    if size > len(values) + _MAX_REPEATS:
         raise WireError(
             f"A tensor of shape {shape} arrived with {len(values)} values; "
-            f"expected at most {size}."
+            f"at most {_MAX_REPEATS} more than were sent are read here."
         )
-    if dtype == np.float16:
-        values = np.array(values, np.uint16).view(np.float16)
-    elif field == "int_val" and dtype != np.int32:
-        values = np.array(values, np.int32)
-    if len(values) == size and dtype.hasobject:
-        return _strings(values[:], shape)
-    if len(values) == size:
-        return np.array(values).astype(dtype, copy=False).reshape(shape)
-    last = values[-1] if len(values) else (b"" if dtype.hasobject else 0)
-    array = np.full(size, last, dtype)
-    array[: len(values)] = values
-    return array.reshape(shape)
+    values = _converted(values[:size], number)
+    if len(values) < size:
+        last = values[-1] if len(values) else (b"" if dtype.hasobject else 0)
+        filled = np.full(size, last, dtype)
+        filled[: len(values)] = values
+        values = filled
+    return values.reshape(shape)
+
+
+def _converted(values, number):
+    """Returns the values of a message's field as an array."""
+    dtype, field = _NUMPY_DTYPES[number], _DTYPES[number][2]
+    if dtype.hasobject:
+        return _strings(values, len(values))
+    # These fields hold 32 bits, whose upper ones the runtime leaves out too.
+    if field == "half_val":
+        bits = np.array(values, np.int32).astype(np.uint16)
+        return bits.view(np.float16)
+    if field == "int_val":
+        return np.array(values, np.int32).astype(dtype, copy=False)
+    return np.array(values, dtype)
 
 
 def _strings(values, shape):
@@ -328,25 +366,24 @@ def _strings(values, shape):
 
 def _decode_strings(content, count):
     """Reads strings as raw bytes: their lengths as varints, then the text."""
-    position, lengths = 0, []
-    while len(lengths) < count and position < len(content):
-        length = shift = 0
-        while position < len(content):
-            byte = content[position]
-            position += 1
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        lengths.append(length)
-    if len(lengths) != count or position + sum(lengths) != len(content):
-        raise WireError(
-            f"A tensor of {count} strings arrived with raw bytes that do not "
-            "hold as many."
-        )
-    for length in lengths:
-        yield content[position : position + length]
-        position += length
+    octets = np.frombuffer(content, np.uint8)
+    # A varint ends with the first octet below 128.
+    ends = np.flatnonzero(octets < 0x80)[:count] + 1
+    starts = np.append(0, ends[:-1])
+    widths = ends - starts
+    complaint = WireError(
+        f"A tensor of {count} strings arrived with raw bytes that do not "
+        "hold as many."
+    )
+    if len(ends) < count or widths.max() > _MAX_VARINT:
+        raise complaint
+    head = octets[: ends[-1]].astype(np.int64) & 0x7F
+    shifts = 7 * (np.arange(len(head)) - np.repeat(starts, widths))
+    lengths = np.add.reduceat(head << shifts, starts)
+    bounds = np.cumsum(np.append(ends[-1], lengths)).tolist()
+    if bounds[-1] != len(content) or lengths.max() > len(content):
+        raise complaint
+    return [content[begin:end] for begin, end in itertools.pairwise(bounds)]
 
 
 def _little_endian(array):
@@ -354,10 +391,16 @@ def _little_endian(array):
 
 
 def _shape(shape):
+    if len(shape.dim) > _MAX_DIMENSIONS:
+        raise WireError(
+            f"A tensor of {len(shape.dim)} dimensions arrived; at most "
+            f"{_MAX_DIMENSIONS} are read here."
+        )
     sizes = tuple([dimension.size for dimension in shape.dim])
     if shape.unknown_rank or min(sizes, default=0) < 0:
         raise WireError(f"A tensor arrived without a definite shape: {sizes}.")
-    if math.prod(sizes) > _MAX_ELEMENTS:
+    # NumPy wants the others to fit even where one of them is 0.
+    if math.prod(filter(None, sizes)) > _MAX_ELEMENTS:
         raise WireError(
             f"A tensor of shape {sizes} arrived; at most {_MAX_ELEMENTS} "
             "elements are read here."
