@@ -63,7 +63,7 @@ class Grammar:
         for index in range(self._chance.randint(1, _INPUTS)):
             key = field(1, draw([b"x%d" % index] * 9 + [b"x0", b"", b"\xff"]))
             parts.append(field(2, key + field(2, self.tensor())))
-        parts.append(draw([b"", self.names(), self.junk()]))
+        parts.append(draw([b""] * 4 + [self.names(), self.junk()]))
         return b"".join(parts)
 
     def tensor(self):
@@ -74,7 +74,7 @@ class Grammar:
                 varint(1 << 3) + varint(draw(_TYPES)),
                 field(2, self.shape()),
                 draw([b"", field(4, self.content())]),
-                draw([b"", field(draw(_FIELDS), self.content())]),
+                draw([b""] * 3 + [field(draw(_FIELDS), self.content())]),
                 draw([b"", field(8, b"ab") * (self._size // 8)]),
             )
         )
