@@ -14,66 +14,17 @@ import serving_process
 import tensorflow as tf
 from absl.testing import absltest
 from grpc_health.v1 import health_pb2
-from grpc_health.v1 import health_pb2_grpc
 from kerasrnn_serving import wire
 from kerasrnn_serving.servable import WARMUP_FILE
-from tensorflow_serving.apis import classification_pb2
+from official_stubs import TIMEOUT
+from official_stubs import ServerTestCase
+from official_stubs import Stub
+from official_stubs import predict_request
+from official_stubs import text_of
 from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
-from tensorflow_serving.apis import inference_pb2
-from tensorflow_serving.apis import model_management_pb2
-from tensorflow_serving.apis import model_pb2
-from tensorflow_serving.apis import model_service_pb2_grpc
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_log_pb2
-from tensorflow_serving.apis import prediction_service_pb2_grpc
-from tensorflow_serving.apis import regression_pb2
-
-_TIMEOUT = 60
-
-
-def predict_request(signature, inputs, version=None, model="kerasrnn"):
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = model
-    request.model_spec.signature_name = signature
-    if version is not None:
-        request.model_spec.version.value = version
-    for name, value in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    return request
-
-
-class Stub:
-    """The official stubs over one channel."""
-
-    def __init__(self, target):
-        self._channel = grpc.insecure_channel(target)
-        self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(
-            self._channel
-        )
-        self.model = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self.health = health_pb2_grpc.HealthStub(self._channel)
-
-    def predict(self, signature, inputs, **options):
-        timeout = options.pop("timeout", _TIMEOUT)
-        return self.prediction.Predict(
-            predict_request(signature, inputs, **options), timeout=timeout
-        )
-
-    def close(self):
-        self._channel.close()
-
-
-def text_of(response, row=0):
-    return response.outputs["text"].string_val[row].decode()
-
-
-class ServerTestCase(absltest.TestCase):
-    def assert_status(self, code, message, function, *arguments, **options):
-        with self.assertRaises(grpc.RpcError) as raised:
-            function(*arguments, **options)
-        self.assertEqual(raised.exception.details(), message)
-        self.assertEqual(raised.exception.code(), code)
 
 
 class AnswersTest(ServerTestCase):
@@ -160,7 +111,7 @@ class AnswersTest(ServerTestCase):
     def test_output_filter(self):
         request = predict_request("generate", {"prompt": ["a"]})
         request.output_filter.append("length")
-        response = self.stub.prediction.Predict(request, timeout=_TIMEOUT)
+        response = self.stub.prediction.Predict(request, timeout=TIMEOUT)
         self.assertEqual(list(response.outputs), ["length"])
         for names, message in (
             (
@@ -178,7 +129,7 @@ class AnswersTest(ServerTestCase):
                 message,
                 self.stub.prediction.Predict,
                 request,
-                timeout=_TIMEOUT,
+                timeout=TIMEOUT,
             )
 
     def test_models_and_versions_that_are_not_there(self):
@@ -220,7 +171,7 @@ class AnswersTest(ServerTestCase):
                 message,
                 call,
                 request,
-                timeout=_TIMEOUT,
+                timeout=TIMEOUT,
             )
 
     def test_a_signature_that_is_not_there(self):
@@ -291,7 +242,7 @@ class AnswersTest(ServerTestCase):
             "tensor parsing error: count",
             self.stub.prediction.Predict,
             request,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
         )
 
     def test_what_fails_in_the_graph_says_so(self):
@@ -331,7 +282,7 @@ class AnswersTest(ServerTestCase):
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = "kerasrnn"
         call = self.stub.model.GetModelStatus
-        (entry,) = call(request, timeout=_TIMEOUT).model_version_status
+        (entry,) = call(request, timeout=TIMEOUT).model_version_status
         self.assertEqual((entry.version, entry.state), (1, entry.AVAILABLE))
         self.assertEqual(entry.status.error_code, 0)
         request.model_spec.version.value = 9
@@ -340,7 +291,7 @@ class AnswersTest(ServerTestCase):
             "Could not find version 9 of model kerasrnn",
             call,
             request,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
         )
         request.model_spec.name = "m"
         self.assert_status(
@@ -348,7 +299,7 @@ class AnswersTest(ServerTestCase):
             "Could not find any versions of model m",
             call,
             request,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
         )
 
     def test_metadata(self):
@@ -370,10 +321,10 @@ class AnswersTest(ServerTestCase):
                 message,
                 call,
                 request,
-                timeout=_TIMEOUT,
+                timeout=TIMEOUT,
             )
         request.metadata_field[:] = ["signature_def"]
-        response = call(request, timeout=_TIMEOUT)
+        response = call(request, timeout=TIMEOUT)
         self.assertEqual(response.model_spec.version.value, 1)
         definitions = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(definitions)
@@ -386,14 +337,14 @@ class AnswersTest(ServerTestCase):
     def test_health(self):
         for service in ("", "ModelService", "PredictionService"):
             request = health_pb2.HealthCheckRequest(service=service)
-            response = self.stub.health.Check(request, timeout=_TIMEOUT)
+            response = self.stub.health.Check(request, timeout=TIMEOUT)
             self.assertEqual(response.status, response.SERVING)
         self.assert_status(
             grpc.StatusCode.NOT_FOUND,
             "unknown service",
             self.stub.health.Check,
             health_pb2.HealthCheckRequest(service="nope"),
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
         )
 
     def test_watchers_leave_threads_for_others(self):
@@ -415,84 +366,6 @@ class AnswersTest(ServerTestCase):
         for watch in watches:
             watch.cancel()
 
-    def test_methods_that_an_export_has_no_use_for(self):
-        """They are refused in the real server's words."""
-        classify, regress, multi = (
-            self.stub.prediction.Classify,
-            self.stub.prediction.Regress,
-            self.stub.prediction.MultiInference,
-        )
-        one = classification_pb2.ClassificationRequest
-        for method, request, message in (
-            (classify, one(), "Missing ModelSpec"),
-            (
-                classify,
-                one(model_spec=self._spec("nope")),
-                "No signature was found with the name: nope",
-            ),
-            (
-                classify,
-                one(model_spec=self._spec("generate")),
-                "Expected one input Tensor.",
-            ),
-            (
-                classify,
-                one(model_spec=self._spec("")),
-                "No classification inputs found in SignatureDef: inputs "
-                "{prompt}, outputs {text}",
-            ),
-            (
-                regress,
-                regression_pb2.RegressionRequest(model_spec=self._spec("")),
-                "No regression inputs found in SignatureDef: inputs {prompt}, "
-                "outputs {text}",
-            ),
-            (
-                multi,
-                inference_pb2.MultiInferenceRequest(),
-                "ModelSpec has no name specified.",
-            ),
-            (
-                multi,
-                self._tasks(self._spec("nope")),
-                "Requested signature not found in model graph: nope",
-            ),
-            (
-                multi,
-                self._tasks(self._spec("score")),
-                "Expected one input Tensor.",
-            ),
-            (
-                multi,
-                self._tasks(self._spec("score", "m")),
-                "Servable not found for request: Latest(m)",
-            ),
-            (
-                self.stub.model.HandleReloadConfigRequest,
-                model_management_pb2.ReloadConfigRequest(),
-                "ServerModelConfig type not supported by "
-                "HandleReloadConfigRequest. Only ModelConfigList is currently "
-                "supported",
-            ),
-        ):
-            code = grpc.StatusCode.INVALID_ARGUMENT
-            if "Servable" in message:
-                code = grpc.StatusCode.NOT_FOUND
-            self.assert_status(code, message, method, request, timeout=_TIMEOUT)
-
-    def _spec(self, signature, model="kerasrnn"):
-        return model_pb2.ModelSpec(name=model, signature_name=signature)
-
-    def _tasks(self, *specs):
-        return inference_pb2.MultiInferenceRequest(
-            tasks=[
-                inference_pb2.InferenceTask(
-                    model_spec=spec, method_name="tensorflow/serving/classify"
-                )
-                for spec in specs
-            ]
-        )
-
     def test_a_request_that_is_no_message(self):
         channel = self.enter_context(grpc.insecure_channel(self.server.target))
         for path, name in (
@@ -505,7 +378,7 @@ class AnswersTest(ServerTestCase):
                 f"The request is no {name}.",
                 channel.unary_unary(path),
                 b"\xff" * 100,
-                timeout=_TIMEOUT,
+                timeout=TIMEOUT,
             )
         self.assertNotIn("Traceback", self.server.errors())
 
@@ -514,7 +387,7 @@ class AnswersTest(ServerTestCase):
         tensor = request.inputs["count"]
         tensor.tensor_content = b""
         tensor.int64_val[:] = [2, 3, 9]
-        response = self.stub.prediction.Predict(request, timeout=_TIMEOUT)
+        response = self.stub.prediction.Predict(request, timeout=TIMEOUT)
         self.assertEqual(list(response.outputs["counted"].int64_val), [3, 3])
 
     def test_shapes_are_the_graph_s_to_refuse(self):
@@ -523,69 +396,6 @@ class AnswersTest(ServerTestCase):
         error = raised.exception
         self.assertEqual(error.code(), grpc.StatusCode.INVALID_ARGUMENT)
         self.assertStartsWith(error.details(), "Invalid reduction dimension")
-
-
-class LimitsTest(ServerTestCase):
-    """What one call, and all together, may ask for: by the flags."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        directory = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        fake_export.publish(directory, 1)
-        cls.server = serving_process.ServerProcess(
-            directory,
-            "--max_rows=5",
-            "--max_calls=20",
-            "--max_message_bytes=10000",
-            "--max_seconds=8",
-        )
-        cls.addClassCleanup(cls.server.close)
-        cls.stub = Stub(cls.server.target)
-        cls.addClassCleanup(cls.stub.close)
-
-    def test_rows(self):
-        self.stub.predict("spin", {"count": np.int64([1] * 5)})
-        self.assert_status(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "count has 6 rows; this server takes at most 5 a call "
-            "(--max_rows).",
-            self.stub.predict,
-            "spin",
-            {"count": np.int64([1] * 6)},
-        )
-
-    def test_messages(self):
-        for prompt, code in (
-            ("a" * 9_000, None),
-            ("a" * 11_000, grpc.StatusCode.RESOURCE_EXHAUSTED),
-        ):
-            inputs = {"prompt": [prompt], "length": np.int32([1])}
-            try:
-                self.stub.predict("generate", inputs)
-                received = None
-            except grpc.RpcError as error:
-                received = error.code()
-            self.assertEqual(received, code)
-
-    def test_calls_and_seconds_and_health_meanwhile(self):
-        """Every call runs for ever: without a client's deadline."""
-        request = predict_request("spin", {"count": np.int64([10**15])})
-        calls = [
-            self.stub.prediction.Predict.future(request) for _ in range(30)
-        ]
-        check = self.stub.health.Check(
-            health_pb2.HealthCheckRequest(), timeout=_TIMEOUT
-        )
-        self.assertEqual(check.status, check.SERVING)
-        codes = [call.code() for call in calls]
-        self.assertEqual(
-            codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED), 10, codes
-        )
-        self.assertEqual(
-            codes.count(grpc.StatusCode.DEADLINE_EXCEEDED), 20, codes
-        )
-        self.stub.predict("spin", {"count": np.int64([1])})
 
 
 class VersionsTest(ServerTestCase):
@@ -603,7 +413,7 @@ class VersionsTest(ServerTestCase):
     def _status(self):
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = "kerasrnn"
-        response = self.stub.model.GetModelStatus(request, timeout=_TIMEOUT)
+        response = self.stub.model.GetModelStatus(request, timeout=TIMEOUT)
         return {entry.version: entry for entry in response.model_version_status}
 
     def test_swaps_without_failing_a_request_then_drains(self):
@@ -674,7 +484,7 @@ class VersionsTest(ServerTestCase):
         )
         running = self.stub.prediction.Predict.future(
             predict_request("spin", {"count": np.int64([200_000])}),
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
         )
         # A second call's answer says that the first has arrived.
         self.stub.predict("spin", {"count": np.int64([1])})

@@ -175,7 +175,7 @@ def define_limits(flag_values: flags.FlagValues) -> None:
         (
             "max_calls",
             defaults.calls,
-            "Calls that run and wait; more are refused",
+            "Calls that run or wait",
         ),
     ):
         define_integer(
