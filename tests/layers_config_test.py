@@ -336,11 +336,15 @@ class ShapeTest(parameterized.TestCase):
         layer = getattr(layers, kind)(3, return_sequences=True)
         self.assertEqual(layer(np.zeros((0, 4, 5))).shape, (0, 4, 3))
 
-    @parameterized.parameters("float16", "bfloat16", "float64", "float32")
-    def test_pure_dtypes(self, dtype):
+    @parameterized.product(
+        dtype=("float16", "bfloat16", "float64", "float32"),
+        activation=("tanh", "relu"),
+    )
+    def test_pure_dtypes(self, dtype, activation):
         for kind in KINDS:
             layer = getattr(layers, kind)(
                 3,
+                activation=activation,
                 dtype=dtype,
                 return_state=True,
                 recurrent_initializer="glorot_uniform",

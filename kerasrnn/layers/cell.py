@@ -135,9 +135,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
             masks = self.input_masks(inputs)
         projected = gated_product(inputs, self.kernel, masks)
         bias = self.input_bias()
-        if bias is None:
-            return projected
-        return add_bias(projected, ops.convert_to_tensor(bias))
+        return projected if bias is None else add_bias(projected, bias)
 
     def input_masks(self, inputs):
         """Returns what `inputs` are multiplied with, a list if one a gate."""

@@ -49,8 +49,10 @@ def add_bias(values, bias):
 
     Args:
         values: Tensor [..., N].
-        bias: Tensor [N], of the same dtype.
+        bias: Tensor or variable [N].
     """
+    # A variable itself would be one that the function below hides.
+    bias = tf.cast(tf.convert_to_tensor(bias), values.dtype)
     if values.dtype.size >= 4:
         return values + bias
     return _add_bias(values, bias)
