@@ -229,6 +229,13 @@ class TrainingConfig:
 
     def __post_init__(self):
         check_fields(self)
+        # How many replicas share the streams shows later.
+        if self.batch_size % self.accumulation_steps:
+            raise UserError(
+                f"batch_size {self.batch_size:,} cannot be cut into "
+                f"accumulation_steps {self.accumulation_steps:,} equal "
+                "pieces: choose a divisor of it."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

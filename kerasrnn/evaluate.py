@@ -86,11 +86,13 @@ def execute(values: flags.FlagValues) -> int:
     path = checkpoint.find(values.workdir, values.checkpoint)
     saved = checkpoint.load(path)
     ids, ranges, name = _text(values, saved)
-    from kerasrnn.text.encoding import count_unknown
-
+    streams = _streams(values, saved, ranges)
+    start_id = None
+    if values.start_state == "start_character":
+        start_id = saved.vocabulary.start_id
+    unknown = _unknown(ids, ranges, streams, start_id)
     with Activity("Starting TensorFlow") as activity:
-        streams, result = _evaluate(values, saved, ids, ranges, activity)
-    unknown = count_unknown(ids, ranges)
+        result = _evaluate(saved, ids, ranges, streams, start_id, activity)
     if values.json:
         record = _record(values, saved, name, streams, result, unknown)
         print(json.dumps(record))
@@ -137,28 +139,45 @@ def _text(values, saved):
     return corpus.ids, ranges, f"{values.split} split ({corpus.config.split})"
 
 
-def _evaluate(values, saved, ids, ranges, activity):
-    """Returns into how many streams the text was cut, and its loss."""
+def _streams(values, saved, ranges):
+    """Returns into how many streams the text is cut."""
+    from kerasrnn.text.streams import number_of_streams
+
+    if values.streams:
+        return values.streams
+    if values.file is not None:
+        return 1
+    training = saved.config.training
+    return number_of_streams(
+        ranges, training.batch_size, training.sequence_length
+    )
+
+
+def _unknown(ids, ranges, streams, start_id):
+    """Returns how many characters are unknown; says if none is scored."""
+    from kerasrnn.text.encoding import count_unknown
+    from kerasrnn.text.streams import Streams
+    from kerasrnn.text.streams import nothing_to_score
+
+    unknown = count_unknown(ids, ranges)
+    total = sum(stop - start for start, stop in ranges)
+    longest = Streams(ids, ranges, streams, start_id, documents=False).length
+    if unknown == total or longest < 1:
+        raise nothing_to_score()
+    return unknown
+
+
+def _evaluate(saved, ids, ranges, streams, start_id, activity):
+    """Returns the `kerasrnn.training.units.Evaluation` of the text."""
     from kerasrnn.training.evaluation import Evaluator
-    from kerasrnn.training.evaluation import number_of_streams
     from kerasrnn.training.weights import layout
     from kerasrnn.training.weights import make_model
 
     activity.now("Reading the text")
-    training = saved.config.training
-    streams = values.streams or (
-        1
-        if values.file
-        else number_of_streams(
-            ranges, training.batch_size, training.sequence_length
-        )
-    )
-    weights = layout(make_model(saved.config.model))
-    evaluator = Evaluator(saved.config.model, weights, training.sequence_length)
-    start_id = None
-    if values.start_state == "start_character":
-        start_id = saved.vocabulary.start_id
-    result = evaluator(
+    model = saved.config.model
+    weights = layout(make_model(model))
+    evaluator = Evaluator(model, weights, saved.config.training.sequence_length)
+    return evaluator(
         weights.pack(saved.weights),
         ids,
         ranges,
@@ -166,7 +185,6 @@ def _evaluate(values, saved, ids, ranges, activity):
         start_id,
         between_calls=activity.share,
     )
-    return streams, result
 
 
 def _record(values, saved, name, streams, result, unknown):

@@ -58,21 +58,19 @@ def execute(values: flags.FlagValues) -> int:
     options = sampling_options(values)
     from kerasrnn.training import checkpoint
 
-    # Says that there is no model before TensorFlow is imported.
-    checkpoint.find(values.workdir, values.checkpoint)
+    # What is amiss is told before TensorFlow is imported.
+    saved = checkpoint.load(checkpoint.find(values.workdir, values.checkpoint))
+    find_novel = _novelty(values.workdir, saved) if values.novel else None
     with Activity("Starting TensorFlow"):
         from kerasrnn.generator import TextGenerator
 
-        model, vocabulary, config, info = checkpoint.load_model(
-            values.workdir, values.checkpoint
-        )
-        generator = TextGenerator(config.model, vocabulary)
+        model = checkpoint.model_of(saved)
+        generator = TextGenerator(saved.config.model, saved.vocabulary)
     weights = [variable.value for variable in model.weights]
     unknown = generator.unknown(options.prompt)
     if unknown:
         _say(f"{unknown} characters of the prompt are unknown to the model.")
-    if values.novel:
-        find_novel = _novelty(values.workdir, vocabulary, config, info)
+    if find_novel is not None:
         records = []
         for seed in options.seeds():
             _say(f"seed {seed}")
@@ -92,19 +90,21 @@ def execute(values: flags.FlagValues) -> int:
     return 0
 
 
-def _novelty(workdir, vocabulary, config, info):
+def _novelty(workdir, saved):
     """Returns a function of lines; says early if there is no such text."""
     from kerasrnn.text import novelty
     from kerasrnn.training.workdir import open_corpus
 
-    corpus = open_corpus(workdir, info.get("corpus_sha256"))
-    ranges = corpus.split_ranges("train", config.training.sequence_length)
+    corpus = open_corpus(workdir, saved.info.get("corpus_sha256"))
+    ranges = corpus.split_ranges("train", saved.config.training.sequence_length)
+    novelty.newline_id(saved.vocabulary)  # There must be one.
 
     def find_novel(lines):
         with Activity("Looking for the lines in the training text"):
-            return novelty.find_novel(lines, corpus.ids, ranges, vocabulary)
+            return novelty.find_novel(
+                lines, corpus.ids, ranges, saved.vocabulary
+            )
 
-    find_novel([])
     return find_novel
 
 

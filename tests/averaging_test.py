@@ -16,9 +16,9 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.generator import TextGenerator
 from kerasrnn.text.corpus import build_corpus
+from kerasrnn.text.streams import number_of_streams
 from kerasrnn.training import checkpoint
 from kerasrnn.training.evaluation import Evaluator
-from kerasrnn.training.evaluation import number_of_streams
 from kerasrnn.training.history import read_history
 from kerasrnn.training.loop import train_and_evaluate
 from kerasrnn.training.plan import Limits

@@ -137,9 +137,8 @@ class InspectTest(absltest.TestCase):
         self.assertLen(shown, 50)
         self.assertIn(shown, CORPUS)
         self.assertLess(abs(CORPUS.rindex(shown[:40]) - start), len(CORPUS))
-        self.assertEqual(
-            shown, InProcessModel(self.workdir).validation_text(50).decode()
-        )
+        ((first, _),) = self.corpus.split_ranges("validation", 7)
+        self.assertEqual(shown, CORPUS[first : first + 50])
 
     def test_long_texts_are_cut_and_read_in_pieces(self):
         text = "".join(np.random.default_rng(0).choice(list(CORPUS), size=6000))
@@ -197,9 +196,10 @@ class InspectTest(absltest.TestCase):
             ((self.flag, "--text=a", "--file=b"), "Both --text and --file"),
             ((self.flag, "--text="), "The text is empty"),
             ((self.flag, "--file=/missing"), "--file: cannot read /missing"),
-            ((self.flag, "--text=a", "--unit=3:1"), "a layer from 1 to 2"),
-            ((self.flag, "--text=a", "--unit=2:0"), "a unit from 1 to 8"),
-            ((self.flag, "--text=a", "--unit=x"), "--unit=x is none"),
+            ((self.flag, "--text=a", "--unit=3:1"), "has layers 1 to 2"),
+            ((self.flag, "--text=a", "--unit=2:0"), "and units 1 to 8"),
+            ((self.flag, "--text=a", "--unit=x"), "expected LAYER:UNIT"),
+            ((export, "--text=a", "--unit=3:1"), "has layers 1 to 2"),
             ((export,), "give one to read with --file or --text"),
             ((export, "--text=a", self.flag), "Both --workdir and --server"),
             ((export, "--text=a", "--num_layers=3"), "not 3 equal layers"),

@@ -382,7 +382,7 @@ class MistakesTest(parameterized.TestCase):
             ([f"--workdir={empty}", "--export_dir=x"], "no intact checkpoint"),
             (
                 [f"--workdir={empty}", "--export_dir=x", "--max_length=100"],
-                "max_length must be from 512",
+                "--max_length=100: expected an integer from 512",
             ),
             (["--checkpoint=oldest"], "best.*latest"),
         ):

@@ -146,7 +146,7 @@ class ServeTest(absltest.TestCase):
         )
         self.assertEqual(status, 1)
         self.assertEqual(output, "")
-        self.assertIn("Version 1 in export does not load", errors)
+        self.assertIn("export/1, has no saved_model.pb", errors)
 
     def test_starting_needs_no_tensorflow(self):
         code = (

@@ -78,6 +78,7 @@ STAGES = (
             "kerasrnn.familiar_names",
             "kerasrnn.flag_types",
             "kerasrnn.paths",
+            "kerasrnn.phrases",
             "kerasrnn.presets",
             "kerasrnn.program",
             "kerasrnn.program_flags",

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.text.corpus import Corpus
 
 
 class Batch(NamedTuple):
@@ -103,6 +105,26 @@ class TextDataset:
         """Returns where in the text positions in the joined ranges are."""
         index = np.searchsorted(self._joined_stops, positions, side="right")
         return positions + (self._range_starts - self._joined_starts)[index]
+
+
+def training_dataset(corpus: Corpus, config: Config) -> TextDataset:
+    """Returns what a training reads: its split, in its batches.
+
+    Args:
+        corpus: The encoded text.
+        config: What is trained, and how.
+
+    Raises:
+        UserError: The text is too short.
+    """
+    training = config.training
+    return TextDataset(
+        corpus.ids,
+        corpus.split_ranges("train", training.sequence_length),
+        training.batch_size,
+        training.sequence_length,
+        documents=bool(config.model.separator_id),
+    )
 
 
 def _layout(num_ids, ranges, batch_size, sequence_length):

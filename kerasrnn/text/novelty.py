@@ -45,6 +45,21 @@ def complete_lines(text: str, ended: bool = False) -> list[str]:
     return [line for line in (lines if ended else lines[:-1]) if line]
 
 
+def newline_id(vocabulary: Vocabulary) -> int:
+    """Returns the id of the newline.
+
+    Raises:
+        UserError: The model knows no newline.
+    """
+    newline = int(vocabulary.encode("\n")[0])
+    if newline == UNKNOWN_ID:
+        raise UserError(
+            "The text that the model learned from has no newline, so there "
+            "are no lines to compare."
+        )
+    return newline
+
+
 def find_novel(
     lines: Sequence[str],
     ids: np.ndarray,
@@ -62,12 +77,7 @@ def find_novel(
     Raises:
         UserError: The model knows no newline.
     """
-    newline = int(vocabulary.encode("\n")[0])
-    if newline == UNKNOWN_ID:
-        raise UserError(
-            "The text that the model learned from has no newline, so there "
-            "are no lines to compare."
-        )
+    newline = newline_id(vocabulary)
     wanted = {_key(vocabulary.encode(line)) for line in lines}
     known = set()
     for start, stop in ranges:

@@ -78,7 +78,7 @@ class Vocabulary:
         code_points = np.flatnonzero(frequent)
         if not code_points.size:
             raise UserError(
-                f"No character occurs {min_count} times, so the vocabulary "
+                f"No character occurs {min_count:,} times, so the vocabulary "
                 "is empty; give more text or a lower --min_count."
             )
         newline = np.flatnonzero(code_points == ord(separator or "\n"))

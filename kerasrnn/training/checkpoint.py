@@ -205,15 +205,21 @@ def load_model(workdir, which: str = "best"):
     Raises:
         UserError: There is no such checkpoint, or it is damaged.
     """
+    checkpoint = load(find(workdir, which))
+    info = {"step": checkpoint.step, **checkpoint.info}
+    model = model_of(checkpoint)
+    return model, checkpoint.vocabulary, checkpoint.config, info
+
+
+def model_of(checkpoint: Checkpoint):
+    """Returns the `CharRNN` that a checkpoint holds the weights of."""
     # TensorFlow takes seconds to import, and saving does not need it.
     from kerasrnn.training.weights import make_model
     from kerasrnn.training.weights import set_weights
 
-    checkpoint = load(find(workdir, which))
     model = make_model(checkpoint.config.model)
     set_weights(model, checkpoint.weights)
-    info = {"step": checkpoint.step, **checkpoint.info}
-    return model, checkpoint.vocabulary, checkpoint.config, info
+    return model
 
 
 def find(workdir, which: str = "best") -> pathlib.Path:

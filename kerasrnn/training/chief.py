@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from kerasrnn.config import Config
 from kerasrnn.generator import TextGenerator
 from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.streams import number_of_streams
 from kerasrnn.training import files
 from kerasrnn.training.evaluation import Evaluator
-from kerasrnn.training.evaluation import number_of_streams
 from kerasrnn.training.interruption import Interrupted
 from kerasrnn.training.interruption import Interruption
 from kerasrnn.training.progress import Display

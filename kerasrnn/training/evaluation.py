@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
-from kerasrnn.errors import UserError
 from kerasrnn.layers.parallel import in_parts
 from kerasrnn.model import sequence_logits
 from kerasrnn.model import state_sizes
+from kerasrnn.text.streams import Streams
+from kerasrnn.text.streams import nothing_to_score
 from kerasrnn.training import metrics
 from kerasrnn.training.pace import Pace
 from kerasrnn.training.units import Evaluation
@@ -73,7 +74,7 @@ class Evaluator:
             tf.zeros([streams, size]) for size in state_sizes(self._config)
         ]
         documents = bool(self._config.separator_id)
-        text = _Streams(ids, ranges, streams, start_id, documents)
+        text = Streams(ids, ranges, streams, start_id, documents)
         batches = -(-text.length // self._sequence_length)
         pace, position, nats, characters = Pace(), 0, 0.0, 0
         while position < batches:
@@ -91,10 +92,7 @@ class Evaluator:
             position += count
             between_calls(position / batches)
         if not characters:
-            raise UserError(
-                "There is no character to score: the text is too short, or "
-                "the model knows none of its characters."
-            )
+            raise nothing_to_score()
         return Evaluation(nats, characters)
 
     def _run_batches(self, weights, inputs, targets, states):
@@ -129,79 +127,3 @@ class Evaluator:
             parallel_iterations=1,
         )
         return states, nats.stack(), characters.stack()
-
-
-class _Streams:
-    """The text to score as S rows, each padded with id 0 at its end.
-
-    Of documents, the first character of a range that is joined to another
-    is read from the zero state and not scored (see `TextDataset`).
-    """
-
-    def __init__(self, ids, ranges, streams, start_id, documents):
-        bounds = np.asarray(ranges, np.int64).reshape(-1, 2)
-        lengths = bounds[:, 1] - bounds[:, 0]
-        total = int(lengths.sum())
-        self._ids = ids
-        self._start_id = start_id
-        self._range_starts = bounds[:, 0]
-        self._joined_stops = np.cumsum(lengths)
-        self._joined_starts = np.append(0, self._joined_stops[:-1])
-        self._documents = documents
-        if len(bounds) == streams:
-            edges = np.append(0, self._joined_stops)
-        else:
-            edges = np.arange(streams + 1) * total // streams
-        self._starts, self._stops = edges[:-1], edges[1:]
-        longest = int((self._stops - self._starts).max(initial=0))
-        # Inputs of a row: all of its characters but the last, after the
-        # start character if there is one.
-        self.length = longest if start_id is not None else longest - 1
-
-    def batches(self, first, count, sequence_length):
-        """Returns inputs and targets, int32 [N, S, T]."""
-        offset = 0 if self._start_id is None else -1
-        places = np.arange(
-            first * sequence_length, (first + count) * sequence_length + 1
-        )
-        positions = self._starts[:, None] + places + offset  # [S, N * T + 1]
-        inside = positions < self._stops[:, None]
-        inside &= positions >= self._starts[:, None]
-        ids = np.zeros(positions.shape, np.int32)
-        ids[inside] = self._ids[self._in_text(positions[inside])]
-        if first == 0 and offset:
-            ids[:, 0] = self._start_id
-        inputs, targets = ids[:, :-1], ids[:, 1:]
-        if self._documents:
-            joined = inside & np.isin(positions, self._joined_starts)
-            joined &= positions != self._starts[:, None]
-            targets = np.where(joined[:, 1:], 0, targets)
-            inputs = np.where(joined[:, :-1], ~inputs, inputs)
-        shape = (len(ids), count, sequence_length)
-        return tuple(
-            np.ascontiguousarray(row.reshape(shape).transpose(1, 0, 2))
-            for row in (inputs, targets)
-        )
-
-    def _in_text(self, positions):
-        index = np.searchsorted(self._joined_stops, positions, side="right")
-        return positions + (self._range_starts - self._joined_starts)[index]
-
-
-def is_scorable(ranges: Sequence[tuple[int, int]]) -> bool:
-    """Whether there is a character to score, and one to read before it."""
-    return sum(stop - start for start, stop in ranges) > 1
-
-
-def number_of_streams(
-    ranges: Sequence[tuple[int, int]], batch_size: int, sequence_length: int
-) -> int:
-    """Returns into how many streams a split is cut to be evaluated.
-
-    As many as in training, unless that makes them shorter than a training
-    sequence: each starts from the zero state, which costs some loss.
-    """
-    if len(ranges) == batch_size:
-        return batch_size
-    total = sum(stop - start for start, stop in ranges)
-    return max(1, min(batch_size, total // sequence_length))

@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import shutil
+import tempfile
 import zipfile
 
 import numpy as np
@@ -44,10 +45,12 @@ def page_target(output) -> pathlib.Path:
     target = pathlib.Path(output).expanduser()
     if target.is_dir():
         raise _unwritable(target, os.strerror(errno.EISDIR))
-    if not target.parent.is_dir():
-        raise _unwritable(target, os.strerror(errno.ENOENT))
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise _unwritable(target, os.strerror(errno.EACCES))
+    try:
+        # Only the system knows; it has more reasons than permissions.
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error.strerror) from None
     return target
 
 

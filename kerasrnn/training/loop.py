@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from kerasrnn.config import Config
 from kerasrnn.text.corpus import Corpus
-from kerasrnn.text.dataset import TextDataset
+from kerasrnn.text.dataset import training_dataset
+from kerasrnn.text.streams import is_scorable
 from kerasrnn.training import divergence
 from kerasrnn.training.chief import Chief
 from kerasrnn.training.distribution import distribute
 from kerasrnn.training.distribution import make_strategy
 from kerasrnn.training.divergence import Diverged
-from kerasrnn.training.evaluation import is_scorable
 from kerasrnn.training.interruption import Interrupted
 from kerasrnn.training.interruption import Interruption
 from kerasrnn.training.moment import Moment
@@ -117,13 +117,7 @@ class _Training:
         self.display = display
         self.interruption = interruption
         training = config.training
-        self.dataset = TextDataset(
-            corpus.ids,
-            corpus.split_ranges("train", training.sequence_length),
-            training.batch_size,
-            training.sequence_length,
-            documents=bool(config.model.separator_id),
-        )
+        self.dataset = training_dataset(corpus, config)
         held_out = corpus.split_ranges("validation", training.sequence_length)
         self.plan = Plan(
             training,

@@ -15,6 +15,7 @@ from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.text.corpus import build_corpus
+from kerasrnn.text.dataset import training_dataset
 from kerasrnn.training import announcement
 from kerasrnn.training import resuming
 from kerasrnn.training import transfer
@@ -92,6 +93,8 @@ def lead(request: Request, interruption: Interruption, workers=None) -> None:
                 )
                 _tell_that_nothing_is_left(workers)
                 return
+        # A text that is too short is told before TensorFlow starts.
+        training_dataset(corpus, config)
         _train(
             request,
             config,

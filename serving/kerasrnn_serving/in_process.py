@@ -6,15 +6,12 @@ text is what a server of the same model says.
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 from kerasrnn_export import archive
 from kerasrnn_export import signatures
 from kerasrnn_export.sampler import Sampler
 
-from kerasrnn.errors import UserError
 from kerasrnn.training import checkpoint
-from kerasrnn.training.workdir import open_corpus
 from kerasrnn_serving.results import Inspection
 from kerasrnn_serving.results import Score
 from kerasrnn_serving.rows import reading_rows
@@ -40,9 +37,6 @@ class InProcessModel:
             workdir, which
         )
         self.step = info["step"]
-        self._workdir = workdir
-        self._vocabulary = vocabulary
-        self._corpus_sha256 = info.get("corpus_sha256")
         sampler = Sampler(
             self.config.model,
             [variable.numpy() for variable in model.weights],
@@ -73,27 +67,6 @@ class InProcessModel:
         rows = self._read(signatures.INSPECT, texts, between_calls)
         num_layers = self.config.model.num_layers
         return [row.inspection(num_layers) for row in rows]
-
-    def validation_text(self, length: int) -> bytes:
-        """Returns text that was held out for validation, from its start.
-
-        Args:
-            length: Characters at most.
-
-        Raises:
-            UserError: The working directory has none.
-        """
-        corpus = open_corpus(self._workdir, self._corpus_sha256)
-        sequence_length = self.config.training.sequence_length
-        ranges = corpus.split_ranges("validation", sequence_length)
-        if not ranges:
-            raise UserError(
-                "The model was trained with --validation_fraction=0, so "
-                f"{self._workdir} holds no text to read; give one with --file."
-            )
-        # Those of an interleaved split are short: one after the other.
-        pieces = [corpus.ids[a : min(b, a + length)] for a, b in ranges]
-        return self._vocabulary.decode_bytes(np.concatenate(pieces)[:length])
 
     def _read(self, signature, texts, between_calls):
         rows = reading_rows(texts, b"")

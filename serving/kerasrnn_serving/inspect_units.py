@@ -26,6 +26,7 @@ from kerasrnn.flag_types import define_integer
 from kerasrnn.flag_types import define_path
 from kerasrnn.reporting.probes import SYNTAXES
 from kerasrnn_serving import connection_flags
+from kerasrnn_serving import readings
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -114,16 +115,20 @@ def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
     from kerasrnn.training import files
 
+    # What is amiss is told before TensorFlow is imported.
     target = None if values.terminal else files.page_target(values.output)
     text, name = _given_text(values)
+    if values.unit is not None:
+        readings.layer_and_unit(values.unit)
     with contextlib.ExitStack() as stack:
         if values.server is not None:
             model, title = _served(values, text, stack)
         else:
+            saved = _saved_model(values)
+            if text is None:
+                text = _validation_text(values, saved)
+                name = "the validation text"
             model, title = _in_process(values)
-        if text is None:
-            text = model.validation_text(values.length)
-            name = "the validation text"
         _inspect(values, model, title, text, name, target)
     return 0
 
@@ -135,12 +140,15 @@ def _given_text(values):
     if values.text is not None and values.file is not None:
         raise UserError("Both --text and --file are given; give one of them.")
     if values.text is not None:
-        return os.fsencode(values.text), "the text given"
-    if values.file == "-":
-        return sys.stdin.buffer.read(), "standard input"
-    if values.file is not None:
-        return read_file(values.file, "--file"), values.file
-    return None, None
+        text, name = os.fsencode(values.text), "the text given"
+    elif values.file == "-":
+        text, name = sys.stdin.buffer.read(), "standard input"
+    elif values.file is not None:
+        text, name = read_file(values.file, "--file"), values.file
+    else:
+        return None, None
+    readings.check_text(text)
+    return text, name
 
 
 def _served(values, text, stack):
@@ -158,13 +166,45 @@ def _served(values, text, stack):
     return client, f"{values.model} at {values.server}"
 
 
-def _in_process(values):
+def _saved_model(values):
+    """Returns the `Checkpoint` to look into, which has the unit to show."""
     require_tensorflow("kerasrnn-inspect --workdir")
     from kerasrnn.training import checkpoint
 
-    # Says that there is no model before TensorFlow is imported.
     path = checkpoint.find(values.workdir, values.checkpoint)
+    saved = checkpoint.load(path)
+    model = saved.config.model
+    num_layers = values.num_layers or model.num_layers
+    per_layer = readings.units_per_layer(
+        model.num_layers * model.units, num_layers
+    )
+    readings.unit_named(values.unit, num_layers, per_layer)
     _say(f"Loading {path} ...")
+    return saved
+
+
+def _validation_text(values, saved):
+    """Returns the start of the text that was held out for validation."""
+    import numpy as np
+
+    from kerasrnn.training.workdir import open_corpus
+
+    corpus = open_corpus(values.workdir, saved.info.get("corpus_sha256"))
+    ranges = corpus.split_ranges(
+        "validation", saved.config.training.sequence_length
+    )
+    if not ranges:
+        raise UserError(
+            "The model was trained with --validation_fraction=0, so "
+            f"{values.workdir} holds no text to read; give one with --file."
+        )
+    # Those of an interleaved split are short: one after the other.
+    pieces = [corpus.ids[a : min(b, a + values.length)] for a, b in ranges]
+    ids = np.concatenate(pieces)[: values.length]
+    return saved.vocabulary.decode_bytes(ids)
+
+
+def _in_process(values):
     with Activity("Starting TensorFlow"):
         from kerasrnn_serving.in_process import InProcessModel
 
@@ -175,7 +215,6 @@ def _in_process(values):
 def _inspect(values, model, title, text, name, target):
     from kerasrnn.reporting import findings
     from kerasrnn.reporting.probes import syntax_of
-    from kerasrnn_serving import readings
 
     text = readings.first_characters(text, values.length)
     _say(f"Reading {name} ...")
@@ -186,7 +225,9 @@ def _inspect(values, model, title, text, name, target):
             f"{reading.unknown:,} of the {len(reading.characters):,} "
             "characters read are unknown to the model."
         )
-    unit = readings.unit_named(values.unit, reading)
+    unit = readings.unit_named(
+        values.unit, reading.num_layers, reading.units_per_layer
+    )
     _say("Reading the same characters in random order ...")
     with Activity("Reading") as activity:
         shuffled = readings.read(

@@ -88,18 +88,13 @@ class LocalServer:
         Raises:
             UserError: The address is taken or cannot be listened on.
         """
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        bound = 0
         # What cannot work gRPC would tell in words of its own, too.
-        if _can_listen(host, port):
-            with contextlib.suppress(RuntimeError):
-                bound = self._add_port(address)
+        check_can_listen(host, port)
+        bound = 0
+        with contextlib.suppress(RuntimeError):
+            bound = self._add_port(_address(host, port))
         if not bound:
-            raise UserError(
-                f"Cannot listen on {address}: the port is taken or the "
-                "address is not this machine's. Give another --port (0 "
-                "chooses a free one) or --host."
-            )
+            raise _cannot_listen(host, port)
         self._server.start()
         return bound
 
@@ -217,11 +212,32 @@ class LocalServer:
         return response
 
 
+def check_can_listen(host: str, port: int) -> None:
+    """Checks that an address of the host has the port free.
+
+    Raises:
+        UserError: None has, or it is no address of this machine.
+    """
+    if not _can_listen(host, port):
+        raise _cannot_listen(host, port)
+
+
+def _cannot_listen(host, port):
+    return UserError(
+        f"Cannot listen on {_address(host, port)}: the port is taken or the "
+        "address is not this machine's. Give another --port (0 chooses a "
+        "free one) or --host."
+    )
+
+
+def _address(host, port):
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _can_listen(host, port):
-    """Returns whether an address of the host has the port free."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):
         return False
     for family, kind, protocol, _, address in addresses:
         with (
@@ -270,6 +286,8 @@ def serve(
     Raises:
         UserError: There is nothing to serve, or nowhere to listen.
     """
+    # Known before the versions are loaded, which takes a while.
+    check_can_listen(host, port)
     # TensorFlow's loader calls itself deprecated; the server goes by it.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     versions = open_versions(name, export_dir)

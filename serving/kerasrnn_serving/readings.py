@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 from kerasrnn.reporting.findings import shuffled
 from kerasrnn.reporting.reading import Reading
 from kerasrnn.reporting.reading import surprise
@@ -32,8 +33,7 @@ def read(
             layers.
         ServingError: The server does not answer.
     """
-    if not text:
-        raise UserError("The text is empty; give one with characters in it.")
+    check_text(text)
     # The text is read twice.
     (inspection,) = model.inspect(
         [text], between_calls=lambda share: between_calls(share / 2)
@@ -41,13 +41,8 @@ def read(
     (score,) = model.score(
         [text], between_calls=lambda share: between_calls((1 + share) / 2)
     )
-    units = inspection.activations.shape[1]
     num_layers = num_layers or inspection.num_layers or 1
-    if units % num_layers:
-        raise UserError(
-            f"The model has {units:,} units, which are not {num_layers} "
-            "equal layers; give the right --num_layers, or none."
-        )
+    units_per_layer(inspection.activations.shape[1], num_layers)
     return Reading(
         characters=inspection.characters,
         activations=inspection.activations,
@@ -56,6 +51,16 @@ def read(
         bits=surprise(score.character_log_probs, score.unknown),
         num_layers=num_layers,
     )
+
+
+def check_text(text: bytes) -> None:
+    """Checks that there is something to read.
+
+    Raises:
+        UserError: The text is empty.
+    """
+    if not text:
+        raise UserError("The text is empty; give one with characters in it.")
 
 
 def first_characters(text: bytes, length: int) -> bytes:
@@ -69,26 +74,54 @@ def shuffled_text(reading: Reading) -> bytes:
     return b"".join(map(_encoded, shuffled(reading.characters)))
 
 
-def unit_named(name: str | None, reading: Reading) -> int | None:
+def units_per_layer(units: int, num_layers: int) -> int:
+    """Returns how many units each of the layers has.
+
+    Raises:
+        UserError: The units do not make that many layers.
+    """
+    if units % num_layers:
+        raise UserError(
+            f"The model has {counted(units, 'unit')}, which are not "
+            f"{num_layers} equal layers; give the right --num_layers, or none."
+        )
+    return units // num_layers
+
+
+def layer_and_unit(name: str) -> tuple[int, int]:
+    """Returns the numbers in LAYER:UNIT, or 1 and that of UNIT alone.
+
+    Raises:
+        UserError: It is not of that kind.
+    """
+    match = re.fullmatch(r"(?:(\d+):)?(\d+)", name)
+    if match is None:
+        raise UserError(
+            f"--unit={name}: expected LAYER:UNIT, both counted from 1, such "
+            "as 2:17."
+        )
+    return int(match[1] or 1), int(match[2])
+
+
+def unit_named(name: str | None, num_layers: int, per_layer: int) -> int | None:
     """Returns the index of the unit that is named LAYER:UNIT, from 1 on.
+
+    Args:
+        name: The name; None is no unit.
+        num_layers: Layers of the model.
+        per_layer: Units of each.
 
     Raises:
         UserError: There is no such unit.
     """
     if name is None:
         return None
-    match = re.fullmatch(r"(?:(\d+):)?(\d+)", name)
-    if match is not None:
-        layer, within = int(match[1] or 1), int(match[2])
-        if (
-            1 <= layer <= reading.num_layers
-            and 1 <= within <= reading.units_per_layer
-        ):
-            return (layer - 1) * reading.units_per_layer + within - 1
+    layer, unit = layer_and_unit(name)
+    if 1 <= layer <= num_layers and 1 <= unit <= per_layer:
+        return (layer - 1) * per_layer + unit - 1
     raise UserError(
-        f"--unit={name} is none: give LAYER:UNIT, a layer from 1 to "
-        f"{reading.num_layers} and a unit from 1 to "
-        f"{reading.units_per_layer:,}."
+        f"There is no --unit={name}: the model has layers 1 to {num_layers} "
+        f"and units 1 to {per_layer:,} in each."
     )
 
 

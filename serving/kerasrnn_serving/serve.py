@@ -245,6 +245,22 @@ def _checked_export_dir(export_dir):
     return directory
 
 
+def _check_newest(export_dir):
+    """Checks that the version that is served first is a SavedModel.
+
+    Raises:
+        UserError: It is none.
+    """
+    versions = find_versions(export_dir)
+    version = versions[max(versions)]
+    names = ("saved_model.pb", "saved_model.pbtxt")
+    if not any((version / name).is_file() for name in names):
+        raise UserError(
+            f"The newest version, {version}, has no {names[0]}. Export the "
+            "model again with kerasrnn-export, or remove that directory."
+        )
+
+
 def _what_to_do_without_versions(directory):
     if (directory / "saved_model.pb").exists():
         return f"This is one of them: give {directory.resolve().parent}."
@@ -262,6 +278,7 @@ def _serve_locally(values, export_dir, extra):
             "The local server has no REST; leave --rest_port out, or take "
             "--server=binary or --server=docker."
         )
+    _check_newest(export_dir)
     if values.server == "auto":
         _say(f"the local server, as {BINARY} is not on PATH")
     else:
