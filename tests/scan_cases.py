@@ -98,8 +98,7 @@ def plain(case, projected, *rest):
         projected, mask, reset = slices
         old = [tf.where(reset, tf.zeros_like(s), s) for s in states]
         _, new = STEPS[case.kind](projected, old, *weights)
-        new = [tf.where(mask, n, o) for n, o in zip(new, old, strict=True)]
-        return new[0], new
+        return [tf.where(mask, n, o) for n, o in zip(new, old, strict=True)]
 
     outputs, states = differentiable_loop(
         step,

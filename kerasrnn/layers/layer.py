@@ -131,9 +131,15 @@ class RecurrentLayer(keras.layers.RNN):
             outputs, states = self._plain_scan(
                 sequences, initial_state, mask, training
             )
-        if mask is not None:
-            outputs = self._masked_outputs(outputs, mask)
-        return outputs[:, -1], outputs, states
+        last = states[0]
+        visible = None if mask is None else self._visible(mask)
+        if visible is not None:
+            last = _zero_unless(visible[:, -1], last)
+        if not self.return_sequences:
+            return last, last[:, None], states  # as Keras' own loop
+        if visible is not None:
+            outputs = _zero_unless(visible, outputs)
+        return last, outputs, states
 
     def _fast_scan(self, sequences, states, mask, training):
         cell = self.cell
@@ -163,34 +169,38 @@ class RecurrentLayer(keras.layers.RNN):
         return ops.cast(outputs, dtype), [ops.cast(s, dtype) for s in states]
 
     def _plain_scan(self, sequences, states, mask, training):
-        projected = self.cell.project(sequences, training)  # [B, T, G * U]
-        inputs = [_time_major(projected)]
+        inputs = [_time_major(sequences)]
         if mask is not None:
             inputs.append(_time_major(mask)[:, :, None])  # [T, B, 1]
 
         def step(slices, states):
-            output, new_states = self.cell.step(slices[0], states, training)
-            if mask is not None:
-                new_states = [
-                    tf.where(slices[1], new, old)
-                    for new, old in zip(new_states, states, strict=True)
-                ]
-                output = new_states[0]
-            return output, new_states
+            _, new_states = self.cell.call(slices[0], list(states), training)
+            if mask is None:
+                return new_states
+            return [
+                tf.where(slices[1], new, old)
+                for new, old in zip(new_states, states, strict=True)
+            ]
 
         states = [ops.convert_to_tensor(state) for state in states]
         outputs, states = differentiable_loop(
-            step, inputs, states, states[0].dtype, unroll=self.unroll
+            step,
+            inputs,
+            states,
+            states[0].dtype,
+            unroll=self.unroll,
+            every_step=self.return_sequences,
         )
-        return _time_major(outputs), states
+        return None if outputs is None else _time_major(outputs), states
 
-    def _masked_outputs(self, outputs, mask):
-        """Zeros where nothing was read yet, or wherever the mask says."""
+    def _visible(self, mask):
+        """Where outputs are not zero: bool [B, T].
+
+        That is where something was read before, or what the mask says.
+        """
         if self.zero_output_for_mask:
-            visible = mask
-        else:
-            visible = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
-        return tf.where(visible[:, :, None], outputs, tf.zeros_like(outputs))
+            return mask
+        return tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
 
     def get_config(self):
         config = super().get_config()
@@ -303,6 +313,10 @@ class GatedLayer(RecurrentLayer):
 
     def get_config(self):
         return {**super().get_config(), "use_cudnn": self.use_cudnn}
+
+
+def _zero_unless(visible, values):
+    return tf.where(visible[..., None], values, tf.zeros_like(values))
 
 
 def _project_and_scan(scan, engine, batched, kernel, bias, *weights):

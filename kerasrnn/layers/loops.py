@@ -57,25 +57,29 @@ def loop(step, sequences, states, *, dtypes, stacked=None, reverse=False):
     ], states
 
 
-def differentiable_loop(step, sequences, states, dtype, *, unroll=False):
+def differentiable_loop(
+    step, sequences, states, dtype, *, unroll=False, every_step=True
+):
     """Runs `step` over time for TensorFlow's own differentiation.
 
     Args:
-        step: Called as `step(slices, states)`, returns `(output, states)`.
+        step: Called as `step(slices, states)`, returns the new states.
         sequences: List of tensors [T, B, ...].
-        states: List of tensors [B, ...].
-        dtype: That of the output.
+        states: List of tensors [B, ...]; the first is what a step puts out.
+        dtype: That of the outputs.
         unroll: Repeat the step in the graph; needs a static T.
+        every_step: Whether the outputs of all steps are wanted. To keep
+            them costs as much as half a small step.
 
     Returns:
-        `(outputs [T, B, ...], states)`.
+        `(outputs [T, B, ...] or None, states)`.
     """
     if unroll:
         outputs = []
         for slices in zip(*(tf.unstack(s) for s in sequences), strict=True):
-            output, states = step(list(slices), states)
-            outputs.append(output)
-        return tf.stack(outputs), states
+            states = step(list(slices), states)
+            outputs.append(tf.cast(states[0], dtype))
+        return (tf.stack(outputs) if every_step else None), states
 
     num_steps = sequences[0].shape[0] or tf.shape(sequences[0])[0]
     # A TensorArray's read has a cheap gradient; a slice's is as large as
@@ -84,14 +88,18 @@ def differentiable_loop(step, sequences, states, dtype, *, unroll=False):
         tf.TensorArray(s.dtype, size=num_steps).unstack(s) for s in sequences
     ]
 
-    def body(time, array, states):
-        output, states = step([r.read(time) for r in readers], states)
-        return time + 1, array.write(time, output), list(states)
+    def body(time, outputs, states):
+        states = step([r.read(time) for r in readers], states)
+        outputs = [
+            array.write(time, tf.cast(states[0], dtype)) for array in outputs
+        ]
+        return time + 1, outputs, list(states)
 
+    outputs = [tf.TensorArray(dtype, size=num_steps)] if every_step else []
     _, outputs, states = tf.while_loop(
         lambda time, *_: time < num_steps,
         body,
-        (0, tf.TensorArray(dtype, size=num_steps), list(states)),
+        (0, outputs, list(states)),
         maximum_iterations=num_steps,
     )
-    return outputs.stack(), states
+    return (outputs[0].stack() if every_step else None), states

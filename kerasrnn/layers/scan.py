@@ -242,10 +242,10 @@ def _plain(cell, flags, num_states):
         def step(slices, states):
             product = _recurrent_product(states[0], kernel)
             slices = dict(zip(("projected", *flags), slices, strict=True))
-            (output,), states = _forward_step(
+            _, states = _forward_step(
                 cell, False, product, slices, states, biases
             )
-            return output, states
+            return states
 
         states, biases = list(rest[:num_states]), rest[num_states:]
         outputs, states = differentiable_loop(
