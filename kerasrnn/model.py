@@ -9,6 +9,7 @@ exported sampler all call them; `CharRNN` is the Keras model that owns the
 weights.
 """
 
+import dataclasses
 import functools
 
 import keras
@@ -65,12 +66,23 @@ class CharRNN(keras.Model):
         `kerasrnn.model_weights.UNKNOWN_LOGIT`.
 
     Args:
-        config: The sizes and options of the model.
+        config: The sizes and options of the model. Its `dtype_policy` is
+            that of all layers, whatever Keras' global one is.
+        **kwargs: `name` and `trainable`; `dtype` in place of
+            `config.dtype_policy`.
+
+    Raises:
+        UserError: `dtype` is not a policy that the configuration knows.
     """
 
     def __init__(self, config: ModelConfig, **kwargs):
-        kwargs.setdefault("dtype", config.dtype_policy)
+        if kwargs.get("dtype") is not None:
+            policy = keras.dtype_policies.get(kwargs["dtype"]).name
+            config = dataclasses.replace(config, dtype_policy=policy)
+        kwargs["dtype"] = config.dtype_policy
         super().__init__(**kwargs)
+        # States are float32 in every policy, and tokens no floats at all.
+        self.autocast = False
         self.config = config
         self.embedding = None
         if config.embedding_size:
@@ -78,6 +90,7 @@ class CharRNN(keras.Model):
                 config.vocabulary_size,
                 config.embedding_size,
                 embeddings_initializer=embedding_initializer(config),
+                dtype=config.dtype_policy,
                 name="embedding",
             )
         self.recurrent = [
@@ -85,6 +98,7 @@ class CharRNN(keras.Model):
                 config.units,
                 return_sequences=True,
                 return_state=True,
+                dtype=config.dtype_policy,
                 name=f"{config.cell}_{index}",
                 **layer_initializers(config, index),
             )
@@ -92,6 +106,7 @@ class CharRNN(keras.Model):
         ]
         self.logits = keras.layers.Dense(
             config.vocabulary_size,
+            dtype=config.dtype_policy,
             name="logits",
             **output_initializers(config),
         )
@@ -145,11 +160,18 @@ class CharRNN(keras.Model):
         return step_model(self.config, [v.value for v in self.weights])
 
     def get_config(self):
-        return {"config": vars(self.config)}
+        return {
+            "config": vars(self.config),
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.config.dtype_policy,
+        }
 
     @classmethod
-    def from_config(cls, config):
-        return cls(ModelConfig(**config["config"]))
+    def from_config(cls, config, custom_objects=None):
+        del custom_objects
+        options = dict(config)
+        return cls(ModelConfig(**options.pop("config")), **options)
 
 
 def training_engine(config: ModelConfig, batch, steps) -> Engine:

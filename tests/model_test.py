@@ -138,6 +138,22 @@ class SequenceTest(parameterized.TestCase):
         self.assertLess(error, 0.05 * tf.norm(exact[..., 1:]))
         self.assertGreater(error, 0)
 
+    @parameterized.parameters(*CELLS)
+    def test_mixed_precision_carries_states_in_float32(self, cell):
+        model = _model(cell=cell, dtype_policy="mixed_bfloat16")
+        # 1 and a bit that bfloat16 has no room for.
+        states = [
+            tf.constant(1 + 2**-12, tf.float32, [3, size])
+            for size in model.state_sizes
+        ]
+        weights = [weight.value for weight in model.weights]
+        expected = sequence_logits(model.config, weights, TOKENS, states)
+        actual = model(TOKENS, states=states)
+        for a, b in zip(
+            tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
     @parameterized.parameters(*itertools.product(CELLS, (False, True)))
     def test_in_a_graph_of_any_shape(self, cell, jit_compile):
         model = _model(cell=cell)
@@ -164,6 +180,63 @@ class SequenceTest(parameterized.TestCase):
         loaded = keras.models.load_model(path)
         self.assertEqual(loaded.config, model.config)
         np.testing.assert_array_equal(loaded(TOKENS)[0], model(TOKENS)[0])
+
+
+class PolicyTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(keras.config.set_floatx, keras.config.floatx())
+        self.addCleanup(
+            keras.config.set_dtype_policy, keras.config.dtype_policy()
+        )
+
+    @parameterized.product(
+        cell=CELLS,
+        policy=("float32", "mixed_bfloat16"),
+        leak=("floatx", "bfloat16", "float64", "mixed_float16"),
+    )
+    def test_keras_global_settings_do_not_leak_in(self, cell, policy, leak):
+        config = {"cell": cell, "embedding_size": 3, "dtype_policy": policy}
+        expected = _model(**config)(TOKENS)
+        if leak == "floatx":
+            keras.config.set_floatx("float64")
+        else:
+            keras.config.set_dtype_policy(leak)
+        model = _model(**config)
+        for layer in model.layers:
+            self.assertEqual(layer.dtype_policy.name, policy)
+        for weight in model.weights:
+            self.assertEqual(weight.dtype, "float32")
+        for a, b in zip(
+            tf.nest.flatten(model(TOKENS)),
+            tf.nest.flatten(expected),
+            strict=True,
+        ):
+            self.assertEqual(a.dtype, tf.float32)
+            np.testing.assert_array_equal(a, b)
+
+    @parameterized.parameters(
+        "mixed_bfloat16", keras.DTypePolicy("mixed_bfloat16")
+    )
+    def test_dtype_is_honoured(self, dtype):
+        model = CharRNN(_config(), dtype=dtype)
+        self.assertEqual(model.config.dtype_policy, "mixed_bfloat16")
+        self.assertEqual(model.compute_dtype, "bfloat16")
+        with self.assertRaisesRegex(UserError, "dtype_policy"):
+            CharRNN(_config(), dtype="float64")
+
+    def test_config_round_trip(self):
+        first = CharRNN(
+            _config(), name="mine", trainable=False, dtype="mixed_bfloat16"
+        )
+        second = CharRNN.from_config(first.get_config())
+        self.assertEqual(second.get_config(), first.get_config())
+        self.assertEqual(second.name, "mine")
+        self.assertFalse(second.trainable)
+        self.assertEqual(second.dtype_policy.name, "mixed_bfloat16")
+        # What earlier versions saved.
+        older = CharRNN.from_config({"config": vars(first.config)})
+        self.assertEqual(older.config, first.config)
 
 
 def _dropped(
