@@ -15,6 +15,9 @@ import functools
 import keras
 import tensorflow as tf
 
+# Keras reads a model's weights in its compute dtype, and exports no way out.
+from keras.src.backend.common.variables import AutocastScope
+
 from kerasrnn.config import ModelConfig
 from kerasrnn.dropout import keyed_dropout
 from kerasrnn.errors import UserError
@@ -147,9 +150,11 @@ class CharRNN(keras.Model):
             )
         if states is None:
             states = self.initial_states(tf.shape(tokens)[0])
+        with AutocastScope(None):
+            weights = [variable.value for variable in self.weights]
         return sequence_logits(
             self.config,
-            [variable.value for variable in self.weights],
+            weights,
             tokens,
             states,
             dropout_key=dropout_key if training else None,
