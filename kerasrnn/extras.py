@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from kerasrnn import keras_backend
 from kerasrnn.errors import UserError
 
 _EXTRAS = {
@@ -63,10 +64,17 @@ def told(what: str) -> Iterator[None]:
 
     Raises:
         ModuleNotFoundError: As the import raised it, with that sentence.
+        ImportError: Keras is set to another backend than TensorFlow.
     """
     try:
         yield
-    except ModuleNotFoundError as error:
+    except (ImportError, ValueError) as error:
+        # Another backend may be missing itself, or have no such name.
+        obstacle = find_spec("keras") and keras_backend.obstacle(what)
+        if obstacle:
+            raise ImportError(obstacle) from None
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         sentence = how_to_install(error, what)
         if sentence is None:
             raise

@@ -74,6 +74,7 @@ STAGES = (
             "kerasrnn.errors",
             "kerasrnn.escapes",
             "kerasrnn.extras",
+            "kerasrnn.keras_backend",
             "kerasrnn.locks",
             "kerasrnn.familiar_names",
             "kerasrnn.flag_types",

@@ -1,8 +1,13 @@
 """Keras cells and layers with an own loop over time."""
 
+from kerasrnn import keras_backend
 from kerasrnn.extras import told
 
 with told("kerasrnn.layers"):
+    import keras  # noqa: F401
+
+    if obstacle := keras_backend.obstacle("kerasrnn.layers"):
+        raise ImportError(obstacle)
     from kerasrnn.layers.gru import GRU
     from kerasrnn.layers.gru import GRUCell
     from kerasrnn.layers.lstm import LSTM

@@ -70,12 +70,14 @@ class StepRNN:
         self._input_size = input_size
         self._cell = _CELLS[cell](
             units,
+            dtype="float32",
             use_bias=False,
             kernel_initializer=keras.initializers.GlorotUniform(seeds[0]),
             recurrent_initializer=keras.initializers.Orthogonal(seed=seeds[1]),
         )
         self._output = keras.layers.Dense(
             output_size,
+            dtype="float32",
             use_bias=False,
             kernel_initializer=keras.initializers.GlorotUniform(seeds[2]),
         )
