@@ -12,10 +12,11 @@ import sys
 import tomllib
 from collections.abc import Iterator
 
+import source_names
 import source_tree
 from absl.testing import absltest
+from source_names import STAGES
 from source_tree import ROOT
-from source_tree import STAGES
 from source_tree import Module
 
 MODULES = source_tree.read_modules()
@@ -97,7 +98,7 @@ def _folders_on_path(rules, target):
 class ImportsTest(absltest.TestCase):
     def test_every_module_has_a_stage(self):
         homeless = [name for name, m in LIBRARY.items() if m.stage is None]
-        self.assertEqual(homeless, [], "add them to STAGES of source_tree.py")
+        self.assertEqual(homeless, [], "add them to STAGES of source_names.py")
 
     def test_text_flows_one_way(self):
         wrong = []
@@ -118,7 +119,7 @@ class ImportsTest(absltest.TestCase):
             f"{module.path} imports {name}"
             for module in MODULES.values()
             for name in module.imports
-            if name.partition(".")[0] in source_tree.SOURCE_ROOTS
+            if name.partition(".")[0] in source_names.SOURCE_ROOTS
             and name not in LIBRARY
         ]
         self.assertEqual(wrong, [])
@@ -127,7 +128,7 @@ class ImportsTest(absltest.TestCase):
         # A program that is run by its path has its folder first on sys.path.
         wrong = [
             path.relative_to(ROOT).as_posix()
-            for folder in source_tree.CODE
+            for folder in source_names.CODE
             for path in (ROOT / folder).rglob("*.py")
             if path.stem in sys.stdlib_module_names
         ]

@@ -10,6 +10,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
+import source_names
 import source_tree
 from absl.testing import absltest
 
@@ -39,7 +40,7 @@ class BazelTest(absltest.TestCase):
             )
         wheels = self.home / "pypi"
         write(wheels / "WORKSPACE")
-        for wheel in source_tree.WHEELS.values():
+        for wheel in source_names.WHEELS.values():
             write(
                 wheels / wheel / "BUILD",
                 f'py_library(name = "{wheel}", '

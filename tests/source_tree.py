@@ -13,103 +13,13 @@ import re
 import sys
 from pathlib import Path
 
+from source_names import FOLDERS
+from source_names import SOURCE_ROOTS
+from source_names import STAGES
+from source_names import WHEELS
+
 # Not resolved: under Bazel this file is a link, and the rest lies around it.
 ROOT = Path(__file__).absolute().parent.parent
-
-# Folders of programs and of what they share, imported by file name.
-FOLDERS = ("examples", "tests")
-
-# All folders that hold code.
-CODE = (
-    "kerasrnn",
-    "export",
-    "serving",
-    "examples",
-    "tests",
-    "benchmarks",
-    "scripts",
-)
-
-# The packages, and the folders that they are imported from.
-SOURCE_ROOTS = {
-    "kerasrnn": ".",
-    "kerasrnn_export": "export",
-    "kerasrnn_serving": "serving",
-}
-
-# Import name -> name of the wheel, as Bazel spells it.
-WHEELS = {
-    "PIL": "pillow",
-    "absl": "absl_py",
-    "check_jsonschema": "check_jsonschema",
-    "google": "protobuf",
-    "grpc": "grpcio",
-    "grpc_health": "grpcio_health_checking",
-    "hypothesis": "hypothesis",
-    "keras": "keras",
-    "kubernetes_validate": "kubernetes_validate",
-    "numpy": "numpy",
-    "packaging": "packaging",
-    "pytest": "pytest",
-    "rich": "rich",
-    "sklearn": "scikit_learn",
-    "tensorboard": "tensorboard",
-    "tensorflow": "tensorflow",
-    "tensorflow_serving": "tensorflow_serving_api",
-    "yaml": "pyyaml",
-}
-
-# Stages in the order in which text flows: a module may import modules of its
-# own stage and of those above it. The longest prefix that fits counts.
-STAGES = (
-    (
-        "ground",
-        (
-            "kerasrnn.activity",
-            "kerasrnn.config",
-            "kerasrnn.config_flags",
-            "kerasrnn.constraints",
-            "kerasrnn.dataclass_json",
-            "kerasrnn.docstrings",
-            "kerasrnn.errors",
-            "kerasrnn.escapes",
-            "kerasrnn.extras",
-            "kerasrnn.keras_backend",
-            "kerasrnn.locks",
-            "kerasrnn.familiar_names",
-            "kerasrnn.flag_types",
-            "kerasrnn.paths",
-            "kerasrnn.phrases",
-            "kerasrnn.presets",
-            "kerasrnn.program",
-            "kerasrnn.program_flags",
-            "kerasrnn.program_help",
-            "kerasrnn.program_setup",
-            "kerasrnn.tensorflow_noise",
-            "kerasrnn.sampling_flags",
-            "kerasrnn.version",
-        ),
-    ),
-    ("reporting", ("kerasrnn.reporting",)),
-    ("text", ("kerasrnn.text",)),
-    ("layers", ("kerasrnn.layers",)),
-    ("sampling", ("kerasrnn.gumbel", "kerasrnn.sampling")),
-    (
-        "model",
-        (
-            "kerasrnn.generator",
-            "kerasrnn.dropout",
-            "kerasrnn.initialization",
-            "kerasrnn.model",
-            "kerasrnn.model_weights",
-            "kerasrnn.step_model",
-        ),
-    ),
-    ("training", ("kerasrnn.training",)),
-    ("package", ("kerasrnn",)),
-    ("export", ("kerasrnn_export",)),
-    ("serving", ("kerasrnn_serving",)),
-)
 
 HEADER = """\
 # kerasrnn, stage by stage: text, layers, model, training, export, serving.
@@ -299,7 +209,7 @@ def dependencies(module: Module, modules: dict[str, Module]) -> list[str]:
         elif top not in sys.stdlib_module_names | set(SOURCE_ROOTS):
             raise ValueError(
                 f"{module.path} imports {name}, which is neither here nor in "
-                "WHEELS of tests/source_tree.py."
+                "WHEELS of tests/source_names.py."
             )
     return sorted(labels - {f":{module.target}"}, key=_label_order)
 
