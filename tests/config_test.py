@@ -94,6 +94,20 @@ class BadJsonTest(parameterized.TestCase):
             '{"model": {"vocabulary_size": 5, "dropout": NaN}}',
             r"JSON: it has NaN for a number",
         ),
+        *(
+            (
+                f'{{"model": {{"vocabulary_size": 5, "{name}": {number}}}}}',
+                f"JSON: it has {message}",
+            )
+            for name in ("dropout", "units")
+            for number, message in (
+                ("Infinity", "Infinity for a number"),
+                ("-Infinity", "-Infinity for a number"),
+                ("1e999", "1e999 for a number"),
+                ("9" * 5000, "a number of 5000 digits"),
+                (f"{2**63}", "a number of 19 digits"),
+            )
+        ),
         (
             '{"model": {"vocabulary_size": 5},'
             ' "training": {"learning_rate": NaN}}',

@@ -5,9 +5,11 @@ import pathlib
 import random
 import shutil
 
+import numpy as np
 from absl.testing import absltest
 from small_checkpoints import damage
 from small_checkpoints import make_checkpoint
+from small_checkpoints import sign
 from small_training import TrainingTestCase
 
 from kerasrnn.errors import UserError
@@ -100,6 +102,34 @@ class TrainingTest(TrainingTestCase):
         self.assertIn(str(newest), logs.output[0])
         self.assertIn("Going on from step 20.", self.output.getvalue())
         self.assertEqual(self.losses("damaged"), self.losses("undisturbed"))
+
+    def test_a_checkpoint_without_a_slot_of_the_optimizer_is_told(self):
+        self.train("short", Limits(max_steps=5))
+        path = self.folder / "short" / "checkpoints" / "5" / "training.npz"
+        whole = files.read_arrays(path)
+        tried = 0
+        for name in whole:
+            for shape in (None, (3,), ()):
+                arrays = dict(whole)
+                if shape is None:
+                    del arrays[name]
+                elif whole[name].shape == shape:
+                    continue
+                else:
+                    arrays[name] = np.zeros(shape, np.float32)
+                files.write_arrays(path, arrays)
+                sign(path.parent)
+                with self.subTest(name=name, shape=shape):
+                    tried += 1
+                    with self.assertRaisesRegex(
+                        UserError, rf"{name}.*|recurrent states"
+                    ):
+                        self.train("short", Limits(max_steps=9))
+        self.assertGreater(tried, 8)
+        files.write_arrays(path, whole)
+        sign(path.parent)
+        self.train("short", Limits(max_steps=9))
+        self.assertLen(self.losses("short"), 9)
 
 
 if __name__ == "__main__":

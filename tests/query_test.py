@@ -173,6 +173,10 @@ class QueryTest(absltest.TestCase):
 
     def test_mistakes_are_told_in_a_sentence(self):
         missing = self.directory / "missing"
+        foreign = self.directory / "foreign"
+        foreign.write_bytes("sécret".encode())
+        two_lines = self.directory / "two_lines"
+        two_lines.write_bytes(b"secret\nsecret\n")
         for arguments, text in (
             (
                 ["--temperature=-1"],
@@ -202,6 +206,8 @@ class QueryTest(absltest.TestCase):
             (["--tls_key=/nowhere"], "--tls_key: cannot read /nowhere"),
             ([f"--token_file={__file__}"], "--tls"),
             (["--token_file=/nowhere"], "/nowhere"),
+            (["--tls", f"--token_file={foreign}"], "expected printable ASCII"),
+            (["--tls", f"--token_file={two_lines}"], "in one line"),
             (["--length=many"], "length"),
             (["prompt"], "prompt"),
         ):

@@ -109,7 +109,7 @@ def parse_tf_config(text: str) -> Cluster | None:
         )
         other = sorted(set(jobs) - {"chief", "worker"})
         task = values.get("task", {})
-        job, number = task.get("type"), int(task.get("index", -1))
+        job, number = task.get("type"), _index(task.get("index", -1))
     except (ValueError, TypeError, AttributeError):
         raise _error("cannot be understood", text) from None
     if other:
@@ -122,9 +122,17 @@ def parse_tf_config(text: str) -> Cluster | None:
     raise _error(f"has no address for this task, {job} {number}", text)
 
 
+def _index(value):
+    # Some write it as a string; 0.5 and true are no index.
+    if type(value) not in (int, str):
+        raise TypeError(value)
+    return int(value)
+
+
 def _address(address):
     host, separator, port = address.rpartition(":")
-    if not (host and separator and port.isdecimal() and 0 < int(port) < 2**16):
+    is_port = port.isascii() and port.isdecimal() and len(port) < 6
+    if not (host and separator and is_port and 0 < int(port) < 2**16):
         raise ValueError(address)
     return address
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.config import Config
+from kerasrnn.errors import UserError
 from kerasrnn.model import state_sizes
 from kerasrnn.training import optimizer as optimization
 from kerasrnn.training.accumulation import in_pieces
@@ -128,12 +129,28 @@ class Trainer:
 
         Averages that were not kept start from the weights, a loss scale
         from where it always starts.
+
+        Raises:
+            UserError: Another one is not there, or of another size; then
+                nothing has changed.
         """
+        taken = []
         for name, variable in self._variables().items():
             if name not in arrays and name.startswith("loss_scale"):
                 continue
-            fallback = arrays["weights"] if name == "average" else None
-            variable.assign(arrays.get(name, fallback))
+            source = name
+            if name not in arrays and name == "average":
+                source = "weights"
+            array, shape = arrays.get(source), tuple(variable.shape)
+            if array is None or array.shape != shape:
+                found = "none" if array is None else f"{array.shape}"
+                raise UserError(
+                    f"the array {source!r} must be of shape {shape}, and is "
+                    f"{found}"
+                )
+            taken.append((variable, array))
+        for variable, array in taken:
+            variable.assign(array)
 
     def _variables(self):
         variables = {"weights": self._weights}

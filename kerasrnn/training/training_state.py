@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from kerasrnn.config import Config
+from kerasrnn.errors import UserError
 from kerasrnn.model import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import divergence
@@ -213,7 +214,14 @@ class TrainingState:
             self.states = distribute(self._strategy, states, 0)
             return None
         self.position = saved.position
-        self.trainer.restore(saved.arrays)
+        try:
+            self.trainer.restore(saved.arrays)
+        except UserError as error:
+            path = self._workdir.checkpoints / str(self.position.step)
+            raise UserError(
+                f"{path} is no checkpoint that this training can resume from: "
+                f"{error}. Remove it to resume from the one before."
+            ) from None
         self.states = distribute(self._strategy, saved.states, 0)
         self._display.note(f"Going on from step {self.position.step:,}.")
         return saved
