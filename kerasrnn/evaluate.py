@@ -19,6 +19,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.flag_types import define_integer
 from kerasrnn.flag_types import define_path
+from kerasrnn.phrases import counted
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -99,18 +100,18 @@ def execute(values: flags.FlagValues) -> int:
         return 0
     print(
         f"{name}: {result.loss:.6f} nats ({result.bits:.6f} bits) a character "
-        f"over {result.characters:,} characters, perplexity "
+        f"over {counted(result.characters, 'character')}, perplexity "
         f"{result.perplexity:.4f}\n"
         f"{path.parent.name} checkpoint, step {saved.step:,}; "
-        f"{streams:,} stream{'s' if streams > 1 else ''} from the "
+        f"{counted(streams, 'stream')} from the "
         f"{values.start_state.replace('_', ' ')} state"
     )
     if unknown:
         read = sum(stop - start for start, stop in ranges)
         print(
-            f"{unknown:,} of the {read:,} characters read "
-            f"({100 * unknown / read:.3g}%) are unknown to the model "
-            "and are not scored."
+            f"Unknown to the model and not scored: {unknown:,} of "
+            f"{counted(read, 'character')} read "
+            f"({100 * unknown / read:.3g}%)."
         )
     return 0
 

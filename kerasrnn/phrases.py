@@ -1,6 +1,9 @@
 """Phrases that messages are made of: counted things, commands to copy."""
 
+import re
 import shlex
+
+_FLAG = re.compile(r"(--[a-z_]+=)?(.*)", re.DOTALL)
 
 
 def counted(number: int, singular: str, plural: str | None = None) -> str:
@@ -22,4 +25,10 @@ def command(*arguments) -> str:
     Args:
         *arguments: The program, then its arguments: strings, or paths.
     """
-    return shlex.join(map(str, arguments))
+    return " ".join(_quoted(str(argument)) for argument in arguments)
+
+
+def _quoted(argument):
+    # Of a flag its value alone, as people write it.
+    flag, value = _FLAG.fullmatch(argument).groups()
+    return (flag or "") + shlex.quote(value)

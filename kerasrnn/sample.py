@@ -16,6 +16,7 @@ from kerasrnn import program
 from kerasrnn.activity import Activity
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.flag_types import define_path
+from kerasrnn.phrases import counted
 from kerasrnn.sampling_flags import SampleRecord
 from kerasrnn.sampling_flags import define_sampling_flags
 from kerasrnn.sampling_flags import sampling_options
@@ -69,7 +70,8 @@ def execute(values: flags.FlagValues) -> int:
     weights = [variable.value for variable in model.weights]
     unknown = generator.unknown(options.prompt)
     if unknown:
-        _say(f"{unknown} characters of the prompt are unknown to the model.")
+        found = counted(unknown, "character")
+        _say(f"Unknown to the model: {found} of the prompt.")
     if find_novel is not None:
         records = []
         for seed in options.seeds():
@@ -128,8 +130,9 @@ def _print_novel(records, find_novel, as_json):
         return 0
     _write("".join(f"{line}\n" for line in found.novel))
     _say(
-        f"{found.share:.1%} of the {len(found.lines):,} lines generated are "
-        f"not in the training text: {len(found.novel):,} different ones."
+        f"Not in the training text: {found.share:.1%} of "
+        f"{counted(len(found.lines), 'generated line')}, "
+        f"{counted(len(found.novel), 'different one')}."
     )
     return 0
 

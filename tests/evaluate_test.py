@@ -112,8 +112,8 @@ class EvaluateTest(parameterized.TestCase):
         unknown, length = 300, 1800
         output = run(self.flag, f"--file={path}")
         self.assertIn(
-            f"{unknown:,} of the {length:,} characters read (16.7%) are "
-            "unknown to the model and are not scored.",
+            f"Unknown to the model and not scored: {unknown:,} of {length:,} "
+            "characters read (16.7%).",
             output,
         )
         record = json.loads(run(self.flag, f"--file={path}", "--json"))
@@ -131,7 +131,7 @@ class EvaluateTest(parameterized.TestCase):
         unknown = int((corpus.ids[start:stop] == 0).sum())
         self.assertGreater(unknown, 0)
         self.assertIn(
-            f"{unknown} of the {stop - start} characters read",
+            f"{unknown} of {stop - start} characters read",
             run(f"--workdir={workdir}"),
         )
 

@@ -105,7 +105,7 @@ class InspectTest(absltest.TestCase):
         file = f"--file={self.text_file}"
         for where in (self.flag, f"--server={self.target}"):
             _, errors = run(where, file, "--terminal")
-            self.assertIn(f"7 of the {len(TEXT)} characters read", errors)
+            self.assertIn(f"7 of {len(TEXT)} characters read", errors)
         _, errors = run(self.flag, "--text=a cab", "--terminal")
         self.assertNotIn("unknown", errors)
 

@@ -59,7 +59,7 @@ class InteractiveTest(absltest.TestCase):
         )
         self.assertEqual(self._prompts(), ["ab", "", "cd?"])
         self.assertIn("seed 0", errors)
-        self.assertIn("1 characters are not in the model's", errors)
+        self.assertIn("read as unknown: 1 character\n", errors)
 
     def test_settings_change_between_turns(self):
         output, _ = self.converse(

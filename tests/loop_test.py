@@ -98,7 +98,7 @@ class LoopTest(TrainingTestCase):
             "a", evaluate_every=2, patience=2, learning_rate=0.0, epochs=9
         )
         self.assertEqual(result.step, 6)
-        self.assertIn("2 validations were no better", result.reason)
+        self.assertIn("2 validations in a row did not improve", result.reason)
         again = self.train(
             "a", evaluate_every=2, patience=2, learning_rate=0.0, epochs=9
         )

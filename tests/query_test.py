@@ -165,7 +165,7 @@ class QueryTest(absltest.TestCase):
             "nats per character: 0.500000\n"
             "characters scored: 10000\n",
         )
-        self.assertIn("5000 characters", errors)
+        self.assertIn("5,000 characters", errors)
         output, _ = self.query("--score=-", "--json", stdin=b"abcd")
         record = json.loads(output)
         self.assertEqual(record["nats_per_character"], 0.5)

@@ -124,9 +124,9 @@ class FinishedTest(parameterized.TestCase):
         ({"max_steps": 0}, {}, ""),
         ({"max_steps": 0}, {"epochs": 4}, "all 4 epochs are done"),
         ({"max_steps": 41}, {"epochs": 4}, "all 4 epochs are done"),
-        ({"max_steps": 0, "minutes": 1.0}, {"epochs": 9}, "--minutes=1 are"),
+        ({"max_steps": 0, "minutes": 1.0}, {"epochs": 9}, "--minutes=1 is"),
         ({"max_steps": 0, "minutes": 2.0}, {"epochs": 9}, ""),
-        ({"max_steps": 41}, {"patience": 3}, "3 validations were"),
+        ({"max_steps": 41}, {"patience": 3}, "3 validations in a row"),
         ({"max_steps": 41}, {"patience": 4}, ""),
         ({}, {"learning_rate": 1.0, "keep": 9}, "--max_steps=40 is reached"),
     )

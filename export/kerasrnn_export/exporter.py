@@ -87,7 +87,7 @@ def export_model(
     """
     if model.config.vocabulary_size != len(vocabulary):
         raise UserError(
-            f"The model has {model.config.vocabulary_size} ids, but the "
+            f"The model has {model.config.vocabulary_size:,} ids, but the "
             f"vocabulary {len(vocabulary)}: they do not belong together."
         )
     options = options or SamplerOptions()

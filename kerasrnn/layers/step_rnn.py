@@ -12,6 +12,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.layers.gru import GRUCell
 from kerasrnn.layers.lstm import LSTMCell
 from kerasrnn.layers.simple_rnn import SimpleRNNCell
+from kerasrnn.phrases import counted
 
 _CELLS = {"simple_rnn": SimpleRNNCell, "lstm": LSTMCell, "gru": GRUCell}
 
@@ -104,14 +105,15 @@ class StepRNN:
         x = np.asarray(x, "float32")
         if x.ndim not in (1, 2) or x.shape[-1] != self._input_size:
             raise UserError(
-                f"step expects a vector of {self._input_size} numbers, or a "
-                f"matrix of such rows; it received the shape {x.shape}."
+                "step expects a vector of "
+                f"{counted(self._input_size, 'number')}, or a matrix of such "
+                f"rows; it received the shape {x.shape}."
             )
         rows = np.atleast_2d(x)  # [B, input_size]
         states = self._states or self._cell.get_initial_state(len(rows))
         if states[0].shape[0] != len(rows):
             raise UserError(
-                f"step received {len(rows)} rows after steps with "
+                f"step received {counted(len(rows), 'row')} after steps with "
                 f"{states[0].shape[0]}: every row has a state of its own. "
                 "Call reset() before another number of rows."
             )

@@ -11,6 +11,7 @@ import base64
 
 import numpy as np
 
+from kerasrnn.phrases import counted
 from kerasrnn.reporting import asset
 from kerasrnn.reporting import colors
 from kerasrnn.reporting.findings import Findings
@@ -73,8 +74,8 @@ def _head(reading, model, name):
         "" if reading.num_layers == 1 else f"{reading.num_layers} layers of "
     )
     facts = (
-        f"{layers}{reading.units_per_layer:,} units",
-        f"{len(reading.characters):,} characters of {name}",
+        f"{layers}{counted(reading.units_per_layer, 'unit')}",
+        f"{counted(len(reading.characters), 'character')} of {name}",
         f"{reading.mean_bits:.2f} bits of surprise a character",
     )
     return element(

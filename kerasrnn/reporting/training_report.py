@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 from kerasrnn.reporting import asset
 from kerasrnn.reporting import charts
 from kerasrnn.reporting.curves import column
@@ -108,7 +109,7 @@ def _figures(training, validations):
             "Training loss",
             f"{loss:.4f} nats",
             f"{loss / math.log(2):.4f} bits a character, mean of the last "
-            f"{len(recent)} steps, dropout on",
+            f"{counted(len(recent), 'step')}, dropout on",
         )
     )
     epochs = ""
@@ -168,7 +169,7 @@ def _samples(training, validations):
         parts.append(
             element(
                 "details",
-                element("summary", text=f"{len(others)} more samples"),
+                element("summary", text=counted(len(others), "more sample")),
                 *(_sample(step, texts[step], losses, best) for step in others),
             )
         )

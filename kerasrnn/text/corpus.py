@@ -17,6 +17,7 @@ from kerasrnn import dataclass_json
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
 from kerasrnn.paths import local_path
+from kerasrnn.phrases import counted
 from kerasrnn.text import splits
 from kerasrnn.text.encoding import ID_DTYPES
 from kerasrnn.text.encoding import Progress
@@ -276,8 +277,8 @@ def _encode(config, files, directory, vocabulary, progress, expected):
         )
         if num_characters < 2:
             raise UserError(
-                f"The text has {num_characters} characters, and the first "
-                "one is never predicted; give a longer text."
+                f"The text has {counted(num_characters, 'character')}, and "
+                "the first one is never predicted; give a longer text."
             )
         if expected not in (None, sha256):
             raise UserError(

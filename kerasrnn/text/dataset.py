@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 from kerasrnn.text.corpus import Corpus
 
 
@@ -156,9 +157,10 @@ def _too_short(num_inputs, batch_size, sequence_length):
         ways.append(f"--sequence_length={num_inputs // batch_size}")
     fitting = f"at most {' or '.join(ways)} fits; else " if ways else ""
     return UserError(
-        f"The text, or this split of it, has {num_inputs:,} characters to "
-        f"predict, but one batch of batch_size {batch_size:,} times "
-        f"sequence_length {sequence_length:,} needs "
+        "The text, or this split of it, has "
+        f"{counted(num_inputs, 'character')} to predict, but one batch of "
+        f"batch_size {batch_size:,} times sequence_length "
+        f"{sequence_length:,} needs "
         f"{batch_size * sequence_length:,}; "
         f"{fitting}give more text."
     )

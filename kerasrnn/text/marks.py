@@ -9,6 +9,8 @@ import dataclasses
 
 import numpy as np
 
+from kerasrnn.phrases import counted
+
 _NULL, _NEWLINE, _RETURN, _BYTE_ORDER_MARK = 0, 0x0A, 0x0D, 0xFEFF
 
 
@@ -44,13 +46,12 @@ class Marks:
     def sentences(self) -> list[str]:
         """Returns what there is to tell the user; often nothing."""
         sentences = []
-        plural = "s" if self.byte_order_marks > 1 else ""
         found = [
-            f"{number:,} {name}"
-            for number, name in (
-                (self.byte_order_marks, f"byte order mark{plural}"),
-                (self.returns_before_newline, r"\r\n"),
-                (self.lone_returns, r"lone \r"),
+            counted(number, *names)
+            for number, *names in (
+                (self.byte_order_marks, "byte order mark"),
+                (self.returns_before_newline, r"\r\n", r"\r\n"),
+                (self.lone_returns, r"lone \r", r"lone \r"),
             )
             if number
         ]
@@ -62,9 +63,9 @@ class Marks:
             )
         if self.nulls:
             sentences.append(
-                f"The text has {self.nulls:,} null characters, as UTF-16 "
-                "without a byte order mark, archives and other binary files "
-                "have them; check that all files are text."
+                f"The text has {counted(self.nulls, 'null character')}, as "
+                "UTF-16 without a byte order mark, archives and other binary "
+                "files have them; check that all files are text."
             )
         return sentences
 

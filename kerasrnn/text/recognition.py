@@ -3,7 +3,8 @@
 import os
 import pathlib
 import re
-import shlex
+
+from kerasrnn.phrases import command
 
 # Around the byte that is not UTF-8; enough to tell encodings apart.
 _SAMPLE_BYTES = 2**16
@@ -62,9 +63,9 @@ def not_utf8(
         sample = file.read(_SAMPLE_BYTES)
         file.seek(offset)
         value = file.read(1)[0]
-    for start, what, command in _SIGNATURES:
+    for start, what, opener in _SIGNATURES:
         if head.startswith(start):
-            return f"{path} is {what}, not text. {_opened(path, command)}"
+            return f"{path} is {what}, not text. {_opened(path, opener)}"
     for start, encoding in _BYTE_ORDER_MARKS:
         if head.startswith(start):
             return (
@@ -80,19 +81,17 @@ def not_utf8(
     )
 
 
-def _opened(path, command):
-    if not command:
+def _opened(path, opener):
+    if not opener:
         return "Give a file of text."
-    return f"Open it first: `{command} {shlex.quote(str(path))}`."
+    return f"Open it first: `{command(*opener.split(), path)}`."
 
 
 def _converted(path, encoding):
     path = pathlib.Path(path)
     target = path.with_name(f"{path.stem}.utf8{path.suffix}")
-    return (
-        f"Convert it to UTF-8: `iconv -f {encoding} -t UTF-8 "
-        f"{shlex.quote(str(path))} > {shlex.quote(str(target))}`"
-    )
+    conversion = command("iconv", "-f", encoding, "-t", "UTF-8", path)
+    return f"Convert it to UTF-8: `{conversion} > {command(target)}`"
 
 
 def _guess(path, sample):

@@ -5,6 +5,7 @@ import math
 
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 
 SPLIT_NAMES = ("train", "validation", "test")
 
@@ -52,8 +53,9 @@ def _interleaved(num_characters, config, index, multiple):
     size = num_characters // (num_pieces * multiple)
     if not size:
         raise UserError(
-            f"The text of {num_characters:,} characters cannot be cut in "
-            f"{num_pieces:,} pieces of at least {multiple:,}; give "
+            f"The text of {counted(num_characters, 'character')} cannot be "
+            f"cut in {counted(num_pieces, 'piece')} of at least "
+            f"{multiple:,}; give "
             f"--split_streams={max(num_characters // multiple, 1)} or less, "
             "--split=tail, or more text."
         )

@@ -9,6 +9,7 @@ import numpy as np
 from kerasrnn import dataclass_json
 from kerasrnn.config import VOCABULARIES
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 
 UNKNOWN_ID = 0
 REPLACEMENT = "\ufffd"
@@ -78,8 +79,8 @@ class Vocabulary:
         code_points = np.flatnonzero(frequent)
         if not code_points.size:
             raise UserError(
-                f"No character occurs {min_count:,} times, so the vocabulary "
-                "is empty; give more text or a lower --min_count."
+                f"No character occurs {counted(min_count, 'time')}, so the "
+                "vocabulary is empty; give more text or a lower --min_count."
             )
         newline = np.flatnonzero(code_points == ord(separator or "\n"))
         start = newline[0] if newline.size else counts[code_points].argmax()

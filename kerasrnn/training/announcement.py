@@ -4,8 +4,9 @@ import difflib
 import itertools
 import os
 import pathlib
-import shlex
 
+from kerasrnn.phrases import command
+from kerasrnn.phrases import counted
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.sources import standard_library_root
 from kerasrnn.training.workdir import Workdir
@@ -34,7 +35,7 @@ def of_standard_library(path) -> str:
             "Trainings in directories of similar names, to be resumed by:"
         )
         lines += [
-            f"    kerasrnn-train --workdir={shlex.quote(str(found))}"
+            f"    {command('kerasrnn-train', f'--workdir={found}')}"
             for found in similar
         ]
     return "\n".join(lines)
@@ -46,10 +47,10 @@ def of_text(corpus: Corpus) -> list[str]:
     if corpus.num_unknown:
         share = 100 * corpus.num_unknown / len(corpus)
         sentences.append(
-            f"{corpus.num_unknown:,} of the {len(corpus):,} characters "
-            f"({share:.3g}%) are rarer than --min_count="
-            f"{corpus.config.min_count} and unknown to the model: they are "
-            "read, but neither predicted nor scored."
+            "Unknown to the model, because rarer than --min_count="
+            f"{corpus.config.min_count}: {corpus.num_unknown:,} of "
+            f"{counted(len(corpus), 'character')} ({share:.3g}%). What is "
+            "unknown is read, but neither predicted nor scored."
         )
     return sentences
 

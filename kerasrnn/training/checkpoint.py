@@ -27,6 +27,7 @@ from absl import logging
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.paths import local_path
+from kerasrnn.phrases import command
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import files
 
@@ -233,8 +234,7 @@ def find(workdir, which: str = "best") -> pathlib.Path:
     workdir = local_path(workdir)
     if not workdir.is_dir():
         raise UserError(
-            f"There is no directory {workdir}; train a model first "
-            f"(kerasrnn-train --workdir={workdir}), or give another --workdir."
+            f"There is no directory {workdir}; {_how_to_train(workdir)}"
         )
     path = None
     if which == "best" and (best := load_best(workdir / "best")):
@@ -242,10 +242,14 @@ def find(workdir, which: str = "best") -> pathlib.Path:
     path = path or latest(workdir / "checkpoints")
     if path is None:
         raise UserError(
-            f"{workdir} has no intact checkpoint; train a model first "
-            f"(kerasrnn-train --workdir={workdir}), or give another --workdir."
+            f"{workdir} has no intact checkpoint; {_how_to_train(workdir)}"
         )
     return path
+
+
+def _how_to_train(workdir):
+    training = command("kerasrnn-train", f"--workdir={workdir}")
+    return f"train a model first (`{training}`), or give another --workdir."
 
 
 def _write(path, data):

@@ -11,6 +11,7 @@ import os
 import tensorflow as tf
 
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 from kerasrnn.training.cluster import STRATEGIES
 
 
@@ -71,10 +72,10 @@ def streams_per_replica(
     streams = batch_size // replicas
     if streams % accumulation_steps:
         raise UserError(
-            f"The {streams} streams of a replica (batch_size {batch_size}, "
-            f"{replicas} replicas) cannot be cut into accumulation_steps "
-            f"{accumulation_steps} equal pieces: choose a divisor of "
-            f"{streams}."
+            f"A replica reads {counted(streams, 'stream')} (batch_size "
+            f"{batch_size}, {counted(replicas, 'replica')}), which cannot be "
+            f"cut into accumulation_steps {accumulation_steps} equal pieces: "
+            f"choose a divisor of {streams}."
         )
     return streams
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 from kerasrnn.training.steps import StepRecords
 
 # With `--on_nan=rollback`.
@@ -107,7 +108,7 @@ def check_rollback(
     """
     if on_nan == "rollback" and rollbacks < MOST_ROLLBACKS:
         return
-    after = f" after {rollbacks} rollbacks" if rollbacks else ""
+    after = f" after {counted(rollbacks, 'rollback')}" if rollbacks else ""
     where = (
         f"The last good checkpoint is that of step {target:,}: to go on from it"
         if target

@@ -8,6 +8,7 @@ from kerasrnn.constraints import AMOUNT
 from kerasrnn.constraints import COUNT
 from kerasrnn.constraints import check_fields
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 from kerasrnn.training.schedules import learning_rate
 
 
@@ -127,14 +128,17 @@ class Plan:
             stale: Validations since the best one.
         """
         if step >= self.config.epochs * self.steps_per_epoch:
-            return f"all {self.config.epochs} epochs are done"
+            if self.config.epochs == 1:
+                return "the one epoch is done"
+            return f"all {self.config.epochs:,} epochs are done"
         if step >= self.total_steps:
             return f"--max_steps={self.limits.max_steps} is reached"
         minutes = self.limits.minutes
         if minutes and step and elapsed >= 60 * minutes:
-            return f"--minutes={minutes:g} are over"
+            return f"--minutes={minutes:g} is reached"
         if self.config.patience and stale >= self.config.patience:
-            return f"{stale} validations were no better than the best"
+            validations = counted(stale, "validation")
+            return f"{validations} in a row did not improve on the best"
         return ""
 
     def horizon(

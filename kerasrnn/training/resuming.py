@@ -6,10 +6,10 @@ that was read at the start; and whether anything is left to do.
 
 import contextlib
 import dataclasses
-import shlex
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import command
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.encoding import Progress
@@ -114,11 +114,12 @@ def _note(change, data, workdir):
     if change == "gone":
         return f"{names} cannot be read any more. {copy}"
     arguments = [
-        f"--init_from={workdir.path}",
+        "kerasrnn-train",
+        f"--init_from={workdir.path.absolute()}",
         *(f"--data={pattern}" for pattern in data),
     ]
     return (
         f"{names} has changed since it was read. {copy} To train on it as it "
         "is now, start another run from this one:\n"
-        f"    kerasrnn-train {shlex.join(arguments)} --workdir=OTHER"
+        f"    {command(*arguments)} --workdir=OTHER"
     )

@@ -14,6 +14,8 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.phrases import command
+from kerasrnn.phrases import counted
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.dataset import training_dataset
 from kerasrnn.training import announcement
@@ -198,7 +200,7 @@ def _train(
     display.note(
         f"Finished: {result.reason}, {_summary(result.step, best)}.\n"
         f"The model is in {workdir.path}. Try\n"
-        f"    kerasrnn-sample --workdir={workdir.path}"
+        f"    {command('kerasrnn-sample', f'--workdir={workdir.path}')}"
     )
 
 
@@ -237,7 +239,7 @@ def follow(request: Request, interruption: Interruption, workers) -> None:
 
 
 def _summary(step, best):
-    text = f"{step:,} steps"
+    text = counted(step, "step")
     if best is not None:
         text += (
             f", best validation loss {best.loss:.4f} nats a character at step "
@@ -251,8 +253,10 @@ def _description(config, corpus, workers):
     replicas = workers.strategy.num_replicas_in_sync
     of_workers = f" of {workers.size} workers" if workers.size > 1 else ""
     return (
-        f"{model.num_layers}x{model.units} {model.cell} on {len(corpus):,} "
-        f"characters of {len(corpus.vocabulary) - 1} kinds, "
-        f"{training.batch_size} streams of {training.sequence_length} a step, "
-        f"on {replicas} device{'s' if replicas > 1 else ''}{of_workers}"
+        f"{model.num_layers}x{model.units} {model.cell} on "
+        f"{counted(len(corpus), 'character')} of "
+        f"{counted(len(corpus.vocabulary) - 1, 'kind')}, "
+        f"{counted(training.batch_size, 'stream')} of "
+        f"{training.sequence_length} a step, "
+        f"on {counted(replicas, 'device')}{of_workers}"
     )

@@ -23,6 +23,7 @@ import numpy as np
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.paths import local_path
+from kerasrnn.phrases import counted
 from kerasrnn.text.vocabulary import UNKNOWN_ID
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training import checkpoint
@@ -50,8 +51,8 @@ class Remapping:
 
     def __str__(self):
         return (
-            f"{len(self.kept_to) - 1} characters kept, {len(self.new)} new, "
-            f"{self.dropped} dropped"
+            f"{counted(len(self.kept_to) - 1, 'character')} kept, "
+            f"{len(self.new):,} new, {self.dropped:,} dropped"
         )
 
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import shlex
 import socket
 
 from kerasrnn.config import Config
@@ -12,6 +11,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.locks import open_lock
 from kerasrnn.locks import try_lock
 from kerasrnn.paths import local_path
+from kerasrnn.phrases import command
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training import checkpoint
 from kerasrnn.training import files
@@ -127,7 +127,7 @@ class Workdir:
             held = f"a model ({self.best / str(best[-1])})"
             way_out += (
                 "to start from its weights, give "
-                f"{shlex.quote(f'--init_from={self.path}')} and another "
+                f"{command(f'--init_from={self.path.absolute()}')} and another "
                 "--workdir; "
             )
         elif (self.path / "config.json").exists():

@@ -8,6 +8,7 @@ import numbers
 from collections.abc import Sequence
 
 from kerasrnn.errors import UserError
+from kerasrnn.phrases import counted
 
 
 def texts(values: Sequence[str | bytes] | str | bytes, name: str) -> list:
@@ -101,7 +102,8 @@ def _each(value, count, name, kind, convert):
         )
     if len(values) != count:
         raise UserError(
-            f"{name} has {len(values)} values for {count} texts; give one "
+            f"{name} has {counted(len(values), 'value')} for "
+            f"{counted(count, 'text')}; give one "
             "value, or one for each."
         )
     return [convert(entry) for entry in values]

@@ -24,6 +24,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.flag_types import define_integer
 from kerasrnn.flag_types import define_path
+from kerasrnn.phrases import counted
 from kerasrnn.reporting.probes import SYNTAXES
 from kerasrnn_serving import connection_flags
 from kerasrnn_serving import readings
@@ -222,8 +223,8 @@ def _inspect(values, model, title, text, name, target):
         reading = readings.read(model, text, values.num_layers, activity.share)
     if reading.unknown:
         _say(
-            f"{reading.unknown:,} of the {len(reading.characters):,} "
-            "characters read are unknown to the model."
+            f"Unknown to the model: {reading.unknown:,} of "
+            f"{counted(len(reading.characters), 'character')} read."
         )
     unit = readings.unit_named(
         values.unit, reading.num_layers, reading.units_per_layer

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from kerasrnn.errors import UserError
 from kerasrnn.escapes import unescaped
+from kerasrnn.phrases import counted
 from kerasrnn.sampling_flags import SamplingOptions
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.results import Generation
@@ -147,8 +148,8 @@ class Session:
         ):
             if chunk.unknown:
                 self._say(
-                    f"warning: {chunk.unknown} characters are not in the "
-                    "model's vocabulary; they were read as unknown"
+                    "warning: not in the model's vocabulary, and read as "
+                    f"unknown: {counted(chunk.unknown, 'character')}"
                 )
             yield chunk
 

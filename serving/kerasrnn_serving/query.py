@@ -18,6 +18,7 @@ from kerasrnn import sampling_flags
 from kerasrnn.activity import Activity
 from kerasrnn.errors import UserError
 from kerasrnn.flag_types import define_path
+from kerasrnn.phrases import counted
 from kerasrnn_serving import connection_flags
 
 
@@ -161,7 +162,7 @@ def _score(client, values):
     if not score.length:
         raise UserError(
             f"Nothing to score in {values.score}: it holds no character of "
-            f"the model's vocabulary ({score.unknown} unknown ones)."
+            f"the model's vocabulary ({counted(score.unknown, 'unknown one')})."
         )
     if values.json:
         record = {
@@ -186,8 +187,8 @@ def _score(client, values):
 
 def _warn_unknown(count):
     print(
-        f"warning: {count} characters of the text given are not in the "
-        "model's vocabulary; they were read as unknown.",
+        f"warning: not in the model's vocabulary, and read as unknown: "
+        f"{counted(count, 'character')} of the text given.",
         file=sys.stderr,
     )
 

@@ -12,7 +12,6 @@ goes to TensorFlow Serving as it is.
 """
 
 import os
-import shlex
 import shutil
 import socket
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from absl import flags
 from kerasrnn_export.versions import find_versions
 
+from kerasrnn import phrases
 from kerasrnn import program
 from kerasrnn.constraints import POSITIVE_COUNT
 from kerasrnn.constraints import SECONDS
@@ -219,7 +219,7 @@ def main(argv) -> int:
             argv[1:],
         )
         _say(f"{values.image} in Docker at {values.host}:{port}")
-    print(shlex.join(command), file=sys.stderr, flush=True)
+    print(phrases.command(*command), file=sys.stderr, flush=True)
     os.execvp(command[0], command)
 
 
