@@ -155,7 +155,7 @@ class GenerateTest(ClientTestCase):
         for options, text in (
             ({"length": -1}, "length must be 0 to"),
             ({"length": 1.5}, "length must be a whole number"),
-            ({"length": [1]}, "length has 1 values for 2 texts"),
+            ({"length": [1]}, "length has 1 value for 2 texts"),
             ({"top_k": 2**31}, "top_k must be"),
             ({"seed": 2**63}, "seed must be"),
             ({"temperature": "hot"}, "temperature must be a number"),

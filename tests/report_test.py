@@ -97,7 +97,7 @@ class ReportTest(absltest.TestCase):
         self.assertBetween(visible, 5, 9)
         self.assertIn("<script>alert(1)</script>", browser.text(".sample pre"))
         browser.click("summary")
-        self.assertIn("more samples", browser.text("summary"))
+        self.assertIn("more sample", browser.text("summary"))
 
     def assert_best(self, browser):
         self.assertIn("1.2000 nats", browser.text(".figure"))
