@@ -9,6 +9,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.errors import UserError
+from kerasrnn.text.streams import number_of_streams
 from kerasrnn.training import evaluation
 from kerasrnn.training import metrics
 from kerasrnn.training import units
@@ -136,7 +137,7 @@ class EvaluatorTest(parameterized.TestCase):
             self.evaluate([(0, 50)], 1)
 
     def test_number_of_streams(self):
-        number = evaluation.number_of_streams
+        number = number_of_streams
         self.assertEqual(number([(0, 10_000)], 50, 50), 50)
         self.assertEqual(number([(0, 1_000)], 50, 50), 20)
         self.assertEqual(number([(0, 10)], 50, 50), 1)
