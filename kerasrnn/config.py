@@ -181,8 +181,15 @@ class TrainingConfig:
         averaging: Momentum of the exponential moving average of the weights
             that evaluation, samples and export use; 0 is off.
         evaluate_every: Steps between validations; 0 is once an epoch.
-        checkpoint_every: Steps between checkpoints; 0 is with validation.
-        sample_every: Steps between samples; 0 is with validation.
+        validation_cost: Largest share of the time for the steps that
+            validation may take. Where the held-out text is longer than that
+            allows, a sample of it is validated, the same one each time: the
+            start of each of `batch_size` equal pieces. 0 always reads all.
+        checkpoint_every: Steps between checkpoints; 0 is with validation
+            where `evaluate_every` is given. There is one every minute
+            anyway, or every ten minutes where `checkpoint_every` is given.
+        sample_every: Steps between samples; 0 is with validation, and at
+            most once a minute unless `evaluate_every` is given.
         sample_length: Characters in such a sample.
         keep: Number of newest checkpoints kept.
         patience: Validations without a better loss before training stops;
@@ -217,6 +224,7 @@ class TrainingConfig:
     clip_value: Annotated[float, AMOUNT] = 0.0
     averaging: Annotated[float, FRACTION] = 0.999
     evaluate_every: Annotated[int, COUNT] = 0
+    validation_cost: Annotated[float, Range(0, 1)] = 0.1
     checkpoint_every: Annotated[int, COUNT] = 0
     sample_every: Annotated[int, COUNT] = 0
     sample_length: Annotated[int, COUNT] = 300

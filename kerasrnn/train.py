@@ -142,6 +142,7 @@ FLAG_GROUPS = (
         ("workdir", "report", "output"),
         (
             "evaluate_every",
+            "validation_cost",
             "checkpoint_every",
             "keep",
             "sample_every",

@@ -83,7 +83,10 @@ class InterruptionTest(absltest.TestCase):
         self.write_text(100_000)  # Evaluating lasts longer than the test.
         for workdir, number, delay in self.moments():
             trainer = self.start(
-                workdir, "--evaluate_every=3", "--validation_fraction=0.9"
+                workdir,
+                "--evaluate_every=3",
+                "--validation_fraction=0.9",
+                "--validation_cost=0",
             )
             trainer.wait_for("validation: ")
             self.interrupt(trainer, number, delay)

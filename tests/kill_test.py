@@ -83,7 +83,7 @@ class KillTestCase(absltest.TestCase):
         self.assertEqual(first.step, second.step)
         # What was the best so far, how far validation and history are, ...
         for info in (first.info, second.info):
-            del info["elapsed"], info["sampled"]
+            del info["elapsed"], info["seconds_per_step"], info["sampled"]
         self.assertEqual(first.info, second.info)
         for arrays, others in (
             (first.weights, second.weights),

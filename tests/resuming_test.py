@@ -146,6 +146,24 @@ class FinishedTest(parameterized.TestCase):
             resuming.reason_it_is_over(unfinished, config, limits), ""
         )
 
+    @parameterized.parameters((1.0, True), (0.5, True), (1.1, False))
+    def test_its_reached_minutes_a_little_sooner(self, minutes, is_over):
+        # What follows the last step is to be over by then, too.
+        saved = self.finished()
+        info = {
+            "elapsed": 55.0,
+            "finished": "--minutes=1 is reached",
+            "limits": {"max_steps": 0, "minutes": 1.0},
+        }
+        saved = dataclasses.replace(saved, info={**saved.info, **info})
+        training = dataclasses.replace(saved.config.training, epochs=9)
+        config = dataclasses.replace(saved.config, training=training)
+        reason = resuming.reason_it_is_over(
+            saved, config, Limits(minutes=minutes)
+        )
+        expected = f"--minutes={minutes:g} is reached" if is_over else ""
+        self.assertEqual(reason, expected)
+
     def finished(self):
         """Returns one that is over: 40 steps of 5 epochs of 9, in 70 s."""
         folder = pathlib.Path(self.create_tempdir().full_path)

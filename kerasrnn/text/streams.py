@@ -15,9 +15,11 @@ class Streams:
 
     Of documents, the first character of a range that is joined to another
     is read from the zero state and not scored (see `TextDataset`).
+
+    Of a sample of `most` characters in all there is the start of each row.
     """
 
-    def __init__(self, ids, ranges, streams, start_id, documents):
+    def __init__(self, ids, ranges, streams, start_id, documents, most=0):
         bounds = np.asarray(ranges, np.int64).reshape(-1, 2)
         lengths = bounds[:, 1] - bounds[:, 0]
         total = int(lengths.sum())
@@ -32,6 +34,9 @@ class Streams:
         else:
             edges = np.arange(streams + 1) * total // streams
         self._starts, self._stops = edges[:-1], edges[1:]
+        if most:
+            per_stream = max(1, most // streams)
+            self._stops = np.minimum(self._stops, self._starts + per_stream)
         longest = int((self._stops - self._starts).max(initial=0))
         # Inputs of a row: all of its characters but the last, after the
         # start character if there is one.

@@ -61,11 +61,12 @@ class Chief:
         )
         self._generator = TextGenerator(config.model, corpus.vocabulary)
 
-    def evaluate(self, weights) -> Evaluation:
+    def evaluate(self, weights, most: int = 0) -> Evaluation:
         """Returns the loss of what is held out.
 
         Args:
             weights: Float32 tensor [P].
+            most: Characters to read of it; 0 reads all.
 
         Raises:
             Interrupted: A signal came.
@@ -83,12 +84,14 @@ class Chief:
                         training.batch_size,
                         training.sequence_length,
                     ),
+                    most=most,
                     between_calls=self._evaluated,
                 )
         nats, characters = self._workers.agree([result.nats, result.characters])
         if not characters:
             self._end()
-        return Evaluation(nats, int(characters))
+        held_out = sum(stop - start for start, stop in self._held_out)
+        return Evaluation(nats, int(characters), held_out if most else 0)
 
     def sample(self, weights, step: int) -> None:
         """Writes a text that the model makes up.

@@ -49,6 +49,7 @@ class Evaluator:
         ranges: Sequence[tuple[int, int]],
         streams: int,
         start_id: int | None = None,
+        most: int = 0,
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> Evaluation:
         """Returns the loss of the ranges of a text.
@@ -64,6 +65,8 @@ class Evaluator:
             ranges: (start, stop) of the parts to score.
             streams: Streams to read side by side.
             start_id: None, or the character to read first.
+            most: Characters to read in all, at least one a stream: the start
+                of each stream; 0 reads all.
             between_calls: Called between calls of a second or so with the
                 share that is done; what it raises ends the evaluation.
 
@@ -74,7 +77,7 @@ class Evaluator:
             tf.zeros([streams, size]) for size in state_sizes(self._config)
         ]
         documents = bool(self._config.separator_id)
-        text = Streams(ids, ranges, streams, start_id, documents)
+        text = Streams(ids, ranges, streams, start_id, documents, most)
         batches = -(-text.length // self._sequence_length)
         pace, position, nats, characters = Pace(), 0, 0.0, 0
         while position < batches:

@@ -29,13 +29,11 @@ from kerasrnn.training.plan import Limits
 from kerasrnn.training.plan import Plan
 from kerasrnn.training.progress import Display
 from kerasrnn.training.progress import Status
+from kerasrnn.training.timing import Timing
 from kerasrnn.training.training_state import TrainingState
 from kerasrnn.training.workdir import Workdir
 from kerasrnn.training.workdir import told_if_not_writable
 from kerasrnn.training.workers import Workers
-
-# However rarely checkpoints are due by steps, no more than this is lost.
-_SECONDS_BETWEEN_CHECKPOINTS = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +136,9 @@ class _Training:
             display,
             interruption,
         )
+        self.held_out = sum(stop - start for start, stop in held_out)
         self.pace = Pace()
+        self.timing = Timing(self.plan, self.held_out, self.state, self.pace)
         self.moment = Moment()
         self._is_whole = True
         self._nothing_is_unsaved()
@@ -203,13 +203,7 @@ class _Training:
 
     def _agree(self):
         """Takes the chief's word on what clocks and signals decide."""
-        own = Moment(
-            self.state.elapsed,
-            self.state.unsaved,
-            self.pace.count,
-            self.pace.seconds_per_step,
-            self.interruption.signal or 0,
-        )
+        own = self.timing.moment(self.interruption.signal or 0)
         self.moment = own.agreed(self.workers)
 
     def _check_signal(self):
@@ -234,13 +228,15 @@ class _Training:
         position, plan = self.state.position, self.plan
         step, ending = position.step, bool(reason)
         if plan.validation_is_due(step, ending) and not position.is_validated:
-            self._validate()
-        if plan.sample_is_due(step, ending) and position.sampled != step:
-            self._sample()
+            with self.timing.of("validation"):
+                self._validate(ending)
         if (
-            plan.checkpoint_is_due(step, ending)
-            or self.moment.unsaved > _SECONDS_BETWEEN_CHECKPOINTS
+            plan.sample_is_due(step, ending, self.moment.sampling_is_due)
+            and position.sampled != step
         ):
+            with self.timing.of("sample"):
+                self._sample()
+        if plan.checkpoint_is_due(step, ending) or self.moment.saving_is_due:
             self.save(reason)
 
     def _advance(self):
@@ -266,6 +262,9 @@ class _Training:
             )
             seconds = time.monotonic() - started
             self.pace.update(count, seconds)
+            position.seconds_per_step = self.pace.seconds_per_step or (
+                position.seconds_per_step
+            )
             divergence.check_steps(
                 records, step + 1, self.config.model.vocabulary_size
             )
@@ -280,7 +279,9 @@ class _Training:
         if self.pace.seconds_per_step is None:
             return  # the first call's speed says nothing
         horizon = self.plan.horizon(
-            position.step, self.state.elapsed, self.pace.seconds_per_step
+            position.step,
+            self.timing.elapsed_at_the_end(),
+            self.pace.seconds_per_step,
         )
         left = (horizon - position.step) * self.pace.seconds_per_step
         self.display.status(
@@ -294,21 +295,33 @@ class _Training:
             )
         )
 
-    def _validate(self):
+    def _validate(self, ending):
         position = self.state.position
-        result = self.chief.evaluate(self.state.trainer.evaluation_weights)
+        sample = position.validation_sample
+        if sample is None:
+            sample = self.plan.validation_sample(position.step, self.held_out)
+        result = self.chief.evaluate(
+            self.state.trainer.evaluation_weights, sample
+        )
         divergence.check_arrays([result.loss], position.step)
         with self._as_a_whole():
             position.take_validation(result.loss)
+            position.validation_sample = sample
             self.interruption.set_unsaved(True)
             self.state.recorder.validation(self.config.data.split, result)
         self.state.save_best()
-        best = self.state.best
+        is_asked_for = ending or self.config.training.evaluate_every
+        if is_asked_for or self.timing.is_time_for("line of a validation"):
+            with self.timing.of("line of a validation"):
+                self._show_validation(result)
+
+    def _show_validation(self, result):
+        step, best = self.state.position.step, self.state.best
         self.display.validation(
-            position.step,
+            step,
             self.config.data.split,
             result,
-            best is not None and best.step == position.step,
+            best is not None and best.step == step,
         )
 
     def _sample(self):

@@ -12,17 +12,20 @@ class Pace:
         count: Steps to run in the next call.
         seconds_per_step: Smoothed time of a step; None before the second
             call, as the first one's time is mostly tracing and compiling.
+        first_seconds: Time of the first call.
     """
 
     def __init__(self):
         self.count = 1
         self.seconds_per_step: float | None = None
+        self.first_seconds = 0.0
         self._calls = 0
 
     def update(self, count: int, seconds: float) -> None:
         """Takes notice of a call of `count` steps."""
         self._calls += 1
         if self._calls == 1:
+            self.first_seconds = seconds
             return
         measured = max(seconds, 1e-6) / count
         if self.seconds_per_step is None:

@@ -11,6 +11,11 @@ from kerasrnn.errors import UserError
 from kerasrnn.phrases import counted
 from kerasrnn.training.schedules import learning_rate
 
+# Batches of training that a validation may always read.
+_LEAST_BATCHES = 4
+# A step computes backwards, too, which takes twice as long as forwards.
+_FORWARD_SHARE = 1 / 3
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -29,6 +34,11 @@ class Limits:
 
     def __post_init__(self):
         check_fields(self)
+
+    @property
+    def reached_minutes(self) -> str:
+        """Why a training ends that has used up its minutes."""
+        return f"--minutes={self.minutes:g} is reached"
 
     @classmethod
     def from_info(cls, info: dict) -> "Limits":
@@ -81,8 +91,8 @@ class Plan:
 
     @property
     def checkpoint_every(self) -> int:
-        """Steps between checkpoints."""
-        return self.config.checkpoint_every or self.evaluate_every
+        """Steps between checkpoints; 0 leaves it to the clock."""
+        return self.config.checkpoint_every or self.config.evaluate_every
 
     @property
     def sample_every(self) -> int:
@@ -99,15 +109,57 @@ class Plan:
             return self.validates and bool(self.config.init_from)
         return self.validates and _is_due(step, self.evaluate_every, ending)
 
-    def sample_is_due(self, step: int, ending: bool) -> bool:
-        """Whether to generate a sample after `step` steps."""
-        return self.config.sample_length > 0 and _is_due(
-            step, self.sample_every, ending
+    def sample_is_due(self, step: int, ending: bool, is_time: bool) -> bool:
+        """Whether to generate a sample after `step` steps.
+
+        Args:
+            step: Steps made.
+            ending: Whether no other step follows.
+            is_time: Whether the last one is a while ago. It is not asked for
+                where it is said after how many steps there are samples.
+        """
+        is_set = self.config.sample_every or self.config.evaluate_every
+        return (
+            self.config.sample_length > 0
+            and _is_due(step, self.sample_every, ending)
+            and bool(ending or is_time or is_set)
         )
 
     def checkpoint_is_due(self, step: int, ending: bool) -> bool:
         """Whether to save a checkpoint after `step` steps."""
         return _is_due(step, self.checkpoint_every, ending)
+
+    def validation_sample(self, step: int, held_out: int) -> int:
+        """Returns how many held-out characters validations are to read.
+
+        No clock decides it, so that it is the same whenever the training is
+        repeated.
+
+        Args:
+            step: Steps made before the first validation.
+            held_out: Characters that are held out.
+
+        Returns:
+            Characters, fewer than are held out; or 0, which is all.
+        """
+        if not self.config.validation_cost:
+            return 0
+        if step == 0:
+            # How many there will be in some minutes is not known yet.
+            period = min(self.evaluate_every, self.total_steps)
+            step = 1 if self.limits.minutes else period
+        affordable = self.config.validation_cost * step / _FORWARD_SHARE
+        batches = max(affordable, _LEAST_BATCHES)
+        characters = int(batches * self._characters_per_step)
+        return characters if characters < held_out else 0
+
+    def steps_worth(self, characters: int) -> float:
+        """Returns how many steps take as long as to validate characters."""
+        return _FORWARD_SHARE * characters / self._characters_per_step
+
+    @property
+    def _characters_per_step(self):
+        return self.config.batch_size * self.config.sequence_length
 
     def steps_to_event(self, step: int) -> int:
         """Returns how many steps may follow `step` before anything is due."""
@@ -116,7 +168,10 @@ class Plan:
             self.checkpoint_every,
             self.sample_every,
         )
-        events = [self.total_steps, *(step + p - step % p for p in periods)]
+        events = [
+            self.total_steps,
+            *(step + p - step % p for p in periods if p),
+        ]
         return min(events) - step
 
     def is_over(self, step: int, elapsed: float, stale: int) -> str:
@@ -124,7 +179,7 @@ class Plan:
 
         Args:
             step: Steps made.
-            elapsed: Seconds of training so far.
+            elapsed: Seconds of training so far, and those it takes to end.
             stale: Validations since the best one.
         """
         if step >= self.config.epochs * self.steps_per_epoch:
@@ -135,7 +190,7 @@ class Plan:
             return f"--max_steps={self.limits.max_steps} is reached"
         minutes = self.limits.minutes
         if minutes and step and elapsed >= 60 * minutes:
-            return f"--minutes={minutes:g} is reached"
+            return self.limits.reached_minutes
         if self.config.patience and stale >= self.config.patience:
             validations = counted(stale, "validation")
             return f"{validations} in a row did not improve on the best"
@@ -160,4 +215,6 @@ class Plan:
 
 
 def _is_due(step, period, ending):
-    return step > 0 and (ending or step % period == 0)
+    if step == 0:
+        return False
+    return ending or (period > 0 and step % period == 0)

@@ -13,12 +13,15 @@ class Position:
     Attributes:
         step: Steps made.
         elapsed: Seconds of training, over all runs.
+        seconds_per_step: Smoothed; None where it is not known.
         validated: Step of the newest validation.
         validation_loss: Its loss, nats a character.
         best_step: Step of the best validation on the way here. What is in
             `best/` may be better, see `kerasrnn.training.best`.
         best_loss: Its loss.
         stale: Validations since then.
+        validation_sample: Held-out characters that each validation reads;
+            0 is all of them, None is not yet decided.
         sampled: Step of the newest sample.
         rollbacks: Times that it went back after it had diverged, with this
             learning rate.
@@ -28,11 +31,13 @@ class Position:
 
     step: int = 0
     elapsed: float = 0.0
+    seconds_per_step: float | None = None
     validated: int = 0
     validation_loss: float | None = None
     best_step: int = 0
     best_loss: float | None = None
     stale: int = 0
+    validation_sample: int | None = None
     sampled: int = 0
     rollbacks: int = 0
     pending: list = dataclasses.field(default_factory=list)
@@ -80,13 +85,15 @@ class Position:
             UserError: A value is missing or of another type.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        values = {"rollbacks": 0, **values}  # Older checkpoints lack it.
+        given, values = values, {**_older_values(values), **values}
         try:
             position = cls(**{name: values[name] for name in names})
             position.pending = [
                 _pending_record(record) for record in position.pending
             ]
             position._check()
+            if "seconds_per_step" not in given and position.step:
+                position.seconds_per_step = position.elapsed / position.step
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"The checkpoint does not say where it stands: {error!r}."
@@ -98,15 +105,27 @@ class Position:
         for name in ("step", "validated", "best_step", "stale", "sampled"):
             _check_count(name, getattr(self, name))
         _check_count("rollbacks", self.rollbacks)
+        _check_count("validation_sample", self.validation_sample or 0)
         if len(self.pending) > self.step:
             raise ValueError(f"{len(self.pending)} of {self.step} steps wait")
-        numbers = [self.elapsed]
+        numbers = [self.elapsed, self.seconds_per_step or 0.0]
         for loss in (self.validation_loss, self.best_loss):
             numbers.append(0.0 if loss is None else loss)
         for record in self.pending:
             numbers += record
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError("a number is not finite")
+
+
+def _older_values(values):
+    """Returns what checkpoints of older versions do not say."""
+    is_validated = values.get("validation_loss") is not None
+    return {
+        "rollbacks": 0,
+        "seconds_per_step": None,
+        # Their validations read all of the text.
+        "validation_sample": 0 if is_validated else None,
+    }
 
 
 def _check_count(name, value):

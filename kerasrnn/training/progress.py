@@ -101,9 +101,15 @@ class Display:
 
     def validation(self, step: int, split: str, result: Evaluation, best: bool):
         """Shows a validation's result."""
+        sample = ""
+        if result.sampled_from:
+            sample = (
+                f" ({result.characters:,} of {result.sampled_from:,} "
+                "characters)"
+            )
         self.note(
             f"step {step:,}: validation loss {result.loss:.4f} nats "
-            f"({result.bits:.3f} bits) a character, {split} split"
+            f"({result.bits:.3f} bits) a character, {split} split{sample}"
             + (", the best so far" if best else "")
         )
 

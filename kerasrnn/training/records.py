@@ -93,6 +93,8 @@ class Recorder:
         line["validation_loss"] = result.loss
         line["validation_bits"] = result.bits
         line["validation_characters"] = result.characters
+        if result.sampled_from:
+            line["held_out_characters"] = result.sampled_from
         line["split"] = split
         self._write([line])
         self._scalars.flush()

@@ -58,6 +58,13 @@ def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
     if not saved.info.get("finished") or type(steps_per_epoch) is not int:
         return ""
     position = Position.from_dict(saved.info)
+    # It has ended a little sooner, lest its end takes it beyond its minutes.
+    before = Limits.from_info(saved.info)
+    if (
+        saved.info["finished"] == before.reached_minutes
+        and 0 < limits.minutes <= before.minutes
+    ):
+        return limits.reached_minutes
     plan = Plan(config.training, steps_per_epoch, limits, validates=False)
     return plan.is_over(position.step, position.elapsed, position.stale)
 

@@ -46,6 +46,7 @@ class TrainingState:
         states: Recurrent states of all streams, see `distribute`.
         position: Where the training stands.
         recorder: The history up to there.
+        save_seconds: How long the newest checkpoint took; 0 is not known.
 
     Raises:
         UserError: The newest checkpoint does not fit, or has gone.
@@ -74,6 +75,7 @@ class TrainingState:
             Saver(config, workdir, corpus, self.layout, plan), workers
         )
         self.position = Position()
+        self.save_seconds = 0.0
         self._failures = 0  # since the newest checkpoint
         saved = self._resume()
         if saved is not None:
@@ -115,6 +117,7 @@ class TrainingState:
             finished in ("", self._finished)
         ):
             return
+        started = time.monotonic()
         position.elapsed = self.elapsed
         arrays = self.trainer.snapshot()
         divergence.check_arrays(arrays.values(), position.step)
@@ -129,6 +132,7 @@ class TrainingState:
             self._failures = 0
         self._note_saved(finished)
         self._has_checkpoint = True
+        self.save_seconds = time.monotonic() - started
 
     def save_best(self) -> None:
         """Saves the weights that were just validated, if none are better.
@@ -137,8 +141,13 @@ class TrainingState:
             UserError: They could not be written.
             Diverged: They are none to resume from.
         """
-        # Whoever resumes needs more than the best weights.
-        if not self._has_checkpoint:
+        # Whoever resumes needs more than the best weights, and validates on
+        # the same sample.
+        saved_sample = self._saved_content["validation_sample"]
+        if (
+            not self._has_checkpoint
+            or self.position.validation_sample != saved_sample
+        ):
             self.save()
         self.position.elapsed = self.elapsed
         self._saver.save_best(
@@ -167,6 +176,7 @@ class TrainingState:
         self.position = Position()
         saved = self._resume()
         self.position.rollbacks = before.rollbacks + 1
+        self.position.validation_sample = before.validation_sample
         self._note_saved(saved.finished if saved else "")
         self.recorder.close()
         self.recorder = self._recorder()
@@ -174,7 +184,7 @@ class TrainingState:
     def _content(self):
         """What a checkpoint says, but for the time, which never stands."""
         content = self.position.to_dict()
-        del content["elapsed"]
+        del content["elapsed"], content["seconds_per_step"]
         return content
 
     def _note_saved(self, finished):

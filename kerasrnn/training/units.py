@@ -24,10 +24,13 @@ class Evaluation:
     Attributes:
         nats: Sum of -log p(character) over the scored characters.
         characters: Number of scored characters.
+        sampled_from: Characters of the whole text, where only a sample of it
+            was read; else 0.
     """
 
     nats: float
     characters: int
+    sampled_from: int = 0
 
     @property
     def loss(self) -> float:
