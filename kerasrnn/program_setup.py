@@ -5,8 +5,11 @@ streams that are closed, as under cron, and Keras' settings, which are made for
 other programs.
 """
 
+import logging
 import os
 import sys
+
+import absl.logging
 
 from kerasrnn.errors import UserError
 
@@ -52,6 +55,20 @@ def choose_keras_settings() -> None:
     os.environ["KERAS_HOME"] = os.devnull
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(name, None)
+
+
+class _PlainWarnings(absl.logging.PythonFormatter):
+    """Writes warnings as sentences, and all else as absl does."""
+
+    def format(self, record):
+        if record.levelno != logging.WARNING:
+            return super().format(record)
+        return f"warning: {record.getMessage()}"
+
+
+def warn_in_plain_words() -> None:
+    """Makes warnings readable to those who have not written the code."""
+    absl.logging.get_absl_handler().setFormatter(_PlainWarnings())
 
 
 def check_environment() -> None:

@@ -87,6 +87,15 @@ class TextTest(absltest.TestCase):
             "characters (4%). ",
         )
 
+    def test_many_kinds(self):
+        text = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+        (sentence,) = self.build((text * 3).encode())
+        self.assertStartsWith(sentence, "The text has 1,000 kinds of char")
+        for flag in ("--embedding_size", "--min_count", "--vocabulary=bytes"):
+            self.assertIn(flag, sentence)
+        self.assertEqual(self.build(text[1:].encode() * 3), [])
+        self.assertEqual(self.build(text.encode(), vocabulary="bytes"), [])
+
 
 class ProcessTest(absltest.TestCase):
     def first_lines(self, folder, last, *arguments):

@@ -4,6 +4,8 @@ import os
 import pathlib
 import random
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 from absl.testing import absltest
@@ -16,11 +18,13 @@ from kerasrnn.errors import UserError
 from kerasrnn.training import checkpoint
 from kerasrnn.training import files
 from kerasrnn.training import retention
+from kerasrnn.training.best import BestCheckpoint
 from kerasrnn.training.plan import Limits
 from kerasrnn.training.workdir import locked
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
+ROOT = pathlib.Path(__file__).absolute().parent.parent
 MUTATIONS = 200 if FULL else 60
 
 
@@ -41,8 +45,10 @@ class DamageTest(absltest.TestCase):
             with self.subTest(trial), self.assertLogs(level="WARNING") as logs:
                 with locked(self.folder) as workdir:
                     self.assertEqual(workdir.latest().step, 1)
-                self.assertIn("Passing over a damaged", logs.output[0])
-                self.assertIn("is now", logs.output[1])
+                # One damage, one warning.
+                (warning,) = logs.output
+                self.assertIn("is passed over and kept as", warning)
+                self.assertIn(f"{self.checkpoints / '2.damaged'}.", warning)
                 # Programs that only read, and hold no lock, find it too.
                 self.assertEqual(checkpoint.find(self.folder).name, "1")
                 fallen_back += 1
@@ -50,6 +56,38 @@ class DamageTest(absltest.TestCase):
                 os.listdir(self.checkpoints), ["1", "2.damaged"]
             )
         print(f"{fallen_back} of {MUTATIONS} mutations fell back.")
+
+    def test_a_damaged_best_is_told_of_once(self):
+        best = self.folder / "best"
+        for step in (1, 2):
+            checkpoint.save(best, make_checkpoint(step))
+        for step, expected in ((2, "is passed over."), (1, "and kept as")):
+            (best / str(step) / "weights.npz").unlink()
+            with self.assertLogs(level="WARNING") as logs:
+                BestCheckpoint(best)
+            (warning,) = logs.output
+            self.assertIn(expected, warning)
+        self.assertCountEqual(os.listdir(best), ["1.damaged"])
+
+    def test_a_program_says_it_in_a_sentence(self):
+        for step in (1, 2):
+            checkpoint.save(self.checkpoints, make_checkpoint(step))
+        (self.checkpoints / "2" / "weights.npz").unlink()
+        process = subprocess.run(
+            [sys.executable, "-m", "kerasrnn.train", "--data=missing.txt"]
+            + [f"--workdir={self.folder}"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        warning, *others = process.stderr.splitlines()
+        self.assertEqual(
+            warning,
+            f"warning: {self.checkpoints}/2/weights.npz is missing or not a "
+            "plain file. That checkpoint is passed over and kept as "
+            f"{self.checkpoints}/2.damaged.",
+        )
+        self.assertNotIn("damaged", "".join(others))
 
     def test_damaged_ones_take_no_place_of_intact_ones(self):
         for step in (10, 20, 30):

@@ -3,8 +3,12 @@
 import os
 import pathlib
 import random
+import shutil
 import signal
+import subprocess
+import sys
 import time
+import unittest
 
 from absl.testing import absltest
 from forked_trainer import ForkedTrainer
@@ -13,6 +17,7 @@ from kerasrnn.training import checkpoint
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
+ROOT = pathlib.Path(__file__).absolute().parent.parent
 SECONDS = 30  # in which the checkpoint must be there and the process gone
 TEXT = "It is a truth universally acknowledged, that a single man. \n"
 
@@ -144,6 +149,31 @@ class InterruptionTest(absltest.TestCase):
             checkpoints = self.folder / workdir / "checkpoints"
             for step in checkpoint.steps(checkpoints):
                 checkpoint.load(checkpoints / str(step))
+
+    @unittest.skipUnless(shutil.which("timeout"), "there is no timeout(1)")
+    def test_timeout_of_gnu_signals_twice(self):
+        # It does as when the time is over if it is sent SIGTERM itself.
+        command = [
+            *("timeout", "1d", sys.executable, "-m", "kerasrnn.train"),
+            *("--workdir=workdir", *SMALL),
+        ]
+        with subprocess.Popen(
+            command,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ) as process:
+            text = ""
+            for line in process.stdout:
+                text += line
+                if line.startswith("step "):
+                    process.send_signal(signal.SIGTERM)
+                    break
+            text += process.communicate(timeout=SECONDS)[0]
+        self.assertIn("Saved. Run the same command", text)
+        self.assertGreater(self.newest("workdir").step, 1)
 
 
 if __name__ == "__main__":

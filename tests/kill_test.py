@@ -188,7 +188,7 @@ class KillTest(KillTestCase):
                 f"Going on from step {before:,}." not in output
             )
         self.interventions += "\nerror: " in output
-        self.interventions += "Passing over" in output
+        self.interventions += "is passed over" in output
 
 
 class ResumeTest(KillTestCase):

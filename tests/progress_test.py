@@ -71,6 +71,53 @@ class DisplayTest(absltest.TestCase):
         self.assertNotIn("…", output)
         self.assertTrue(output.rstrip().endswith("\x1b[2K"), repr(output))
 
+    def test_terminal_wraps_notes_at_words(self):
+        note = (
+            "Resuming with the text as it was read. "
+            f"It is in /{'long_name/' * 12}. Try\n"
+            f"    kerasrnn-train --workdir=/{'long_name/' * 9}my model"
+        )
+        sample = "no word of a sample " * 9
+        for terminal in (True, False):
+            console = rich.console.Console(
+                file=io.StringIO(), force_terminal=terminal, width=40
+            )
+            display = progress.Display(console)
+            display.note(note)
+            display.sample(7, sample)
+            lines = console.file.getvalue().splitlines()
+            # Neither a command nor a sample has line breaks of ours.
+            self.assertIn(note.splitlines()[1], lines)
+            self.assertIn(sample, lines)
+            first = lines[: lines.index(note.splitlines()[1])]
+            self.assertEqual(
+                " ".join(first).split(), note.splitlines()[0].split()
+            )
+            if terminal:
+                self.assertGreater(len(first), 3)
+            else:
+                self.assertLen(first, 1)
+
+    def test_a_log_tells_the_end_of_what_it_told_the_begin_of(self):
+        console = rich.console.Console(file=io.StringIO(), width=80)
+        display = progress.Display(console)
+        for name in ("counting the text", "encoding the text"):
+            for share in (0.1, 0.45, 1.0):
+                display.activity(name, share)
+        self.assertEqual(
+            console.file.getvalue(),
+            # What has begun within the same seconds is not told of at all.
+            "counting the text: 10%\ncounting the text: 100%\n",
+        )
+
+    def test_a_validation_of_a_sample_says_so(self):
+        console = rich.console.Console(file=io.StringIO(), width=80)
+        result = Evaluation(300.0, 200, sampled_from=4000)
+        progress.Display(console).validation(5, "tail", result, False)
+        self.assertEndsWith(
+            console.file.getvalue(), "tail split (200 of 4,000 characters)\n"
+        )
+
     def test_duration(self):
         self.assertEqual(progress.duration(0.4), "0 s")
         self.assertEqual(progress.duration(61), "1 min 1 s")

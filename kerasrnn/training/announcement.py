@@ -11,6 +11,9 @@ from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.sources import standard_library_root
 from kerasrnn.training.workdir import Workdir
 
+# Kinds of characters from which on there are better ways to read a text.
+_MANY_KINDS = 1000
+
 # Names of directories that are shown at most.
 _MOST = 3
 
@@ -51,6 +54,14 @@ def of_text(corpus: Corpus) -> list[str]:
             f"{corpus.config.min_count}: {corpus.num_unknown:,} of "
             f"{counted(len(corpus), 'character')} ({share:.3g}%). What is "
             "unknown is read, but neither predicted nor scored."
+        )
+    kinds = len(corpus.vocabulary) - 1
+    if kinds >= _MANY_KINDS:
+        sentences.append(
+            f"The text has {kinds:,} kinds of characters, each with weights "
+            "of its own. A smaller and faster model: --embedding_size=128 "
+            "(not as many inputs as kinds), --min_count=10 (no rare ones), "
+            "or --vocabulary=bytes (256 kinds)."
         )
     return sentences
 

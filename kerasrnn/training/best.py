@@ -6,12 +6,9 @@ or go on from an older checkpoint. It may also know of a better one that has
 been deleted since.
 """
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-
-from absl import logging
 
 from kerasrnn.training import checkpoint
 from kerasrnn.training import retention
@@ -37,7 +34,10 @@ def read_best(directory) -> Best | None:
     Args:
         directory: The `best/` of a working directory.
     """
-    best = checkpoint.load_best(directory)
+    return _record(checkpoint.load_best(directory))
+
+
+def _record(best):
     if best is None:
         return None
     return Best(best.step, checkpoint.recorded_loss(best))
@@ -56,10 +56,13 @@ class BestCheckpoint:
 
     def __init__(self, directory: os.PathLike | str):
         self._directory = pathlib.Path(directory)
-        self.record = read_best(self._directory)
+        best, damaged = checkpoint.best_intact(self._directory)
+        self.record = _record(best)
         if self.record is None:
-            self._set_aside_damaged()
+            # Lest the next best takes the place of what might be mended.
+            retention.set_aside_all(self._directory, damaged)
         else:
+            checkpoint.warn_of(damaged)
             retention.keep_only(self._directory, self.record.step)
 
     def is_beaten_by(self, loss: float) -> bool:
@@ -73,12 +76,5 @@ class BestCheckpoint:
             UserError: It could not be written; the best is still there.
         """
         checkpoint.save(self._directory, better)
-        self.record = Best(better.step, checkpoint.recorded_loss(better))
+        self.record = _record(better)
         retention.keep_only(self._directory, better.step)
-
-    def _set_aside_damaged(self):
-        """Lest the next best takes the place of what might be mended."""
-        for step in checkpoint.steps(self._directory):
-            with contextlib.suppress(OSError):
-                aside = retention.set_aside(self._directory, step, "damaged")
-                logging.warning("The damaged checkpoint is now %s.", aside)

@@ -125,13 +125,32 @@ def load_latest(directory) -> Checkpoint | None:
 
     Damaged ones are left where they are, with a warning.
     """
+    newest, damaged = newest_intact(directory)
+    warn_of(damaged)
+    return newest
+
+
+def newest_intact(
+    directory,
+) -> tuple[Checkpoint | None, dict[int, UserError]]:
+    """Returns the newest intact checkpoint, and what newer ones suffer from.
+
+    Returns:
+        The checkpoint, or None; and the errors of all newer ones by step.
+    """
+    damaged = {}
     for step in reversed(steps(directory)):
-        path = pathlib.Path(directory) / str(step)
         try:
-            return load(path)
+            return load(pathlib.Path(directory) / str(step)), damaged
         except UserError as error:
-            logging.warning("Passing over a damaged checkpoint: %s", error)
-    return None
+            damaged[step] = error
+    return None, damaged
+
+
+def warn_of(damaged: dict[int, UserError]) -> None:
+    """Says which checkpoints are passed over, and why."""
+    for error in damaged.values():
+        logging.warning("%s That checkpoint is passed over.", error)
 
 
 def load_best(directory) -> Checkpoint | None:
@@ -140,15 +159,25 @@ def load_best(directory) -> Checkpoint | None:
     There are several where a process was killed as it replaced one by a
     better one. Damaged ones are left where they are, with a warning.
     """
-    intact = []
+    best, damaged = best_intact(directory)
+    warn_of(damaged)
+    return best
+
+
+def best_intact(directory) -> tuple[Checkpoint | None, dict[int, UserError]]:
+    """Returns the intact checkpoint with the lowest loss, and damaged ones.
+
+    Returns:
+        The checkpoint, or None; and the errors of the damaged ones by step.
+    """
+    intact, damaged = [], {}
     for step in steps(directory):
-        path = pathlib.Path(directory) / str(step)
         try:
-            intact.append(load(path))
+            intact.append(load(pathlib.Path(directory) / str(step)))
         except UserError as error:
-            logging.warning("Passing over a damaged checkpoint: %s", error)
+            damaged[step] = error
     # Of equals the newest.
-    return min(reversed(intact), key=recorded_loss, default=None)
+    return min(reversed(intact), key=recorded_loss, default=None), damaged
 
 
 def recorded_loss(checkpoint: Checkpoint) -> float:

@@ -1,6 +1,7 @@
 """What a training shows: a live line in a terminal, plain lines elsewhere."""
 
 import dataclasses
+import textwrap
 import time
 
 import rich.console
@@ -57,6 +58,7 @@ class Display:
         )
         self._task = self._bar.add_task("", after="", total=None)
         self._last_line = 0.0
+        self._begun = ""  # The activity that a plain line has told of.
 
     def __enter__(self):
         if self.console.is_terminal:
@@ -72,14 +74,39 @@ class Display:
             self._live = None
 
     def note(self, text: str) -> None:
-        """Says something that stays on the screen."""
+        """Says something that stays on the screen.
+
+        In a terminal it is wrapped at words, but for indented lines, which
+        are commands to copy.
+        """
+        if self.console.is_terminal:
+            text = "\n".join(map(self._wrapped, text.split("\n")))
+        self._verbatim(text)
+
+    def _wrapped(self, line):
+        if line.startswith(" "):
+            return line
+        # rich would break long names, too.
+        return textwrap.fill(
+            line,
+            self.console.width,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    def _verbatim(self, text):
         self.console.print(rich.text.Text(text), soft_wrap=True)
 
     def activity(self, name: str, share: float) -> None:
         """Shows what is done between the steps, `share` of it finished."""
         if self._live is not None:
             self._show(name, share, 1.0, f"{share:4.0%}", "")
-        elif self._is_time():
+        elif share >= 1 and self._begun == name:
+            # A log's last word is not that it is half done.
+            self._begun = ""
+            self.note(f"{name}: 100%")
+        elif share < 1 and self._is_time():
+            self._begun = name
             self.note(f"{name}: {share:.0%}")
 
     def status(self, status: Status) -> None:
@@ -115,7 +142,7 @@ class Display:
 
     def sample(self, step: int, text: str) -> None:
         """Shows a generated text."""
-        self.note(f"--- sample after step {step:,} ---\n{text}\n---")
+        self._verbatim(f"--- sample after step {step:,} ---\n{text}\n---")
 
     def _show(self, before, completed, total, after, below):
         self._bar.update(

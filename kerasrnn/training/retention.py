@@ -6,6 +6,7 @@ import shutil
 
 from absl import logging
 
+from kerasrnn.errors import UserError
 from kerasrnn.training import checkpoint
 
 
@@ -43,6 +44,23 @@ def set_aside(directory, step: int, why: str) -> pathlib.Path:
     return aside
 
 
+def set_aside_all(directory, damaged: dict[int, UserError]) -> None:
+    """Sets damaged checkpoints aside, as far as possible, with a warning.
+
+    Args:
+        directory: Where they are.
+        damaged: What they suffer from, by step.
+    """
+    for step, error in damaged.items():
+        with contextlib.suppress(OSError):
+            aside = set_aside(directory, step, "damaged")
+            logging.warning(
+                "%s That checkpoint is passed over and kept as %s.",
+                error,
+                aside,
+            )
+
+
 def steps_set_aside(directory, why: str) -> list[int]:
     """Returns the steps of the checkpoints that were set aside so, sorted."""
     paths = pathlib.Path(directory).glob(f"*.{why}")
@@ -55,11 +73,6 @@ def set_aside_damaged(directory) -> None:
     Else it would count among the newest, and the intact ones would go to
     make room. Where none is intact, all stay as they are.
     """
-    newest = checkpoint.latest(directory)
-    if newest is None:
-        return
-    for step in checkpoint.steps(directory):
-        if step > int(newest.name):
-            with contextlib.suppress(OSError):
-                aside = set_aside(directory, step, "damaged")
-                logging.warning("The damaged checkpoint is now %s.", aside)
+    newest, damaged = checkpoint.newest_intact(directory)
+    if newest is not None:
+        set_aside_all(directory, damaged)
