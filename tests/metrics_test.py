@@ -68,9 +68,11 @@ class EvaluatorTest(parameterized.TestCase):
             0, CONFIG.vocabulary_size, 200, dtype=np.uint8
         )
 
-    def evaluate(self, ranges, streams, start_id=None, sequence_length=8):
+    def evaluate(
+        self, ranges, streams, start_id=None, sequence_length=8, most=0
+    ):
         evaluator = evaluation.Evaluator(CONFIG, self.layout, sequence_length)
-        return evaluator(self.flat, self.ids, ranges, streams, start_id)
+        return evaluator(self.flat, self.ids, ranges, streams, start_id, most)
 
     def expected(self, streams, start_id):
         """Reads streams, lists of ids, one character at a time."""
@@ -109,6 +111,23 @@ class EvaluatorTest(parameterized.TestCase):
         result = self.evaluate(ranges, 3)
         streams = [self.ids[start:stop] for start, stop in ranges]
         nats, characters = self.expected(streams, None)
+        self.assertEqual(result.characters, characters)
+        self.assertAlmostEqual(result.loss, nats / characters, delta=1e-6)
+
+    @parameterized.parameters(None, 3)
+    def test_a_sample_is_the_start_of_each_stream(self, start_id):
+        ranges = [(0, 50), (90, 121)]
+        joined = np.concatenate([self.ids[0:50], self.ids[90:121]])
+        cuts = [joined[81 * i // 4 :][:15] for i in range(4)]
+        result = self.evaluate(ranges, 4, start_id, most=63)
+        nats, characters = self.expected(cuts, start_id)
+        self.assertEqual(result.characters, characters)
+        self.assertAlmostEqual(result.loss, nats / characters, delta=1e-6)
+        # Of streams that differ in length, a short one is read to its end.
+        result = self.evaluate([(0, 8), (60, 101)], 2, start_id, most=40)
+        nats, characters = self.expected(
+            [self.ids[0:8], self.ids[60:80]], start_id
+        )
         self.assertEqual(result.characters, characters)
         self.assertAlmostEqual(result.loss, nats / characters, delta=1e-6)
 
