@@ -147,7 +147,7 @@ class FinishedTest(parameterized.TestCase):
         )
 
     @parameterized.parameters((1.0, True), (0.5, True), (1.1, False))
-    def test_its_reached_minutes_a_little_sooner(self, minutes, is_over):
+    def test_its_minutes_end_a_little_sooner(self, minutes, is_over):
         # What follows the last step is to be over by then, too.
         saved = self.finished()
         info = {
