@@ -5,8 +5,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test reliability compat bench package format build-file clean
 
-# The first of these that can makes the environment; PYTHON=... goes first.
-PYTHONS = $(PYTHON) python3.11 python3 python3.12 python3.13
+# The first of these that can makes the environment; with PYTHON=... that one.
+PYTHONS = $(or $(PYTHON),python3.11 python3 python3.12 python3.13)
 SUPPORTED = import sys, venv, ensurepip; \
 	sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
@@ -18,7 +18,7 @@ define environment
 	    exec "$$python" scripts/environment.py $(1) $(2); \
 	  fi; \
 	done; \
-	echo "error: none of$(PYTHONS:%= %) is Python 3.11, 3.12 or 3.13 with the\
+	echo "error: none of $(PYTHONS) is Python 3.11, 3.12 or 3.13 with the\
 	modules venv and ensurepip. Install one (Debian: apt install python3\
 	python3-venv), or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python" \
 	  >&2; exit 1
