@@ -73,6 +73,9 @@ NAMES = {
         "eval_every eval_interval eval_steps eval_val_every "
         "val_interval validate_every"
     ),
+    "validation_cost": (
+        "eval_batches eval_iters limit_val_batches validation_steps"
+    ),
     "checkpoint_every": (
         "checkpoint_interval save_every save_interval save_steps"
     ),
