@@ -25,7 +25,8 @@ def program_flags(name):
     values = flags.FlagValues()
     module.define_flags(values)
     booleans = [n for n in values if values[n].boolean]
-    return {*values, *(f"no{n}" for n in booleans), "help", "flagfile"}
+    of_all = ("help", "helpfull", "version", "flagfile")
+    return {*values, *(f"no{n}" for n in booleans), *of_all}
 
 
 class DocsTest(absltest.TestCase):
