@@ -322,7 +322,9 @@ class ServingTest(BadInputTestCase):
         directory = Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, directory)
         fake_export.publish(directory, 1)
-        versions = local_server.open_versions("kerasrnn", directory)
+        versions = local_server.open_versions(
+            "kerasrnn", directory, fake_export.OPERATIONS
+        )
         server = local_server.LocalServer(versions)
         port = server.start("127.0.0.1", 0)
         cls.addClassCleanup(server.stop)

@@ -15,6 +15,17 @@ from kerasrnn_export import signatures
 from tensorflow.core.protobuf import saved_model_pb2
 
 LETTERS = string.ascii_lowercase
+# That it has beside those of kerasrnn-export, and what allows them.
+OPERATIONS = (
+    "Add",
+    "DenseBincount",
+    "PartitionedCall",
+    "Size",
+    "StaticRegexReplace",
+    "StringSplitV2",
+    "StringToNumber",
+)
+FLAG = f"--allow_operations={','.join(OPERATIONS)}"
 _TYPES = {
     "string": tf.string,
     "int32": tf.int32,

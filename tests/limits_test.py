@@ -30,6 +30,7 @@ class LimitsTest(ServerTestCase):
         fake_export.publish(directory, 1)
         cls.server = serving_process.ServerProcess(
             directory,
+            fake_export.FLAG,
             "--max_rows=5",
             "--max_calls=20",
             "--max_message_bytes=10000",

@@ -160,7 +160,7 @@ class SwapsUnderLoadTest(absltest.TestCase):
         self.assertLen(set(texts), len(texts))
 
         os.rename(prepared.pop(1), directory / "1")
-        server = serving_process.ServerProcess(directory)
+        server = serving_process.ServerProcess(directory, fake_export.FLAG)
         self.addCleanup(server.close)
         load = Load(server.target, expected)
         self.addCleanup(load.stop)

@@ -405,7 +405,9 @@ class VersionsTest(ServerTestCase):
         super().setUp()
         self.directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
         fake_export.publish(self.directory, 1)
-        self.server = serving_process.ServerProcess(self.directory)
+        self.server = serving_process.ServerProcess(
+            self.directory, fake_export.FLAG
+        )
         self.addCleanup(self.server.close)
         self.stub = Stub(self.server.target)
         self.addCleanup(self.stub.close)

@@ -87,7 +87,7 @@ def shared_server() -> ServerProcess:
 
     directory = tempfile.TemporaryDirectory()
     fake_export.publish(Path(directory.name), 1)
-    server = ServerProcess(directory.name)
+    server = ServerProcess(directory.name, fake_export.FLAG)
     atexit.register(directory.cleanup)
     atexit.register(server.close)
     return server

@@ -13,6 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from kerasrnn_export import operations
 from kerasrnn_export import signatures
 from kerasrnn_export.sampler import Sampler
 
@@ -62,7 +63,7 @@ def write(sampler: Sampler, directory) -> None:
         )
     directory = Path(directory)
     saved_model = read_graph(directory)
-    for node in nodes(saved_model):
+    for node in operations.nodes(saved_model):
         node.device = ""
         node.attr.pop(_GRADIENT_ATTRIBUTE, None)
     _name_units(saved_model, sampler.num_layers)
@@ -116,14 +117,6 @@ def read_graph(directory) -> saved_model_pb2.SavedModel:
     saved_model = saved_model_pb2.SavedModel()
     saved_model.ParseFromString((Path(directory) / GRAPH_FILE).read_bytes())
     return saved_model
-
-
-def nodes(saved_model: saved_model_pb2.SavedModel):
-    """Yields every node, of the graphs and of their functions."""
-    for meta_graph in saved_model.meta_graphs:
-        yield from meta_graph.graph_def.node
-        for function in meta_graph.graph_def.library.function:
-            yield from function.node_def
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from kerasrnn.model import sequence_logits
 from kerasrnn.model import state_sizes
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn_export import archive
-from kerasrnn_export.allowed_ops import ALLOWED_OPS
+from kerasrnn_export import operations
 
 _LENGTH = 100
 _PROMPT_LENGTH = 20
@@ -186,9 +186,9 @@ def _compare_candidates(log_probs, served):
 
 
 def _node_problems(saved_model) -> Iterator[str]:
-    for node in archive.nodes(saved_model):
-        if node.op not in ALLOWED_OPS and not _is_function(saved_model, node):
-            yield f"operation {node.op} is not on the list of allowed ones"
+    for name in operations.not_allowed(saved_model):
+        yield f"operation {name} is not on the list of allowed ones"
+    for node in operations.nodes(saved_model):
         if node.device:
             yield f"node {node.name} names the device {node.device}"
         if _asks_for_xla(node.attr):
@@ -201,11 +201,6 @@ def _node_problems(saved_model) -> Iterator[str]:
 
 def _asks_for_xla(attributes):
     return any("xla" in name.lower() and v.b for name, v in attributes.items())
-
-
-def _is_function(saved_model, node):
-    library = saved_model.meta_graphs[0].graph_def.library
-    return any(f.signature.name == node.op for f in library.function)
 
 
 def _signature_problems(definitions):

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Collection
 from concurrent import futures
 from pathlib import Path
 
@@ -251,8 +252,16 @@ def _can_listen(host, port):
     return False
 
 
-def open_versions(name: str, directory: Path) -> ModelVersions:
+def open_versions(
+    name: str, directory: Path, allowed_operations: Collection[str] = ()
+) -> ModelVersions:
     """Returns the model's versions, the newest one loaded.
+
+    Args:
+        name: The model's.
+        directory: Holds the versions.
+        allowed_operations: That a version may have beside those of
+            kerasrnn-export's exports; "*" is any.
 
     Raises:
         UserError: There is no version, or the newest does not load.
@@ -261,7 +270,9 @@ def open_versions(name: str, directory: Path) -> ModelVersions:
     # TensorFlow takes seconds to import.
     from kerasrnn_serving.servable import Servable
 
-    versions = ModelVersions(name, directory, Servable)
+    versions = ModelVersions(
+        name, directory, lambda path: Servable(path, allowed_operations)
+    )
     versions.poll()
     if versions.version is None:
         status, *_ = versions.statuses()
@@ -278,10 +289,19 @@ def serve(
     host: str,
     port: int,
     limits: Limits = _DEFAULT_LIMITS,
+    allowed_operations: Collection[str] = (),
 ) -> int:
     """Serves until SIGTERM or SIGINT, then drains; returns the exit status.
 
     A second signal ends it at once.
+
+    Args:
+        name: The model's.
+        export_dir: Holds the versions.
+        host: Address to listen on.
+        port: Of gRPC; 0 takes a free one.
+        limits: What the server does at most.
+        allowed_operations: As `open_versions` takes them.
 
     Raises:
         UserError: There is nothing to serve, or nowhere to listen.
@@ -290,7 +310,7 @@ def serve(
     check_can_listen(host, port)
     # TensorFlow's loader calls itself deprecated; the server goes by it.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    versions = open_versions(name, export_dir)
+    versions = open_versions(name, export_dir, allowed_operations)
     signals = _Signals()
     server = LocalServer(versions, limits=limits)
     bound = server.start(host, port)

@@ -7,12 +7,15 @@ messages follow TensorFlow Serving's `predict_util.cc`.
 
 import heapq
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import grpc
 import numpy as np
 import tensorflow as tf
+from kerasrnn_export import operations
 from kerasrnn_export import signatures
+from tensorflow.python.saved_model import loader_impl
 
 from kerasrnn.errors import UserError
 from kerasrnn_serving import rpc
@@ -40,19 +43,26 @@ class Servable:
         signatures: `wire.SignatureDef` by name.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(
+        self, directory: Path, allowed_operations: Collection[str] = ()
+    ):
         """Loads `directory` and runs its warmup requests.
 
+        Args:
+            directory: Of the SavedModel.
+            allowed_operations: That it may have beside those of
+                `allowed_ops`; "*" is any.
+
         Raises:
-            StatusError: It is no SavedModel that can be served, or one of
-                its warmup requests fails.
+            StatusError: It is no SavedModel that can be served, it has other
+                operations, or one of its warmup requests fails.
         """
         self._graph = tf.Graph()
         options = tf.compat.v1.ConfigProto(allow_soft_placement=True)
         options.gpu_options.allow_growth = True
         self.session = tf.compat.v1.Session(graph=self._graph, config=options)
         try:
-            self.signatures = self._load(directory)
+            self.signatures = self._load(directory, allowed_operations)
             self._prepared = {
                 name: _Prepared(signature)
                 for name, signature in self.signatures.items()
@@ -81,11 +91,13 @@ class Servable:
                 f"Could not load {directory}: {error}",
             ) from error
 
-    def _load(self, directory):
+    def _load(self, directory, allowed_operations):
+        # What `tf.compat.v1.saved_model.load` is, with the checks between
+        # reading the file and running what is in it.
+        loader = loader_impl.SavedModelLoader(str(directory))
+        _check_operations(loader.saved_model, allowed_operations)
         with self._graph.as_default():
-            meta_graph = tf.compat.v1.saved_model.load(
-                self.session, [tf.saved_model.SERVING], str(directory)
-            )
+            meta_graph = loader.load(self.session, [tf.saved_model.SERVING])
         return {
             name: wire.SignatureDef.FromString(definition.SerializeToString())
             for name, definition in meta_graph.signature_def.items()
@@ -151,6 +163,19 @@ class Servable:
     def close(self) -> None:
         """Frees the session; no call may be running."""
         self.session.close()
+
+
+def _check_operations(saved_model, allowed):
+    found = operations.not_allowed(saved_model, allowed)
+    if found:
+        names = ", ".join(found).encode("unicode_escape").decode()
+        raise StatusError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "It has operations that an export of kerasrnn-export does not "
+            f"have there: {names}. Operations "
+            "can read and write files; if you trust whoever made it, allow "
+            "them by name with --allow_operations.",
+        )
 
 
 class _Prepared:

@@ -163,6 +163,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "Image of --server=docker; where the registry does not have it, try "
         f"the tags {' or '.join(FALLBACK_TAGS)}.",
     )
+    define(
+        flags.DEFINE_list,
+        "allow_operations",
+        [],
+        "TensorFlow's operations that a version may have with --server=local "
+        "beside those that kerasrnn-export writes, separated by commas; '*' "
+        "is any. They can read and write files.",
+    )
     define_limits(flag_values)
 
 
@@ -296,6 +304,7 @@ def _serve_locally(values, export_dir, extra):
             values.max_calls,
             values.max_seconds,
         ),
+        values.allow_operations,
     )
 
 
