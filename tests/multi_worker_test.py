@@ -234,12 +234,16 @@ class SignalTest(MultiWorkerTestCase):
     def test_while_the_chief_evaluates_or_samples(self):
         (self.folder / "text.txt").write_text(TEXT[:60] * 100_000)
         moments = {
-            "validated": ("validation: ", "--validation_fraction=0.9"),
+            "validated": (
+                "validation: ",
+                "--validation_fraction=0.9",
+                "--validation_cost=0",
+            ),
             "sampled": ("step 3: validation", "--sample_length=1000000"),
         }
-        for what, (moment, option) in moments.items():
+        for what, (moment, *options) in moments.items():
             with self.subTest(what):
-                workers = self.start(what, "--evaluate_every=3", option)
+                workers = self.start(what, "--evaluate_every=3", *options)
                 workers[0].wait_for(moment)
                 # The chief would be busy for longer than the test waits.
                 self.assert_all_end(workers, 1, signal.SIGTERM)
