@@ -1,6 +1,7 @@
 """What the local server refuses: by its limits, and as the real one does."""
 
 import tempfile
+import time
 from pathlib import Path
 
 import fake_export
@@ -9,6 +10,7 @@ import numpy as np
 import serving_process
 from absl.testing import absltest
 from grpc_health.v1 import health_pb2
+from kerasrnn_serving.work import RUNNING
 from official_stubs import TIMEOUT
 from official_stubs import ServerTestCase
 from official_stubs import Stub
@@ -82,6 +84,38 @@ class LimitsTest(ServerTestCase):
             codes.count(grpc.StatusCode.DEADLINE_EXCEEDED), 20, codes
         )
         self.stub.predict("spin", {"count": np.int64([1])})
+
+    def test_a_waiting_call_that_is_cancelled_makes_room(self):
+        directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
+        fake_export.publish(directory, 1)
+        server = serving_process.ServerProcess(
+            directory,
+            fake_export.FLAG,
+            f"--max_calls={RUNNING + 3}",
+            "--max_seconds=3600",
+        )
+        self.addCleanup(server.close)
+        stub = Stub(server.target)
+        self.addCleanup(stub.close)
+        request = predict_request("spin", {"count": np.int64([10**15])})
+        calls = [
+            stub.prediction.Predict.future(request) for _ in range(RUNNING + 3)
+        ]
+        # Whatever comes now is refused, or waits until its deadline.
+        refused = grpc.StatusCode.RESOURCE_EXHAUSTED
+        waits = grpc.StatusCode.DEADLINE_EXCEEDED
+        self._ask_until(refused, stub, request)
+        for call in calls:
+            call.cancel()
+        # Those that run hold their places; three have left the queue.
+        self._ask_until(waits, stub, request)
+
+    def _ask_until(self, code, stub, request):
+        end = time.monotonic() + TIMEOUT
+        received = None
+        while received != code:
+            self.assertLess(time.monotonic(), end, received)
+            received = stub.prediction.Predict.future(request, timeout=1).code()
 
     def test_methods_that_an_export_has_no_use_for(self):
         """They are refused in the real server's words."""

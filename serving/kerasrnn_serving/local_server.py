@@ -30,6 +30,7 @@ from kerasrnn_serving.model_versions import not_found
 from kerasrnn_serving.other_methods import OtherMethods
 from kerasrnn_serving.rpc import StatusError
 from kerasrnn_serving.rpc import invalid
+from kerasrnn_serving.work import RUNNING
 from kerasrnn_serving.work import Work
 
 _POLL_SECONDS = 1.0
@@ -57,7 +58,7 @@ class LocalServer:
         self._credentials = credentials
         self._limits = limits
         self._health = Health()
-        self._work = Work(limits.calls, max(4 * (os.cpu_count() or 1), 16))
+        self._work = Work(limits.calls, RUNNING)
         # More threads than calls of Predict and watchers may hold: whatever
         # else is asked, health above all, is answered at once.
         threads = limits.calls + MAX_WATCHERS + _SPARE_THREADS

@@ -7,12 +7,16 @@ which they came. Whoever is cancelled, or out of time, waits no longer.
 
 import collections
 import contextlib
+import os
 import threading
 import time
 
 import grpc
 
 from kerasrnn_serving.rpc import StatusError
+
+# Calls that run at a time.
+RUNNING = max(4 * (os.cpu_count() or 1), 16)
 
 
 class Work:
