@@ -165,7 +165,7 @@ class ReportTest(absltest.TestCase):
             ("/", "Is a directory"),
             ("", "Is a directory"),
             (path.parent / "nowhere" / "page.html", "No such file"),
-            (path / "page.html", "No such file"),
+            (path / "page.html", "Not a directory"),
         ):
             with self.assertRaisesRegex(UserError, f"{reason}.* --output"):
                 write_report(self.workdir, output)

@@ -154,16 +154,21 @@ class StrangerTest(parameterized.TestCase):
                 path.write_bytes(data)
 
     def test_model_too_large_for_its_weights_takes_no_memory(self):
-        for change in (
-            {"units": 10**9},
-            {"num_layers": 10**9},
-            {"embedding_size": 10**12},
+        whole = (self.path / "config.json").read_text()
+        for change, message in (
+            ({"units": 10**4}, "do not fit the model"),
+            ({"num_layers": 50}, "do not fit the model"),
+            ({"embedding_size": 10**6}, "do not fit the model"),
+            ({"units": 10**6}, "The model would have [0-9,]+ weights"),
+            ({"units": 10**9}, "units must be from 1 to 1,048,576"),
+            ({"num_layers": 10**9}, "num_layers must be from 1 to"),
+            ({"embedding_size": 10**12}, "embedding_size must be from 0 to"),
         ):
-            values = json.loads((self.path / "config.json").read_text())
+            values = json.loads(whole)
             values["model"] |= change
             (self.path / "config.json").write_text(json.dumps(values))
             sign(self.path)
-            self.assert_refused("do not fit the model")
+            self.assert_refused(message)
 
     def test_vocabulary_of_another_model_is_refused(self):
         text = Vocabulary.from_text("abc").to_json()
