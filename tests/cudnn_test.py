@@ -225,7 +225,8 @@ DECISIONS = (
     ({"activation": "relu"}, False),
     ({"recurrent_activation": "hard_sigmoid"}, False),
     ({"recurrent_dropout": 0.3}, False),
-    ({"implementation": 1}, False),
+    ({"implementation": 1}, True),
+    ({"implementation": 1, "dropout": 0.3}, False),
 )
 
 
