@@ -242,7 +242,7 @@ class TrainingConfig:
             raise UserError(
                 f"batch_size {self.batch_size:,} cannot be cut into "
                 f"accumulation_steps {self.accumulation_steps:,} equal "
-                "pieces: choose a divisor of it."
+                f"pieces: choose a divisor of {self.batch_size:,}."
             )
 
 

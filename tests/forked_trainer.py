@@ -9,6 +9,7 @@ its own arguments, its output in a pipe, its signals and its exit status.
 import multiprocessing
 import os
 import pathlib
+import signal
 import sys
 from unittest import mock
 
@@ -132,6 +133,8 @@ def _run(arguments, cwd, variables, writer):
     # The server's own were made for files, which Python can seek in.
     sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
     sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False)
+    # Whoever runs the tests may have had nohup ignore it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(cwd)
     sys.argv = ["kerasrnn-train", *arguments]
     train.run()
