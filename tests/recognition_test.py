@@ -41,7 +41,7 @@ def message_of(path, **options):
     raise AssertionError(f"{path} was read")
 
 
-class RecognitionTest(parameterized.TestCase):
+class FilesTestCase(parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.create_tempdir().full_path)
@@ -51,6 +51,8 @@ class RecognitionTest(parameterized.TestCase):
         path.write_bytes(content)
         return path
 
+
+class RecognitionTest(FilesTestCase):
     @parameterized.parameters(
         ("gzip", gzip.compress, "gunzip -k"),
         ("bzip2", bz2.compress, "bunzip2 -k"),
@@ -136,19 +138,12 @@ class RecognitionTest(parameterized.TestCase):
             self.assertEqual(data.decode("cp1252"), data.decode(encoding))
 
 
-class SeveralErrorsTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.create_tempdir().full_path)
-
-    def write(self, name, content):
-        path = self.folder / name
-        path.write_bytes(content)
-        return str(path)
-
+class SeveralErrorsTest(FilesTestCase):
     def build(self, *data, vocabulary=None):
         return build_corpus(
-            DataConfig(data=data), self.folder / "corpus", vocabulary
+            DataConfig(data=tuple(map(str, data))),
+            self.folder / "corpus",
+            vocabulary,
         )
 
     def assert_all_named(self, names, build):
