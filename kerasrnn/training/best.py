@@ -21,7 +21,7 @@ class Best:
 
     Attributes:
         step: Its step.
-        loss: Its validation loss, nats a character.
+        loss: Its validation loss, in nats per character.
     """
 
     step: int

@@ -43,7 +43,8 @@ class Result:
     Attributes:
         step: Steps made.
         best_step: Step of the checkpoint in `best/`.
-        best_loss: Its validation loss, nats a character; None is none.
+        best_loss: Its validation loss in nats per character; None if there is
+            no such checkpoint.
         reason: Why it ended.
     """
 
@@ -100,6 +101,7 @@ def train_and_evaluate(
             training.save()
             raise
         except BaseException:
+            # Whatever ends the run, its steps are not lost.
             training.save_if_possible()
             raise
         finally:

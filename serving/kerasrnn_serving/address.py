@@ -20,7 +20,7 @@ def check(address: str) -> None:
     """Checks that a server can be at an address.
 
     Raises:
-        UserError: It is a URL, or lacks a host, or its port is none.
+        UserError: It is a URL, has no host, or has no valid port.
     """
     if not isinstance(address, str):
         raise UserError(

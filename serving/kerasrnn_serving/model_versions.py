@@ -195,7 +195,7 @@ class ModelVersions:
                     # the same is not told each second.
                     if repr(error) != told:
                         logging.exception(
-                            "Looking for versions of %s failed and goes on.",
+                            "Looking for versions of %s failed; trying again.",
                             self.name,
                         )
                     told = repr(error)
