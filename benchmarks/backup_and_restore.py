@@ -35,7 +35,7 @@ import time
 import numpy as np
 from absl import flags
 
-from kerasrnn import program
+from kerasrnn.command_line import program
 
 ROOT = pathlib.Path(__file__).absolute().parent.parent
 UNITS, EMBEDDING, KINDS = 256, 64, 64
@@ -268,14 +268,14 @@ def _train_by_kerasrnn(folder, save_every):
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
     from kerasrnn.text.corpus import build_corpus
-    from kerasrnn.training import saving
+    from kerasrnn.training.checkpoints import manager
+    from kerasrnn.training.checkpoints.workdir import locked
     from kerasrnn.training.loop import train_and_evaluate
-    from kerasrnn.training.workdir import locked
 
     text = folder / "text.txt"
     text.write_text("".join(chr(0x4E00 + id_) for id_ in _text()))
     data = DataConfig(data=(str(text),), validation_fraction=0.0)
-    saving.Saver.save = _marking(saving.Saver.save, folder)
+    manager.Saver.save = _marking(manager.Saver.save, folder)
     with locked(folder / "workdir") as workdir:
         before = workdir.latest()
         corpus = build_corpus(data, workdir.corpus)

@@ -23,10 +23,10 @@ from concurrent import futures
 import grpc
 from absl import flags
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.rpc import StatusError
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client.errors import ServingError
+from kerasrnn_serving.server.rpc import StatusError
 
-from kerasrnn import program
+from kerasrnn.command_line import program
 
 # The servers that fail are those of the tests.
 sys.path.insert(

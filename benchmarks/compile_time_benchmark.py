@@ -68,7 +68,7 @@ def _work(options):
     from kerasrnn.config import Config
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
-    from kerasrnn.training import lowering
+    from kerasrnn.training.step import lowering
 
     config = Config(
         model=ModelConfig(

@@ -20,7 +20,7 @@ import time
 
 from absl import flags
 
-from kerasrnn import program
+from kerasrnn.command_line import program
 
 _LIMIT_MEGABYTES = 200
 _SAMPLE_SECONDS = 0.005

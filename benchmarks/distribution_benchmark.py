@@ -120,14 +120,14 @@ def _work(options):
     from kerasrnn.config import Config
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
-    from kerasrnn.model import state_sizes
-    from kerasrnn.training.cluster import wanted_cluster
-    from kerasrnn.training.distribution import distribute
-    from kerasrnn.training.distribution import make_strategy
-    from kerasrnn.training.steps import Trainer
-    from kerasrnn.training.weights import initial_weights
-    from kerasrnn.training.workers import Workers
-    from kerasrnn.training.workers import join
+    from kerasrnn.model.char_rnn import state_sizes
+    from kerasrnn.training.multi_worker.process_group import Workers
+    from kerasrnn.training.multi_worker.process_group import join
+    from kerasrnn.training.step.devices import distribute
+    from kerasrnn.training.step.devices import make_strategy
+    from kerasrnn.training.step.flat_weights import initial_weights
+    from kerasrnn.training.step.tf_config import wanted_cluster
+    from kerasrnn.training.step.trainer import Trainer
 
     cluster = wanted_cluster("auto", "", os.environ)
     if cluster is None:

@@ -61,7 +61,7 @@ def main(argv):
     from kerasrnn.config import Config
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
-    from kerasrnn.training import lowering
+    from kerasrnn.training.step import lowering
 
     options = flags.FLAGS
     tf.config.experimental.enable_tensor_float_32_execution(options.tf32)

@@ -4,8 +4,8 @@
 
 The cases are what write_cudnn_cases.py writes; TensorFlow is not needed. Two
 questions a case: does `cudnnGetRNNWeightParams`, which PyTorch asks where a
-matrix goes, say what `kerasrnn.layers.cudnn.parameters` does; and given that
-very vector, are cuDNN's outputs, states and gradients those of our own loop?
+matrix goes, say what `kerasrnn.recurrence.cudnn.parameters` does; and given
+that very vector, are cuDNN's outputs, states and gradients those of our loop?
 --device=cpu asks PyTorch's own loops the second. The status is 1 where
 anything differs.
 """

@@ -9,7 +9,7 @@ characters and temperature 1, by their default threads, and none is compiled
 with XLA:
 
     exported   signature generate of an export, in a session as servers run it
-    inprocess  `kerasrnn.generator`, which kerasrnn-sample uses (one row)
+    inprocess  `TextGenerator`, which kerasrnn-sample uses (one row)
     score      signature score of that export, on texts as long
     evaluate   the evaluation loop of kerasrnn-evaluate, 32 rows
     state      signature generate with a length of 0, with state_bytes
@@ -140,7 +140,7 @@ def _report(shape, rows, seconds):
 
 def _model(layers, units):
     from kerasrnn.config import ModelConfig
-    from kerasrnn.model import CharRNN
+    from kerasrnn.model.char_rnn import CharRNN
     from kerasrnn.text.vocabulary import Vocabulary
 
     characters = "\n" + "".join(map(chr, range(32, 32 + _VOCABULARY - 2)))
@@ -159,9 +159,9 @@ def _model(layers, units):
 
 def _session(layers, units):
     """An export in a session, as a server has it."""
-    from kerasrnn_export import archive
-    from kerasrnn_export.sampler import Sampler
-    from kerasrnn_export.verify import Session
+    from kerasrnn_export.graph import archive
+    from kerasrnn_export.graph.sampler import Sampler
+    from kerasrnn_export.release.verify import Session
 
     config, weights, vocabulary = _model(layers, units)
     with tempfile.TemporaryDirectory() as directory:
@@ -221,8 +221,8 @@ def _score(layers, units, rows):
 def _evaluate(layers, units, rows):
     import tensorflow as tf
 
-    from kerasrnn.training.evaluation import Evaluator
-    from kerasrnn.training.weights import initial_weights
+    from kerasrnn.training.evaluation.evaluator import Evaluator
+    from kerasrnn.training.step.flat_weights import initial_weights
 
     config, _, _ = _model(layers, units)
     layout, weights = initial_weights(config, seed=0)
@@ -236,7 +236,7 @@ def _evaluate(layers, units, rows):
 
 def _inprocess(layers, units, rows):
     del rows
-    from kerasrnn.generator import TextGenerator
+    from kerasrnn.model.text_generator import TextGenerator
 
     config, weights, vocabulary = _model(layers, units)
     generator = TextGenerator(config, vocabulary)

@@ -28,7 +28,7 @@ def write_export(
     from kerasrnn.config import Config
     from kerasrnn.config import DataConfig
     from kerasrnn.config import ModelConfig
-    from kerasrnn.model import CharRNN
+    from kerasrnn.model.char_rnn import CharRNN
     from kerasrnn.text.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.from_text(CHARACTERS, "characters")
@@ -73,7 +73,7 @@ def local_server(directory, *flags: str):
             [
                 sys.executable,
                 "-m",
-                "kerasrnn_serving.serve",
+                "kerasrnn_serving.programs.serve",
                 "--server=local",
                 f"--export_dir={directory}",
                 "--port=0",

@@ -26,11 +26,11 @@ import numpy as np
 import served
 import serving_peer
 from absl import flags
-from kerasrnn_export import signatures
-from kerasrnn_serving import wire
 from kerasrnn_serving.client import Client
 
-from kerasrnn import program
+from kerasrnn.command_line import program
+from kerasrnn.contract import signatures
+from kerasrnn.contract import wire
 
 # (clients, rows a call)
 _ONE = (1, 1)

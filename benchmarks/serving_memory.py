@@ -21,11 +21,11 @@ import grpc
 import numpy as np
 import served
 from absl import flags
-from kerasrnn_serving import wire
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client.errors import ServingError
 
-from kerasrnn import program
+from kerasrnn.command_line import program
+from kerasrnn.contract import wire
 
 _LIMIT_MEGABYTES = 1.0
 _PER_REQUESTS = 10_000

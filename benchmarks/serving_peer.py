@@ -20,8 +20,9 @@ from pathlib import Path
 
 import grpc
 import numpy as np
-from kerasrnn_export import signatures
-from kerasrnn_serving import local_server
+from kerasrnn_serving.server import local_server
+
+from kerasrnn.contract import signatures
 
 LENGTH = 64
 ECHO = "/bare/echo"

@@ -16,11 +16,15 @@ import time
 import numpy as np
 from absl import flags
 
-from kerasrnn import program
+from kerasrnn.command_line import program
 
 _WANTED_SECONDS = 0.3
 _COMMANDS = {
-    "kerasrnn-query --help": ["-m", "kerasrnn_serving.query", "--help"],
+    "kerasrnn-query --help": [
+        "-m",
+        "kerasrnn_serving.programs.query",
+        "--help",
+    ],
     "import the client": ["-c", "import kerasrnn_serving.client"],
     "import numpy, grpc": ["-c", "import numpy, grpc"],
     "python alone": ["-c", ""],

@@ -219,9 +219,9 @@ def _charrnn(options):
 
     from kerasrnn.config import ModelConfig
     from kerasrnn.layers import configure_threads
-    from kerasrnn.model import state_sizes
-    from kerasrnn.training.gradients import make_loss_gradient
-    from kerasrnn.training.weights import initial_weights
+    from kerasrnn.model.char_rnn import state_sizes
+    from kerasrnn.training.step.flat_weights import initial_weights
+    from kerasrnn.training.step.gradients import make_loss_gradient
 
     config = ModelConfig(
         vocabulary_size=_VOCABULARY,

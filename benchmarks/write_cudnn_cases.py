@@ -2,7 +2,7 @@
 
     python benchmarks/write_cudnn_cases.py --output=cases.npz
 
-`kerasrnn.layers.cudnn` puts the weights into cuDNN's vector. A case holds
+`kerasrnn.recurrence.cudnn` puts the weights into cuDNN's vector. A case holds
 that vector, the inputs and the states, and what our own loop makes of them in
 float64, gradients included. run_cudnn_cases.py asks cuDNN itself, and needs
 no TensorFlow. docs/accelerators.md has the commands and their results.
@@ -47,8 +47,8 @@ def _case(kind, sizes, lengths):
     """Arrays by name; `d_` is before what is derived by, or flows back in."""
     import tensorflow as tf
 
-    from kerasrnn.layers import cudnn
-    from kerasrnn.layers import scan
+    from kerasrnn.recurrence import cudnn
+    from kerasrnn.recurrence import scan
 
     steps, batch, features, units = sizes
     width = units * (4 if kind == "lstm" else 3)

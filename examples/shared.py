@@ -19,8 +19,8 @@ try:
     from PIL import ImageDraw
     from PIL import ImageFont
 
-    from kerasrnn import program
-    from kerasrnn import tensorflow_noise
+    from kerasrnn.command_line import program
+    from kerasrnn.command_line import quiet_tensorflow
     from kerasrnn.errors import UserError
 
     # These are slow to import: it is enough to know that they are there.
@@ -33,7 +33,7 @@ except ModuleNotFoundError as error:
         "run `pip install '.[examples]'` in the folder above the examples."
     )
 
-tensorflow_noise.install()
+quiet_tensorflow.install()
 
 
 def run(

@@ -26,11 +26,12 @@ _EXPORTS = {
         "SimpleRNNCell",
         "StepRNN",
     ),
-    "kerasrnn.model": ("CharRNN",),
+    "kerasrnn.model.char_rnn": ("CharRNN",),
+    "kerasrnn.model.text_generator": ("TextGenerator",),
     "kerasrnn.text.corpus": ("Corpus", "build_corpus"),
     "kerasrnn.text.dataset": ("Batch", "TextDataset"),
     "kerasrnn.text.vocabulary": ("Vocabulary",),
-    "kerasrnn.training.checkpoint": ("load_model",),
+    "kerasrnn.training.checkpoints.checkpoint": ("load_model",),
     "kerasrnn.training.loop": ("train_and_evaluate",),
 }
 _MODULES = {

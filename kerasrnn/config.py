@@ -8,17 +8,17 @@ made, so a `Config` that exists is one that can be run.
 import dataclasses
 from typing import Annotated
 
-from kerasrnn import dataclass_json
-from kerasrnn.constraints import AMOUNT
-from kerasrnn.constraints import COUNT
-from kerasrnn.constraints import FRACTION
-from kerasrnn.constraints import INT32_MAX
-from kerasrnn.constraints import POSITIVE_COUNT
-from kerasrnn.constraints import Choice
-from kerasrnn.constraints import LocalPath
-from kerasrnn.constraints import Range
-from kerasrnn.constraints import check_fields
 from kerasrnn.errors import UserError
+from kerasrnn.foundation import dataclass_json
+from kerasrnn.foundation.constraints import AMOUNT
+from kerasrnn.foundation.constraints import COUNT
+from kerasrnn.foundation.constraints import FRACTION
+from kerasrnn.foundation.constraints import INT32_MAX
+from kerasrnn.foundation.constraints import POSITIVE_COUNT
+from kerasrnn.foundation.constraints import Choice
+from kerasrnn.foundation.constraints import LocalPath
+from kerasrnn.foundation.constraints import Range
+from kerasrnn.foundation.constraints import check_fields
 
 CELLS = ("simple_rnn", "lstm", "gru")
 INITIALIZERS = ("keras", "charrnn", "torchrnn")
@@ -45,7 +45,7 @@ def _check_separator(separator, vocabulary):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What `kerasrnn.model.CharRNN` is built from.
+    """What `kerasrnn.model.char_rnn.CharRNN` is built from.
 
     Attributes:
         vocabulary_size: Number of ids, the unknown character's id 0 included.

@@ -12,14 +12,14 @@ import json
 
 from absl import flags
 
-from kerasrnn import program
-from kerasrnn.activity import Activity
-from kerasrnn.constraints import COUNT
+from kerasrnn.command_line import program
+from kerasrnn.command_line.activity import Activity
+from kerasrnn.command_line.flag_types import define_integer
+from kerasrnn.command_line.flag_types import define_path
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
-from kerasrnn.flag_types import define_integer
-from kerasrnn.flag_types import define_path
-from kerasrnn.phrases import counted
+from kerasrnn.foundation.constraints import COUNT
+from kerasrnn.foundation.phrases import counted
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
 
 def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
-    from kerasrnn.training import checkpoint
+    from kerasrnn.training.checkpoints import checkpoint
 
     path = checkpoint.find(values.workdir, values.checkpoint)
     saved = checkpoint.load(path)
@@ -119,7 +119,7 @@ def execute(values: flags.FlagValues) -> int:
 def _text(values, saved):
     """Returns ids, ranges and a name for the text to measure."""
     from kerasrnn.text.encoding import encode_file
-    from kerasrnn.training.workdir import open_corpus
+    from kerasrnn.training.checkpoints.workdir import open_corpus
 
     if values.file is not None:
         ids = encode_file(
@@ -169,10 +169,10 @@ def _unknown(ids, ranges, streams, start_id):
 
 
 def _evaluate(saved, ids, ranges, streams, start_id, activity):
-    """Returns the `kerasrnn.training.units.Evaluation` of the text."""
-    from kerasrnn.training.evaluation import Evaluator
-    from kerasrnn.training.weights import layout
-    from kerasrnn.training.weights import make_model
+    """Returns the text's `loss_units.Evaluation`."""
+    from kerasrnn.training.evaluation.evaluator import Evaluator
+    from kerasrnn.training.step.flat_weights import layout
+    from kerasrnn.training.step.flat_weights import make_model
 
     activity.now("Reading the text")
     model = saved.config.model

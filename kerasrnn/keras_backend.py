@@ -2,7 +2,8 @@
 
 Keras takes the first of what the variable `KERAS_BACKEND` says, what
 `keras.json` says, and TensorFlow. The programs choose TensorFlow themselves
-(`kerasrnn.program_setup`); whoever imports the library has chosen already.
+(`kerasrnn.command_line.program_setup`); whoever imports the library has chosen
+already.
 """
 
 import json

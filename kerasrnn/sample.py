@@ -12,14 +12,14 @@ import sys
 
 from absl import flags
 
-from kerasrnn import program
-from kerasrnn.activity import Activity
+from kerasrnn.command_line import program
+from kerasrnn.command_line.activity import Activity
+from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.command_line.sampling_flags import SampleRecord
+from kerasrnn.command_line.sampling_flags import define_sampling_flags
+from kerasrnn.command_line.sampling_flags import sampling_options
 from kerasrnn.extras import require_tensorflow
-from kerasrnn.flag_types import define_path
-from kerasrnn.phrases import counted
-from kerasrnn.sampling_flags import SampleRecord
-from kerasrnn.sampling_flags import define_sampling_flags
-from kerasrnn.sampling_flags import sampling_options
+from kerasrnn.foundation.phrases import counted
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -57,13 +57,13 @@ def main(argv: list[str]) -> int:
 def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
     options = sampling_options(values)
-    from kerasrnn.training import checkpoint
+    from kerasrnn.training.checkpoints import checkpoint
 
     # What is amiss is told before TensorFlow is imported.
     saved = checkpoint.load(checkpoint.find(values.workdir, values.checkpoint))
     find_novel = _novelty(values.workdir, saved) if values.novel else None
     with Activity("Starting TensorFlow"):
-        from kerasrnn.generator import TextGenerator
+        from kerasrnn.model.text_generator import TextGenerator
 
         model = checkpoint.model_of(saved)
         generator = TextGenerator(saved.config.model, saved.vocabulary)
@@ -95,7 +95,7 @@ def execute(values: flags.FlagValues) -> int:
 def _novelty(workdir, saved):
     """Returns a function of lines; says early if there is no such text."""
     from kerasrnn.text import novelty
-    from kerasrnn.training.workdir import open_corpus
+    from kerasrnn.training.checkpoints.workdir import open_corpus
 
     corpus = open_corpus(workdir, saved.info.get("corpus_sha256"))
     ranges = corpus.split_ranges("train", saved.config.training.sequence_length)

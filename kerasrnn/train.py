@@ -15,22 +15,22 @@ import sys
 
 from absl import flags
 
-from kerasrnn import program
+from kerasrnn.command_line import program
+from kerasrnn.command_line.config_flags import define_config_flags
+from kerasrnn.command_line.config_flags import given_fields
+from kerasrnn.command_line.flag_types import define_float
+from kerasrnn.command_line.flag_types import define_integer
+from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.command_line.presets import summaries
+from kerasrnn.command_line.program_help import FlagGroup
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
-from kerasrnn.config_flags import define_config_flags
-from kerasrnn.config_flags import given_fields
-from kerasrnn.constraints import AMOUNT
-from kerasrnn.constraints import COUNT
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
-from kerasrnn.flag_types import define_float
-from kerasrnn.flag_types import define_integer
-from kerasrnn.flag_types import define_path
-from kerasrnn.presets import summaries
-from kerasrnn.program_help import FlagGroup
-from kerasrnn.training.cluster import STRATEGIES
+from kerasrnn.foundation.constraints import AMOUNT
+from kerasrnn.foundation.constraints import COUNT
+from kerasrnn.training.step.tf_config import STRATEGIES
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -164,9 +164,9 @@ def main(argv: list[str]) -> int:
         )
     require_tensorflow("kerasrnn-train")
     # Before any import that starts threads: they inherit what is blocked.
-    from kerasrnn.training.interruption import Interrupted
-    from kerasrnn.training.interruption import Interruption
-    from kerasrnn.training.outlets import EnduringFile
+    from kerasrnn.foundation.closed_outputs import EnduringFile
+    from kerasrnn.foundation.signals import Interrupted
+    from kerasrnn.foundation.signals import Interruption
 
     interruption = Interruption()
     interruption.listen()
@@ -182,20 +182,20 @@ def main(argv: list[str]) -> int:
 
 
 def _report(workdir, output):
-    from kerasrnn.training.report import write_report
+    from kerasrnn.training.records.report import write_report
 
     print(f"Wrote {write_report(workdir, output)}. Open it in a browser.")
     return 0
 
 
 def _train(flag_values, interruption):
-    from kerasrnn.training import roles
-    from kerasrnn.training.cluster import wanted_cluster
+    from kerasrnn.training import run
+    from kerasrnn.training.step.tf_config import wanted_cluster
 
     if flag_values.preset is not None:
         raise UserError("--preset works on the command line only.")
     cluster = wanted_cluster(flag_values.strategy, flag_values.tpu, os.environ)
-    request = roles.Request(
+    request = run.Request(
         workdir=flag_values.workdir,
         data=given_fields(flag_values, DataConfig),
         model=given_fields(flag_values, ModelConfig),
@@ -209,14 +209,14 @@ def _train(flag_values, interruption):
         tpu=flag_values.tpu,
     )
     if cluster is None:
-        roles.lead(request, interruption)
+        run.lead(request, interruption)
         return
     others = "the other worker" if len(cluster.tasks) == 2 else "all workers"
     print(f"This is {cluster.task}. Waiting for {others} ...", flush=True)
-    from kerasrnn.training.workers import joined
+    from kerasrnn.training.multi_worker.process_group import joined
 
     with joined(cluster, interruption) as workers:
-        play = roles.lead if workers.is_chief else roles.follow
+        play = run.lead if workers.is_chief else run.follow
         play(request, interruption, workers)
 
 

@@ -34,13 +34,13 @@ _IN_SOURCE = (
     "benchmarks/alternation.py",
     "docs/serving.md",
     "examples/shared.py",
-    "export/kerasrnn_export/signatures.py",
+    "kerasrnn/contract/signatures.py",
     "kerasrnn/config.py",
     "pyproject.toml",
     "requirements_lock.txt",
     "scripts/environment.py",
     "serving/docker/compose.yaml",
-    "serving/kerasrnn_serving/client.py",
+    "serving/kerasrnn_serving/client/_client.py",
     "tests/conftest.py",
 )
 

@@ -9,9 +9,9 @@ from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.errors import UserError
-from kerasrnn.training.distribution import make_strategy
-from kerasrnn.training.steps import Trainer
-from kerasrnn.training.weights import initial_weights
+from kerasrnn.training.step.devices import make_strategy
+from kerasrnn.training.step.flat_weights import initial_weights
+from kerasrnn.training.step.trainer import Trainer
 
 B, T, V, UNITS, STEPS = 12, 7, 11, 16, 5
 

@@ -17,7 +17,7 @@ from unittest import mock
 from absl.testing import absltest
 from fake_servable import FakeServer
 
-from kerasrnn.activity import Activity
+from kerasrnn.command_line.activity import Activity
 
 _ERASED = b"\x1b[K\r\x1b[K"
 _SECONDS = 120
@@ -131,7 +131,7 @@ class ProgramTest(absltest.TestCase):
             [
                 sys.executable,
                 "-m",
-                "kerasrnn_serving.query",
+                "kerasrnn_serving.programs.query",
                 f"--server={server.target}",
                 "--seed=1",
                 argument,

@@ -4,7 +4,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from hypothesis import given
 from hypothesis import strategies as st
-from kerasrnn_serving import address
+from kerasrnn_serving.client._connection import address
 
 from kerasrnn.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Tests of kerasrnn.training.announcement: what a new training says."""
+"""Tests of kerasrnn.training.records.announcement: what a new training says."""
 
 import os
 import pathlib
@@ -10,9 +10,9 @@ from absl.testing import parameterized
 
 from kerasrnn.config import DataConfig
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.training.announcement import of_standard_library
-from kerasrnn.training.announcement import of_text
-from kerasrnn.training.announcement import similar_trainings
+from kerasrnn.training.records.announcement import of_standard_library
+from kerasrnn.training.records.announcement import of_text
+from kerasrnn.training.records.announcement import similar_trainings
 
 ROOT = pathlib.Path(__file__).absolute().parent.parent
 

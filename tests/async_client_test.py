@@ -19,12 +19,13 @@ import grpc
 from absl.testing import absltest
 from fake_servable import FakeServer
 from fake_servable import expected
-from kerasrnn_serving import wire
 from kerasrnn_serving.async_client import AsyncClient
-from kerasrnn_serving.async_transport import AsyncTransport
-from kerasrnn_serving.channel import Target
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.exchange import Call
+from kerasrnn_serving.client._connection.async_transport import AsyncTransport
+from kerasrnn_serving.client._connection.channel import Target
+from kerasrnn_serving.client._connection.exchange import Call
+
+from kerasrnn.contract import wire
 
 _TIMEOUT = 60
 _HOLD = "/holding/Hold"

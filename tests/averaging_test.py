@@ -7,23 +7,23 @@ import numpy as np
 import small_models
 import tensorflow as tf
 from absl.testing import absltest
-from kerasrnn_export import verify
 from kerasrnn_export.exporter import export_workdir
+from kerasrnn_export.release import verify
 
 from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
-from kerasrnn.generator import TextGenerator
+from kerasrnn.model.text_generator import TextGenerator
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.streams import number_of_streams
-from kerasrnn.training import checkpoint
-from kerasrnn.training.evaluation import Evaluator
-from kerasrnn.training.history import read_history
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.workdir import locked
+from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.loop import train_and_evaluate
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.weights import initial_weights
-from kerasrnn.training.workdir import locked
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.step.flat_weights import initial_weights
+from kerasrnn.training.step.schedule import Limits
 
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 30
 STEPS = 15

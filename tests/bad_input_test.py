@@ -12,17 +12,17 @@ from pathlib import Path
 import fake_export
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_serving import local_server
+from kerasrnn_serving.server import local_server
 
 ROOT = Path(__file__).absolute().parent.parent
 MODULES = {
     "train": "kerasrnn.train",
     "evaluate": "kerasrnn.evaluate",
     "sample": "kerasrnn.sample",
-    "export": "kerasrnn_export.savedmodel",
-    "serve": "kerasrnn_serving.serve",
-    "query": "kerasrnn_serving.query",
-    "inspect": "kerasrnn_serving.inspect_units",
+    "export": "kerasrnn_export.program",
+    "serve": "kerasrnn_serving.programs.serve",
+    "query": "kerasrnn_serving.programs.query",
+    "inspect": "kerasrnn_serving.programs.inspect_units",
 }
 SMALL = (
     "--units=4",

@@ -100,7 +100,7 @@ class BazelTest(absltest.TestCase):
         ]
         self.assertEqual(nowhere, [])
         self.assertIn("@pypi//numpy:numpy", labels)
-        self.assertIn("//:kerasrnn/presets/charrnn.flags", labels)
+        self.assertIn("//:kerasrnn/command_line/presets/charrnn.flags", labels)
 
 
 if __name__ == "__main__":

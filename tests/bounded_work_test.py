@@ -9,14 +9,15 @@ import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import archive
-from kerasrnn_export import signatures
-from kerasrnn_export.options import SamplerOptions
-from kerasrnn_export.sampler import Sampler
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.local_server import open_versions
+from kerasrnn_export.graph import archive
+from kerasrnn_export.graph.options import SamplerOptions
+from kerasrnn_export.graph.sampler import Sampler
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.local_server import open_versions
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+from kerasrnn.contract import signatures
 
 # An export may raise its limits; minutes of work in one call.
 RAISED = SamplerOptions(max_length=2**20, max_prompt=2**20)

@@ -16,8 +16,8 @@ from fake_servable import FakeServer
 from fake_servable import expected
 from faulty_server import Proxy
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.rpc import StatusError
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client.errors import ServingError
+from kerasrnn_serving.server.rpc import StatusError
 
 from kerasrnn.errors import UserError
 

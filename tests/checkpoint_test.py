@@ -16,9 +16,9 @@ from small_checkpoints import edit_manifest
 from small_checkpoints import make_checkpoint
 
 from kerasrnn.errors import UserError
-from kerasrnn.training import checkpoint
-from kerasrnn.training import files
-from kerasrnn.training import retention
+from kerasrnn.foundation import files
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import retention
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -115,7 +115,7 @@ class CheckpointTest(parameterized.TestCase):
             checkpoint.load(path)
 
     def test_model_is_loaded_with_its_weights(self):
-        from kerasrnn.training.weights import initial_weights
+        from kerasrnn.training.step.flat_weights import initial_weights
 
         sample = make_checkpoint(3)
         layout, weights = initial_weights(sample.config.model, seed=5)

@@ -16,13 +16,13 @@ from fake_servable import expected
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
-from kerasrnn_export import signatures
-from kerasrnn_serving import wire
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.client import Tls
-from kerasrnn_serving.pieces import split_text
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client._pieces import split_text
+from kerasrnn_serving.client.errors import ServingError
 
+from kerasrnn.contract import signatures
+from kerasrnn.contract import wire
 from kerasrnn.errors import UserError
 
 

@@ -14,7 +14,7 @@ from fake_servable import FakeServer
 from fake_servable import expected
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.client import Tls
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client.errors import ServingError
 
 
 def _make_certificate(directory, name):

@@ -6,8 +6,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.errors import UserError
-from kerasrnn.training.cluster import parse_tf_config
-from kerasrnn.training.cluster import wanted_cluster
+from kerasrnn.training.step.tf_config import parse_tf_config
+from kerasrnn.training.step.tf_config import wanted_cluster
 
 TWO = {"worker": ["a:1", "b:2"]}
 

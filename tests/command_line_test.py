@@ -13,9 +13,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from program_runner import PROGRAMS
 
-from kerasrnn import familiar_names
-from kerasrnn import program_flags
 from kerasrnn import train
+from kerasrnn.command_line import familiar_names
+from kerasrnn.command_line import program_flags
 from kerasrnn.version import __version__
 
 
@@ -102,7 +102,9 @@ class HelpTest(parameterized.TestCase):
             r"[\d.]+, Keras [\d.]+\)\n$",
         )
 
-    @parameterized.parameters("kerasrnn.train", "kerasrnn_serving.query")
+    @parameterized.parameters(
+        "kerasrnn.train", "kerasrnn_serving.programs.query"
+    )
     def test_help_is_the_same_without_docstrings(self, module):
         plain, stripped = (
             subprocess.run(

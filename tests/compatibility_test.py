@@ -16,17 +16,17 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import manifest
-from kerasrnn_export import state_token
 from kerasrnn_export.exporter import export_model
+from kerasrnn_export.graph import state_token
+from kerasrnn_export.release import manifest
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.local_server import open_versions
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.local_server import open_versions
 from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from kerasrnn.config import Config
-from kerasrnn.model import CharRNN
+from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.text.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -14,7 +14,7 @@ from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.errors import UserError
-from kerasrnn.paths import complaint_about
+from kerasrnn.foundation.paths import complaint_about
 
 _paths = strategies.text().filter(lambda text: not complaint_about(text))
 _fractions = strategies.floats(0, 0.49)

@@ -16,9 +16,9 @@ from absl.testing import parameterized
 
 from kerasrnn import layers
 from kerasrnn.config import ModelConfig
-from kerasrnn.layers import cudnn
-from kerasrnn.training.gradients import make_loss_gradient
-from kerasrnn.training.weights import initial_weights
+from kerasrnn.recurrence import cudnn
+from kerasrnn.training.step.flat_weights import initial_weights
+from kerasrnn.training.step.gradients import make_loss_gradient
 
 BATCH, STEPS, FEATURES, UNITS = 3, 5, 4, 6
 KINDS = ("LSTM", "GRU")

@@ -15,12 +15,12 @@ from small_checkpoints import sign
 from small_training import TrainingTestCase
 
 from kerasrnn.errors import UserError
-from kerasrnn.training import checkpoint
-from kerasrnn.training import files
-from kerasrnn.training import retention
-from kerasrnn.training.best import BestCheckpoint
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.workdir import locked
+from kerasrnn.foundation import files
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import retention
+from kerasrnn.training.checkpoints.best import BestCheckpoint
+from kerasrnn.training.checkpoints.workdir import locked
+from kerasrnn.training.step.schedule import Limits
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))

@@ -15,7 +15,7 @@ from absl.testing import parameterized
 
 import kerasrnn.layers
 from kerasrnn.layers import layer as layer_module
-from kerasrnn.layers.engine import Engine
+from kerasrnn.recurrence.engine import Engine
 
 BATCH, STEPS, FEATURES, UNITS = 3, 4, 5, 3
 FULL = bool(os.environ.get("KERASRNN_FULL"))

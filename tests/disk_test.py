@@ -18,7 +18,7 @@ from forked_trainer import ForkedTrainer
 from small_checkpoints import make_checkpoint
 
 from kerasrnn.errors import UserError
-from kerasrnn.training import checkpoint
+from kerasrnn.training.checkpoints import checkpoint
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))

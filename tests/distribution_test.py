@@ -14,7 +14,7 @@ import numpy as np
 from absl.testing import absltest
 
 from kerasrnn.errors import UserError
-from kerasrnn.training import distribution
+from kerasrnn.training.step import devices
 
 STEPS = 200
 B, T, V, UNITS = 8, 8, 12, 8
@@ -22,16 +22,16 @@ B, T, V, UNITS = 8, 8, 12, 8
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Imported before the forks; nothing of it runs in the server.
 _CONTEXT.set_forkserver_preload(
-    ["kerasrnn.training.loop", "kerasrnn.training.workers"]
+    ["kerasrnn.training.loop", "kerasrnn.training.multi_worker.process_group"]
 )
 
 
 def train(connection, replicas, tf_config=""):
     """Trains on some replicas; sends losses and where it ended."""
-    from kerasrnn.training.cluster import parse_tf_config
-    from kerasrnn.training.distribution import make_strategy
-    from kerasrnn.training.workers import Workers
-    from kerasrnn.training.workers import join
+    from kerasrnn.training.multi_worker.process_group import Workers
+    from kerasrnn.training.multi_worker.process_group import join
+    from kerasrnn.training.step.devices import make_strategy
+    from kerasrnn.training.step.tf_config import parse_tf_config
 
     if tf_config:
         os.environ["TF_CONFIG"] = tf_config
@@ -61,10 +61,10 @@ def _train(workers):
     from kerasrnn.config import Config
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
-    from kerasrnn.training.distribution import collect
-    from kerasrnn.training.distribution import distribute
-    from kerasrnn.training.steps import Trainer
-    from kerasrnn.training.weights import initial_weights
+    from kerasrnn.training.step.devices import collect
+    from kerasrnn.training.step.devices import distribute
+    from kerasrnn.training.step.flat_weights import initial_weights
+    from kerasrnn.training.step.trainer import Trainer
 
     strategy = workers.strategy
     config = Config(
@@ -129,11 +129,11 @@ class DistributionTest(absltest.TestCase):
 
     def test_unknown_word_and_missing_devices(self):
         with self.assertRaisesRegex(UserError, "strategy must be one of"):
-            distribution.make_strategy("horovod")
+            devices.make_strategy("horovod")
         with self.assertRaisesRegex(UserError, "joining the other processes"):
-            distribution.make_strategy("multi_worker")
+            devices.make_strategy("multi_worker")
         self.assertEqual(
-            distribution.make_strategy("one_device").num_replicas_in_sync, 1
+            devices.make_strategy("one_device").num_replicas_in_sync, 1
         )
 
 

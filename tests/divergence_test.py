@@ -11,12 +11,12 @@ from small_training import StopsAt
 from small_training import TrainingTestCase
 
 from kerasrnn.errors import UserError
-from kerasrnn.training import checkpoint
-from kerasrnn.training import divergence
-from kerasrnn.training.history import read_history
-from kerasrnn.training.interruption import Interrupted
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.steps import StepRecords
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import rollback
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.step.trainer import StepRecords
 
 # Diverges, and with an eighth of the learning rate no more.
 WILD = {
@@ -45,20 +45,20 @@ class RecordsTest(parameterized.TestCase):
             records = self.records()
             getattr(records, field)[bad:] = value
             with self.assertRaisesRegex(
-                divergence.Diverged, f"at step {101 + bad} {message}"
+                rollback.Diverged, f"at step {101 + bad} {message}"
             ):
-                divergence.check_steps(records, 101, 65)
+                rollback.check_steps(records, 101, 65)
 
     def test_good_steps_pass(self):
         records = self.records()
         records.nats[:] = 64 * 3 * math.log(65) - 0.01
-        divergence.check_steps(records, 101, 65)
+        rollback.check_steps(records, 101, 65)
         # A step may score nothing, where all characters are unknown.
         records.nats[2] = records.characters[2] = 0
-        divergence.check_steps(records, 101, 65)
+        rollback.check_steps(records, 101, 65)
 
     def test_checkpoint_is_good_if_its_next_step_was(self):
-        self.assertEqual(divergence.good_steps([3, 8, 9, 10], 10), [3, 8])
+        self.assertEqual(rollback.good_steps([3, 8, 9, 10], 10), [3, 8])
 
     def records(self):
         def filled(value):
@@ -119,7 +119,7 @@ class RollbackTest(TrainingTestCase):
         self.assertEqual(result.step, 60)
         newest = self.newest("a")
         rollbacks = newest.info["rollbacks"]
-        self.assertBetween(rollbacks, 1, divergence.MOST_ROLLBACKS)
+        self.assertBetween(rollbacks, 1, rollback.MOST_ROLLBACKS)
         self.assertIn("Going back to step", self.output.getvalue())
         history = read_history(self.folder / "a" / "history.jsonl")
         self.assertEqual(history[-1]["learning_rate"], 4.0 * 0.5**rollbacks)
@@ -152,7 +152,7 @@ class RollbackTest(TrainingTestCase):
         self.output.truncate(0)
         # The same rate is a resumed run's, and is still lowered.
         self.train("a", Limits(max_steps=14), **options)
-        factor = divergence.RATE_FACTOR**rollbacks
+        factor = rollback.RATE_FACTOR**rollbacks
         self.assertIn(
             f"learning rate is 4 times {factor:g}", self.output.getvalue()
         )

@@ -26,16 +26,16 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
-from kerasrnn.generator import TextGenerator
-from kerasrnn.model import sequence_logits
-from kerasrnn.model import step_model
+from kerasrnn.model.char_rnn import sequence_logits
+from kerasrnn.model.char_rnn import step_model
+from kerasrnn.model.text_generator import TextGenerator
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.dataset import TextDataset
-from kerasrnn.training import checkpoint
-from kerasrnn.training.evaluation import Evaluator
-from kerasrnn.training.gradients import make_loss_gradient
-from kerasrnn.training.weights import layout
-from kerasrnn.training.weights import make_model
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.evaluation.evaluator import Evaluator
+from kerasrnn.training.step.flat_weights import layout
+from kerasrnn.training.step.flat_weights import make_model
+from kerasrnn.training.step.gradients import make_loss_gradient
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATHS = (ROOT, ROOT / "export", ROOT / "serving")
@@ -459,7 +459,7 @@ class ProgramTest(absltest.TestCase):
     def check_served(self, folder, lines):
         """Exports the model, serves it, and looks for a state that leaks."""
         run_program(
-            "kerasrnn_export.savedmodel",
+            "kerasrnn_export.program",
             f"--workdir={folder}/workdir",
             f"--export_dir={folder}/export",
         )

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from kerasrnn.dropout import keyed_dropout
+from kerasrnn.model.dropout import keyed_dropout
 
 SHAPES = ((50, 25, 128), (7, 3, 6), (3, 2, 5), (4, 1, 1))  # [T, B, U]
 KEYS = ((0, 0, 0), (1, 2, 3), (2**40, 2**33, 7))

@@ -19,7 +19,7 @@ from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.training import checkpoint
+from kerasrnn.training.checkpoints import checkpoint
 
 TEXT = "to be or not to be, that is the question\n" * 40
 

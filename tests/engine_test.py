@@ -7,10 +7,10 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from kerasrnn.layers.engine import Engine
-from kerasrnn.layers.engine import choose_engine
-from kerasrnn.layers.engine import cpu_engine
-from kerasrnn.layers.engine import lowering_for
+from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.engine import choose_engine
+from kerasrnn.recurrence.engine import cpu_engine
+from kerasrnn.recurrence.engine import lowering_for
 
 
 class CpuEngineTest(parameterized.TestCase):

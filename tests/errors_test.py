@@ -13,7 +13,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from kerasrnn_serving.async_client import AsyncClient
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client.errors import ServingError
 
 from kerasrnn.errors import UserError
 

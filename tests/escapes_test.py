@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from kerasrnn.escapes import unescaped
+from kerasrnn.command_line.escapes import unescaped
 
 _PIECES = (
     [rf"\{character}" for character in "abfnrtv\\'"]

@@ -11,8 +11,9 @@ import string
 from pathlib import Path
 
 import tensorflow as tf
-from kerasrnn_export import signatures
 from tensorflow.core.protobuf import saved_model_pb2
+
+from kerasrnn.contract import signatures
 
 LETTERS = string.ascii_lowercase
 # That it has beside those of kerasrnn-export, and what allows them.

@@ -9,11 +9,12 @@ import string
 import threading
 
 import grpc
-from kerasrnn_export import signatures
-from kerasrnn_serving import wire
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.model_versions import ModelVersions
-from kerasrnn_serving.rpc import StatusError
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.model_versions import ModelVersions
+from kerasrnn_serving.server.rpc import StatusError
+
+from kerasrnn.contract import signatures
+from kerasrnn.contract import wire
 
 LETTERS = string.ascii_lowercase
 UNITS = 3

@@ -5,7 +5,7 @@ import struct
 import threading
 
 import grpc
-from kerasrnn_serving.rpc import StatusError
+from kerasrnn_serving.server.rpc import StatusError
 
 
 class Proxy:

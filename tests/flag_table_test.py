@@ -12,14 +12,14 @@ from absl.testing import parameterized
 from program_runner import PROGRAMS
 from program_runner import STARTED_TENSORFLOW
 
-from kerasrnn import program_flags
+from kerasrnn.command_line import program_flags
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
-from kerasrnn.constraints import Range
-from kerasrnn.constraints import constraints
 from kerasrnn.errors import UserError
-from kerasrnn.training.plan import Limits
+from kerasrnn.foundation.constraints import Range
+from kerasrnn.foundation.constraints import constraints
+from kerasrnn.training.step.schedule import Limits
 
 SCHEMES = ("gs://bucket/x", "s3://b", "HTTPS://a.b/c.txt", "file:///tmp/x")
 SMALL = ("--units=4", "--num_layers=1", "--batch_size=2", "--sequence_length=4")

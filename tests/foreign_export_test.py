@@ -10,9 +10,9 @@ import serving_process
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import archive
-from kerasrnn_export import operations
-from kerasrnn_serving import local_server
+from kerasrnn_export.graph import archive
+from kerasrnn_export.graph import operations
+from kerasrnn_serving.server import local_server
 from official_stubs import Stub
 from tensorflow.core.protobuf import saved_model_pb2
 

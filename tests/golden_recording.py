@@ -21,13 +21,13 @@ import grpc
 import small_models
 from kerasrnn_export.exporter import export_model
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.local_server import open_versions
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client.errors import ServingError
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.local_server import open_versions
 from tensorflow_serving.apis import predict_pb2
 
 from kerasrnn.config import Config
-from kerasrnn.model import CharRNN
+from kerasrnn.model.char_rnn import CharRNN
 
 MODEL = "kerasrnn"
 PREDICT = "/tensorflow.serving.PredictionService/Predict"

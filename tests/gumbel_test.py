@@ -6,7 +6,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from chi_square import check_chi_square
 
-from kerasrnn.gumbel import gumbel_noise
+from kerasrnn.sampling.gumbel import gumbel_noise
 
 INT64 = np.iinfo(np.int64)
 

@@ -14,14 +14,14 @@ import small_models
 import trained_workdir
 from absl import flags
 from absl.testing import absltest
-from kerasrnn_export import signatures
 from kerasrnn_export.exporter import export_workdir
-from kerasrnn_serving import inspect_units
-from kerasrnn_serving import readings
-from kerasrnn_serving.in_process import InProcessModel
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.local_server import open_versions
+from kerasrnn_serving.programs import inspect_units
+from kerasrnn_serving.programs import readings
+from kerasrnn_serving.programs.in_process import InProcessModel
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.local_server import open_versions
 
+from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
 
 CORPUS = 'a bad cab.\nfeed "ade" a head, é €. (be)\n' * 12

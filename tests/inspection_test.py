@@ -8,11 +8,11 @@ import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import inspection
-from kerasrnn_export import signatures
-from kerasrnn_export.sampler import Sampler
+from kerasrnn_export.graph import inspection
+from kerasrnn_export.graph.sampler import Sampler
 
-from kerasrnn.model import sequence_logits
+from kerasrnn.contract import signatures
+from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.text.vocabulary import Vocabulary
 
 TEXTS = ("", "a", "abc.é€Ж🙂\n", "z🙃ø", "a\0b", "h🙂 " * 30)

@@ -30,7 +30,7 @@ class InteractiveTest(absltest.TestCase):
         return [
             sys.executable,
             "-m",
-            "kerasrnn_serving.query",
+            "kerasrnn_serving.programs.query",
             f"--server={self.server.target}",
             "--interactive",
             *flags,

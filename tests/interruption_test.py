@@ -13,7 +13,7 @@ import unittest
 from absl.testing import absltest
 from forked_trainer import ForkedTrainer
 
-from kerasrnn.training import checkpoint
+from kerasrnn.training.checkpoints import checkpoint
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))

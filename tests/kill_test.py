@@ -14,8 +14,8 @@ from absl.testing import absltest
 from forked_trainer import ForkedTrainer
 
 from kerasrnn.errors import UserError
-from kerasrnn.training import checkpoint
-from kerasrnn.training.history import read_history
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.records.history import read_history
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))

@@ -7,7 +7,7 @@ import kubernetes_validate
 import yaml
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_serving import serve
+from kerasrnn_serving.programs import serve
 
 _SERVING = Path(__file__).absolute().parent.parent / "serving"
 _DOCKER = _SERVING / "docker"

@@ -10,7 +10,7 @@ import numpy as np
 import serving_process
 from absl.testing import absltest
 from grpc_health.v1 import health_pb2
-from kerasrnn_serving.work import RUNNING
+from kerasrnn_serving.server.work import RUNNING
 from official_stubs import TIMEOUT
 from official_stubs import ServerTestCase
 from official_stubs import Stub

@@ -19,13 +19,13 @@ import serving_process
 import small_models
 import tensorflow as tf
 from absl.testing import absltest
-from kerasrnn_export import archive
-from kerasrnn_export.options import SamplerOptions
-from kerasrnn_export.sampler import Sampler
+from kerasrnn_export.graph import archive
+from kerasrnn_export.graph.options import SamplerOptions
+from kerasrnn_export.graph.sampler import Sampler
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from kerasrnn.generator import TextGenerator
+from kerasrnn.model.text_generator import TextGenerator
 
 _FULL = bool(os.environ.get("KERASRNN_FULL"))
 _CLIENTS = 16

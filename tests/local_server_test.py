@@ -14,8 +14,7 @@ import serving_process
 import tensorflow as tf
 from absl.testing import absltest
 from grpc_health.v1 import health_pb2
-from kerasrnn_serving import wire
-from kerasrnn_serving.servable import WARMUP_FILE
+from kerasrnn_serving.server.servable import WARMUP_FILE
 from official_stubs import TIMEOUT
 from official_stubs import ServerTestCase
 from official_stubs import Stub
@@ -25,6 +24,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_log_pb2
+
+from kerasrnn.contract import wire
 
 
 class AnswersTest(ServerTestCase):

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export.publish import preparation
+from kerasrnn_export.release.publish import preparation
 
 from kerasrnn.errors import UserError
-from kerasrnn.training.workdir import locked
+from kerasrnn.training.checkpoints.workdir import locked
 
 _SCRIPT = Path(__file__).absolute().parent / "without_flock.py"
 
 # Who takes a lock in a directory, and the lock's name.
 _HOLDERS = (
-    ("kerasrnn_export.publish", preparation, ".lock"),
-    ("kerasrnn.training.workdir", locked, "lock"),
+    ("kerasrnn_export.release.publish", preparation, ".lock"),
+    ("kerasrnn.training.checkpoints.workdir", locked, "lock"),
 )
 
 

@@ -10,10 +10,10 @@ from small_training import TrainingTestCase
 
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
-from kerasrnn.training import checkpoint
-from kerasrnn.training.history import read_history
-from kerasrnn.training.interruption import Interrupted
-from kerasrnn.training.plan import Limits
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.step.schedule import Limits
 
 
 class LoopTest(TrainingTestCase):

@@ -13,7 +13,7 @@ from absl.testing import parameterized
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
-from kerasrnn.training import lowering
+from kerasrnn.training.step import lowering
 
 STEPS = {
     "charrnn": lowering.charrnn_step,

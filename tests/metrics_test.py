@@ -10,10 +10,10 @@ from absl.testing import parameterized
 
 from kerasrnn.errors import UserError
 from kerasrnn.text.streams import number_of_streams
-from kerasrnn.training import evaluation
-from kerasrnn.training import metrics
-from kerasrnn.training import units
-from kerasrnn.training.weights import Layout
+from kerasrnn.training.evaluation import loss_units
+from kerasrnn.training.evaluation.evaluator import Evaluator
+from kerasrnn.training.step import cross_entropy
+from kerasrnn.training.step.flat_weights import Layout
 
 CONFIG = small_models.make_config(
     small_models.make_vocabulary("characters"), units=6
@@ -31,7 +31,7 @@ class SequenceLossTest(absltest.TestCase):
         odds = np.exp(logits.astype(np.float64))
         log_probs = np.log(odds / odds.sum(-1, keepdims=True) + 1e-300)
         expected = -np.take_along_axis(log_probs, targets[..., None], -1)
-        nats, characters = metrics.sequence_loss(logits, targets)
+        nats, characters = cross_entropy.sequence_loss(logits, targets)
         self.assertEqual(characters, (targets != 0).sum())
         np.testing.assert_allclose(
             nats, expected[targets != 0].sum(), rtol=1e-6
@@ -41,7 +41,7 @@ class SequenceLossTest(absltest.TestCase):
         logits = tf.constant([[[-1e9, 1.0, 2.0], [-1e9, 3.0, 0.0]]])
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            nats, _ = metrics.sequence_loss(logits, tf.constant([[0, 2]]))
+            nats, _ = cross_entropy.sequence_loss(logits, tf.constant([[0, 2]]))
         gradient = tape.gradient(nats, logits).numpy()
         np.testing.assert_array_equal(gradient[0, 0], 0)
         self.assertTrue(np.isfinite(gradient).all())
@@ -50,11 +50,11 @@ class SequenceLossTest(absltest.TestCase):
 
 class UnitsTest(absltest.TestCase):
     def test_units(self):
-        result = units.Evaluation(nats=2 * math.log(2), characters=2)
+        result = loss_units.Evaluation(nats=2 * math.log(2), characters=2)
         self.assertAlmostEqual(result.loss, math.log(2))
         self.assertAlmostEqual(result.bits, 1.0)
         self.assertAlmostEqual(result.perplexity, 2.0)
-        self.assertEqual(units.perplexity(1e6), math.inf)
+        self.assertEqual(loss_units.perplexity(1e6), math.inf)
 
 
 class EvaluatorTest(parameterized.TestCase):
@@ -71,7 +71,7 @@ class EvaluatorTest(parameterized.TestCase):
     def evaluate(
         self, ranges, streams, start_id=None, sequence_length=8, most=0
     ):
-        evaluator = evaluation.Evaluator(CONFIG, self.layout, sequence_length)
+        evaluator = Evaluator(CONFIG, self.layout, sequence_length)
         return evaluator(self.flat, self.ids, ranges, streams, start_id, most)
 
     def expected(self, streams, start_id):
@@ -144,7 +144,7 @@ class EvaluatorTest(parameterized.TestCase):
         def stop(share):
             raise InterruptedError(share)
 
-        evaluator = evaluation.Evaluator(CONFIG, self.layout, 8)
+        evaluator = Evaluator(CONFIG, self.layout, 8)
         with self.assertRaises(InterruptedError):
             evaluator(self.flat, self.ids, [(0, 200)], 2, between_calls=stop)
 

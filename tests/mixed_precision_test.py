@@ -9,10 +9,10 @@ from absl.testing import parameterized
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
-from kerasrnn.training import loss_scaling
-from kerasrnn.training.distribution import make_strategy
-from kerasrnn.training.steps import Trainer
-from kerasrnn.training.weights import initial_weights
+from kerasrnn.training.step import loss_scaling
+from kerasrnn.training.step.devices import make_strategy
+from kerasrnn.training.step.flat_weights import initial_weights
+from kerasrnn.training.step.trainer import Trainer
 
 B, T, V, UNITS = 4, 8, 9, 16
 

@@ -15,9 +15,9 @@ import time
 from absl.testing import absltest
 from forked_trainer import ForkedTrainer
 
-from kerasrnn.training import checkpoint
-from kerasrnn.training.best import read_best
-from kerasrnn.training.history import read_history
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.best import read_best
+from kerasrnn.training.records.history import read_history
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))

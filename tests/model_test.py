@@ -13,9 +13,9 @@ from absl.testing import parameterized
 from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
-from kerasrnn.model import CharRNN
-from kerasrnn.model import sequence_logits
-from kerasrnn.model_weights import UNKNOWN_LOGIT
+from kerasrnn.model.char_rnn import CharRNN
+from kerasrnn.model.char_rnn import sequence_logits
+from kerasrnn.model.weights import UNKNOWN_LOGIT
 
 VOCABULARY = 11
 TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, (3, 9), np.int32)

@@ -7,11 +7,12 @@ from pathlib import Path
 import grpc
 from absl.testing import absltest
 from fake_servable import FakeServable
-from kerasrnn_export.versions import LARGEST_VERSION
-from kerasrnn_export.versions import find_versions
-from kerasrnn_serving import wire
-from kerasrnn_serving.model_versions import ModelVersions
-from kerasrnn_serving.rpc import StatusError
+from kerasrnn_serving.server.model_versions import ModelVersions
+from kerasrnn_serving.server.rpc import StatusError
+
+from kerasrnn.contract import wire
+from kerasrnn.contract.versions import LARGEST_VERSION
+from kerasrnn.contract.versions import find_versions
 
 
 class ModelVersionsTest(absltest.TestCase):

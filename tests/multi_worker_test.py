@@ -16,13 +16,13 @@ from forked_trainer import ForkedTrainer
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.training import checkpoint
-from kerasrnn.training.briefing import wait_for_corpus
-from kerasrnn.training.cluster import Cluster
-from kerasrnn.training.cluster import Task
-from kerasrnn.training.history import read_history
-from kerasrnn.training.rendezvous import meet
-from kerasrnn.training.workers import join
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.multi_worker.chief_settings import wait_for_corpus
+from kerasrnn.training.multi_worker.process_group import join
+from kerasrnn.training.multi_worker.rendezvous import meet
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.step.tf_config import Cluster
+from kerasrnn.training.step.tf_config import Task
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60

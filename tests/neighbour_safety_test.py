@@ -11,7 +11,8 @@ import numpy as np
 import served_signatures
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import signatures
+
+from kerasrnn.contract import signatures
 
 ROWS = 8
 # Issue 5 counts 10,000 rows, and each defect 200 times; here a signature.

@@ -12,12 +12,12 @@ from absl.testing import parameterized
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
-from kerasrnn.model import CharRNN
-from kerasrnn.training import optimizer
-from kerasrnn.training.distribution import make_strategy
-from kerasrnn.training.schedules import learning_rate
-from kerasrnn.training.steps import Trainer
-from kerasrnn.training.weights import initial_weights
+from kerasrnn.model.char_rnn import CharRNN
+from kerasrnn.training.step import optimizer
+from kerasrnn.training.step.devices import make_strategy
+from kerasrnn.training.step.flat_weights import initial_weights
+from kerasrnn.training.step.learning_rate import learning_rate
+from kerasrnn.training.step.trainer import Trainer
 
 B, T, V = 4, 6, 9
 

@@ -10,10 +10,10 @@ from absl.testing import absltest
 from forked_trainer import ForkedTrainer
 from small_training import TrainingTestCase
 
-from kerasrnn.training import checkpoint
-from kerasrnn.training import outlets
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.progress import Display
+from kerasrnn.foundation import closed_outputs
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.records.display import Display
+from kerasrnn.training.step.schedule import Limits
 
 SECONDS = 60
 TEXT = "It is a truth universally acknowledged, that a single man. \n"
@@ -80,7 +80,7 @@ class OutletsTest(absltest.TestCase):
     def test_a_pipe_that_nobody_reads_is_not_waited_for(self):
         code = (
             "from kerasrnn.training import outlets\n"
-            "for _ in range(3000): outlets.tell('x' * 100)\n"
+            "for _ in range(3000): closed_outputs.tell('x' * 100)\n"
             "print('done')\n"
         )
         reader, writer = os.pipe()
@@ -98,13 +98,13 @@ class OutletsTest(absltest.TestCase):
     def test_a_file_is_given_up_after_its_first_failure(self):
         reader, writer = os.pipe()
         os.close(reader)
-        file = outlets.EnduringFile(os.fdopen(writer, "w"))
+        file = closed_outputs.EnduringFile(os.fdopen(writer, "w"))
         for _ in range(3):
             self.assertEqual(file.write("x"), 1)
             file.flush()
-        outlets.silence(file)
+        closed_outputs.silence(file)
         file.close()
-        outlets.EnduringFile(None).write("nobody")
+        closed_outputs.EnduringFile(None).write("nobody")
 
 
 class ProcessTest(absltest.TestCase):

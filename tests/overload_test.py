@@ -10,8 +10,8 @@ from fake_servable import FakeServer
 from fake_servable import expected
 from faulty_server import FewThreads
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.pace import Pace
-from kerasrnn_serving.serving_error import ServingError
+from kerasrnn_serving.client._connection.pace import Pace
+from kerasrnn_serving.client.errors import ServingError
 
 _TIMEOUT = 120
 _CLIENTS = 32

@@ -14,10 +14,10 @@ from absl.testing import parameterized
 
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
-from kerasrnn.layers import engine
-from kerasrnn.model import state_sizes
-from kerasrnn.training.gradients import make_loss_gradient
-from kerasrnn.training.weights import initial_weights
+from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.recurrence import engine
+from kerasrnn.training.step.flat_weights import initial_weights
+from kerasrnn.training.step.gradients import make_loss_gradient
 
 _BATCH = 41  # two parts of unequal size
 _STEPS = 60

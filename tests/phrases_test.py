@@ -16,12 +16,12 @@ from early_mistakes_test import make_model
 from program_runner import STARTED_TENSORFLOW
 
 from kerasrnn.config import TrainingConfig
-from kerasrnn.phrases import command
-from kerasrnn.phrases import counted
+from kerasrnn.foundation.phrases import command
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.text.marks import Marks
-from kerasrnn.training import announcement
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.plan import Plan
+from kerasrnn.training.records import announcement
+from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.step.schedule import Plan
 
 # Directories as people name them, and as nobody should.
 NAMES = ("my model", "it's", 'a "b" c', "$HOME", "a;b", "~", "-x", "é*?")
@@ -75,7 +75,7 @@ class CountedTest(absltest.TestCase):
             if module.path.startswith(("kerasrnn", "export", "serving")):
                 text = (source_tree.ROOT / module.path).read_text()
                 self.assertNotRegex(text, own, module.path)
-                if module.name != "kerasrnn.phrases":
+                if module.name != "kerasrnn.foundation.phrases":
                     self.assertNotIn("shlex", text, module.path)
 
 

@@ -13,9 +13,9 @@ import session_runner
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import archive
-from kerasrnn_export import state_token
-from kerasrnn_export.allowed_ops import ALLOWED_OPS
+from kerasrnn_export.graph import archive
+from kerasrnn_export.graph import state_token
+from kerasrnn_export.graph.allowed_ops import ALLOWED_OPS
 from tensorflow.python.framework import op_def_registry
 
 # Parts of names of what a stock server has not, or not everywhere.

@@ -8,13 +8,13 @@ from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from kerasrnn import presets
 from kerasrnn import train
+from kerasrnn.command_line import presets
+from kerasrnn.command_line.config_flags import field_helps
+from kerasrnn.command_line.config_flags import given_fields
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
-from kerasrnn.config_flags import field_helps
-from kerasrnn.config_flags import given_fields
 from kerasrnn.errors import UserError
 
 # What the post says: name, layers, units, dropout and parameters in millions;

@@ -21,10 +21,10 @@ PROGRAMS = {
     "kerasrnn-train": "kerasrnn.train",
     "kerasrnn-evaluate": "kerasrnn.evaluate",
     "kerasrnn-sample": "kerasrnn.sample",
-    "kerasrnn-export": "kerasrnn_export.savedmodel",
-    "kerasrnn-serve": "kerasrnn_serving.serve",
-    "kerasrnn-query": "kerasrnn_serving.query",
-    "kerasrnn-inspect": "kerasrnn_serving.inspect_units",
+    "kerasrnn-export": "kerasrnn_export.program",
+    "kerasrnn-serve": "kerasrnn_serving.programs.serve",
+    "kerasrnn-query": "kerasrnn_serving.programs.query",
+    "kerasrnn-inspect": "kerasrnn_serving.programs.inspect_units",
 }
 # What a program ends with that went as far as to start TensorFlow.
 STARTED_TENSORFLOW = 99

@@ -13,7 +13,7 @@ from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from kerasrnn import program_flags
+from kerasrnn.command_line import program_flags
 from kerasrnn.errors import UserError
 
 ROOT = Path(__file__).absolute().parent.parent
@@ -231,7 +231,7 @@ class NoiseTest(absltest.TestCase):
         # It ends when its standard input does, which is after the program.
         code = textwrap.dedent("""
             import os, subprocess, sys
-            from kerasrnn.tensorflow_noise import filtered_stderr
+            from kerasrnn.command_line.quiet_tensorflow import filtered_stderr
             with filtered_stderr():
                 os.write(2, b"before, no line")
                 subprocess.Popen(
@@ -266,7 +266,7 @@ class NoiseTest(absltest.TestCase):
     def test_only_noise_is_filtered(self):
         script = textwrap.dedent("""\
             import os
-            from kerasrnn.tensorflow_noise import filtered_stderr
+            from kerasrnn.command_line.quiet_tensorflow import filtered_stderr
             os.write(2, b"I0000 00:00:17.0 1 a.cc:1] before\\n")
             with filtered_stderr():
                 os.write(2, b"WARNING: All log messages before "

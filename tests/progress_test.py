@@ -5,10 +5,12 @@ import io
 import rich.console
 from absl.testing import absltest
 
-from kerasrnn.training import progress
-from kerasrnn.training.units import Evaluation
+from kerasrnn.training.evaluation.loss_units import Evaluation
+from kerasrnn.training.records.display import Display
+from kerasrnn.training.records.display import Status
+from kerasrnn.training.records.display import duration
 
-STATUS = progress.Status(
+STATUS = Status(
     step=1200,
     total_steps=21150,
     epoch=2.84,
@@ -23,7 +25,7 @@ def show(terminal):
     console = rich.console.Console(
         file=io.StringIO(), force_terminal=terminal, width=80
     )
-    with progress.Display(console) as display:
+    with Display(console) as display:
         display.activity("counting the text", 0.5)
         display.status(STATUS)
         display.status(STATUS)
@@ -50,7 +52,7 @@ class DisplayTest(absltest.TestCase):
 
     def test_status_as_a_plain_line(self):
         console = rich.console.Console(file=io.StringIO(), width=80)
-        with progress.Display(console) as display:
+        with Display(console) as display:
             display.status(STATUS)
         self.assertEqual(
             console.file.getvalue(),
@@ -82,7 +84,7 @@ class DisplayTest(absltest.TestCase):
             console = rich.console.Console(
                 file=io.StringIO(), force_terminal=terminal, width=40
             )
-            display = progress.Display(console)
+            display = Display(console)
             display.note(note)
             display.sample(7, sample)
             lines = console.file.getvalue().splitlines()
@@ -100,7 +102,7 @@ class DisplayTest(absltest.TestCase):
 
     def test_a_log_tells_the_end_of_what_it_told_the_begin_of(self):
         console = rich.console.Console(file=io.StringIO(), width=80)
-        display = progress.Display(console)
+        display = Display(console)
         for name in ("counting the text", "encoding the text"):
             for share in (0.1, 0.45, 1.0):
                 display.activity(name, share)
@@ -113,15 +115,15 @@ class DisplayTest(absltest.TestCase):
     def test_a_validation_of_a_sample_says_so(self):
         console = rich.console.Console(file=io.StringIO(), width=80)
         result = Evaluation(300.0, 200, sampled_from=4000)
-        progress.Display(console).validation(5, "tail", result, False)
+        Display(console).validation(5, "tail", result, False)
         self.assertEndsWith(
             console.file.getvalue(), "tail split (200 of 4,000 characters)\n"
         )
 
     def test_duration(self):
-        self.assertEqual(progress.duration(0.4), "0 s")
-        self.assertEqual(progress.duration(61), "1 min 1 s")
-        self.assertEqual(progress.duration(7260), "2 h 1 min")
+        self.assertEqual(duration(0.4), "0 s")
+        self.assertEqual(duration(61), "1 min 1 s")
+        self.assertEqual(duration(7260), "2 h 1 min")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 
 from absl.testing import absltest
-from kerasrnn_export.publish import preparation
-from kerasrnn_export.publish import publish
-from kerasrnn_export.versions import find_versions
+from kerasrnn_export.release.publish import preparation
+from kerasrnn_export.release.publish import publish
 
+from kerasrnn.contract.versions import find_versions
 from kerasrnn.errors import UserError
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))

@@ -27,7 +27,7 @@ class QueryTest(absltest.TestCase):
         return [
             sys.executable,
             "-m",
-            "kerasrnn_serving.query",
+            "kerasrnn_serving.programs.query",
             f"--server={self.server.target}",
             *arguments,
         ]

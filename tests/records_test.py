@@ -8,13 +8,13 @@ import random
 import numpy as np
 from absl.testing import absltest
 
-from kerasrnn.training.history import read_history
-from kerasrnn.training.history import short
-from kerasrnn.training.position import Position
-from kerasrnn.training.records import Recorder
-from kerasrnn.training.steps import StepRecords
-from kerasrnn.training.units import Evaluation
-from kerasrnn.training.workdir import Workdir
+from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.evaluation.loss_units import Evaluation
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.records.history import short
+from kerasrnn.training.records.recorder import Recorder
+from kerasrnn.training.step.trainer import StepRecords
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))

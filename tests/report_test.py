@@ -19,7 +19,7 @@ from kerasrnn.reporting import axes
 from kerasrnn.reporting import charts
 from kerasrnn.reporting.curves import spread
 from kerasrnn.reporting.curves import thinned
-from kerasrnn.training.report import write_report
+from kerasrnn.training.records.report import write_report
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOSTILE = '<script>alert(1)</script>\n</pre><b>bold</b> &amp; "quoted"\'\n'

@@ -14,11 +14,11 @@ from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.training import checkpoint
-from kerasrnn.training import resuming
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.position import Position
-from kerasrnn.training.workdir import Workdir
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import resuming
+from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.step.schedule import Limits
 
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
 

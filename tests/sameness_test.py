@@ -18,14 +18,14 @@ import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import signatures
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.local_server import open_versions
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.local_server import open_versions
 
-from kerasrnn import sampling
-from kerasrnn.generator import TextGenerator
-from kerasrnn.gumbel import gumbel_noise
+from kerasrnn.contract import signatures
+from kerasrnn.model.text_generator import TextGenerator
+from kerasrnn.sampling import generate
+from kerasrnn.sampling.gumbel import gumbel_noise
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 LENGTH = 200
@@ -81,8 +81,8 @@ class SamenessTest(parameterized.TestCase):
             "live": self._live,
         }
         different = set()
-        for where, generate in everywhere.items():
-            for index, text in generate(exported, rows, chance):
+        for where, texts in everywhere.items():
+            for index, text in texts(exported, rows, chance):
                 if text == alone[index]:
                     continue
                 different.add(index)
@@ -172,7 +172,7 @@ def _distance(exported, row, text, other):
         len(log_probs),
     )[0, 0].numpy().astype(np.float64)
     if "top_k" in row:
-        kept = sampling.kept_characters(
+        kept = generate.kept_characters(
             tf.constant(log_probs[None], tf.float32),
             tf.constant([temperature], tf.float32),
             tf.constant([row["top_k"]]),

@@ -18,8 +18,8 @@ from absl.testing import parameterized
 
 from kerasrnn import sample
 from kerasrnn.errors import UserError
-from kerasrnn.generator import TextGenerator
-from kerasrnn.training import checkpoint
+from kerasrnn.model.text_generator import TextGenerator
+from kerasrnn.training.checkpoints import checkpoint
 
 TEXT = "a bad cab.\nfeed ade a head, é €.\n" * 12
 

@@ -10,10 +10,10 @@ import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import signatures
-from kerasrnn_export.options import SamplerOptions
-from kerasrnn_export.sampler import Sampler
+from kerasrnn_export.graph.options import SamplerOptions
+from kerasrnn_export.graph.sampler import Sampler
 
+from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))

@@ -10,15 +10,15 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from chi_square import check_chi_square
 
-from kerasrnn import gumbel
 from kerasrnn.config import ModelConfig
-from kerasrnn.model import CharRNN
-from kerasrnn.model_weights import UNKNOWN_LOGIT
-from kerasrnn.sampling import HISTORY
-from kerasrnn.sampling import StepModel
-from kerasrnn.sampling import generate
-from kerasrnn.sampling import log_probability
-from kerasrnn.sampling import read_prompt
+from kerasrnn.model.char_rnn import CharRNN
+from kerasrnn.model.weights import UNKNOWN_LOGIT
+from kerasrnn.sampling import gumbel
+from kerasrnn.sampling.generate import HISTORY
+from kerasrnn.sampling.generate import StepModel
+from kerasrnn.sampling.generate import generate
+from kerasrnn.sampling.generate import log_probability
+from kerasrnn.sampling.generate import read_prompt
 
 VOCABULARY = 7
 INT64 = np.iinfo(np.int64)

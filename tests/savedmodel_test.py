@@ -13,23 +13,23 @@ import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import archive
-from kerasrnn_export import manifest
-from kerasrnn_export import signatures
-from kerasrnn_export import verify
-from kerasrnn_export import warmup
 from kerasrnn_export.exporter import export_model
+from kerasrnn_export.graph import archive
+from kerasrnn_export.release import manifest
+from kerasrnn_export.release import verify
+from kerasrnn_export.release import warmup
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.local_server import open_versions
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.local_server import open_versions
 from tensorflow_serving.apis import prediction_log_pb2
 
 from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
+from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
-from kerasrnn.generator import TextGenerator
-from kerasrnn.model import CharRNN
-from kerasrnn.training import checkpoint
+from kerasrnn.model.char_rnn import CharRNN
+from kerasrnn.model.text_generator import TextGenerator
+from kerasrnn.training.checkpoints import checkpoint
 
 KINDS = ("characters", "bytes")
 CELLS = {"characters": "lstm", "bytes": "gru"}
@@ -68,7 +68,7 @@ def _write_workdir(workdir, model, vocabulary):
 
 def _export(arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "kerasrnn_export.savedmodel", *arguments],
+        [sys.executable, "-m", "kerasrnn_export.program", *arguments],
         capture_output=True,
         text=True,
         check=False,

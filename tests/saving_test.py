@@ -12,15 +12,15 @@ from small_training import TrainingTestCase
 from trained_workdir import make_workdir
 
 from kerasrnn.errors import UserError
-from kerasrnn.training import checkpoint
-from kerasrnn.training import roles
-from kerasrnn.training.best import Best
-from kerasrnn.training.best import BestCheckpoint
-from kerasrnn.training.best import read_best
-from kerasrnn.training.history import read_history
-from kerasrnn.training.interruption import Interrupted
-from kerasrnn.training.interruption import Interruption
-from kerasrnn.training.plan import Limits
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.foundation.signals import Interruption
+from kerasrnn.training import run
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.best import Best
+from kerasrnn.training.checkpoints.best import BestCheckpoint
+from kerasrnn.training.checkpoints.best import read_best
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.step.schedule import Limits
 
 OPTIONS = {
     "evaluate_every": 1000,
@@ -194,7 +194,7 @@ class ModelIsLeftTest(parameterized.TestCase):
         (self.folder / "other.txt").write_text("or not to be? " * 50)
         before = contents(self.workdir)
         self.assertNotEmpty(before)
-        request = roles.Request(
+        request = run.Request(
             workdir=str(self.workdir),
             data={"data": (str(self.folder / data),)} if data else {},
             model={},
@@ -204,7 +204,7 @@ class ModelIsLeftTest(parameterized.TestCase):
         with self.assertRaisesRegex(
             UserError, "but no checkpoint to resume from, .*, delete"
         ):
-            roles.lead(request, Interruption())
+            run.lead(request, Interruption())
         self.assertEqual(contents(self.workdir), before)
 
 

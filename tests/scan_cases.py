@@ -6,14 +6,14 @@ TensorFlow differentiates the plain loop over the cells' steps by itself.
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.layers.engine import Engine
 from kerasrnn.layers.gru import gru_step
-from kerasrnn.layers.loops import differentiable_loop
 from kerasrnn.layers.lstm import lstm_step
-from kerasrnn.layers.scan import gru_scan
-from kerasrnn.layers.scan import lstm_scan
-from kerasrnn.layers.scan import simple_rnn_scan
 from kerasrnn.layers.simple_rnn import simple_rnn_step
+from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.loop import differentiable_loop
+from kerasrnn.recurrence.scan import gru_scan
+from kerasrnn.recurrence.scan import lstm_scan
+from kerasrnn.recurrence.scan import simple_rnn_scan
 
 KINDS = ("simple_rnn", "lstm", "gru")
 GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}

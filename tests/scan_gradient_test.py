@@ -26,7 +26,7 @@ from scan_cases import TOLERANCE
 from scan_cases import Case
 
 from kerasrnn import layers
-from kerasrnn.layers.engine import Engine
+from kerasrnn.recurrence.engine import Engine
 
 BOTH = (False, True)
 FULL = bool(os.environ.get("KERASRNN_FULL"))

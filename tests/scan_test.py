@@ -18,7 +18,7 @@ from scan_cases import STEPS
 from scan_cases import Case
 
 from kerasrnn import layers
-from kerasrnn.layers.engine import Engine
+from kerasrnn.recurrence.engine import Engine
 
 
 class GradientTest(parameterized.TestCase):

@@ -11,10 +11,10 @@ import yaml
 from absl.testing import absltest
 from absl.testing import parameterized
 from google.protobuf import text_format
-from kerasrnn_export import signatures
-from kerasrnn_serving import serve
+from kerasrnn_serving.programs import serve
 from tensorflow_serving.config import model_server_config_pb2
 
+from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
 
 _DOCKER = Path(__file__).absolute().parent.parent / "serving" / "docker"
@@ -38,7 +38,12 @@ class ServeTest(absltest.TestCase):
 
     def serve(self, *arguments):
         result = subprocess.run(
-            [sys.executable, "-m", "kerasrnn_serving.serve", *arguments],
+            [
+                sys.executable,
+                "-m",
+                "kerasrnn_serving.programs.serve",
+                *arguments,
+            ],
             capture_output=True,
             timeout=_TIMEOUT,
             check=False,
@@ -150,7 +155,7 @@ class ServeTest(absltest.TestCase):
 
     def test_starting_needs_no_tensorflow(self):
         code = (
-            "import sys, kerasrnn_serving.serve; "
+            "import sys, kerasrnn_serving.programs.serve; "
             "sys.exit('tensorflow' in sys.modules)"
         )
         subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,13 +12,13 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from kerasrnn_export.exporter import export_model
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.local_server import LocalServer
-from kerasrnn_serving.local_server import open_versions
+from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.local_server import open_versions
 
 from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
-from kerasrnn.generator import TextGenerator
-from kerasrnn.model import CharRNN
+from kerasrnn.model.char_rnn import CharRNN
+from kerasrnn.model.text_generator import TextGenerator
 
 # The last has characters outside the vocabulary.
 PROMPTS = ("", "abc.é€", "Ж🙂\n", "ab" * 3000, "a?🙃b")

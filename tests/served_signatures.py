@@ -12,13 +12,13 @@ from pathlib import Path
 import small_models
 import tensorflow as tf
 from absl.testing import absltest
-from kerasrnn_export import archive
-from kerasrnn_export import signatures
-from kerasrnn_export import state_token
-from kerasrnn_export import verify
-from kerasrnn_export.sampler import Sampler
+from kerasrnn_export.graph import archive
+from kerasrnn_export.graph import state_token
+from kerasrnn_export.graph.sampler import Sampler
+from kerasrnn_export.release import verify
 
-from kerasrnn.sampling import HISTORY
+from kerasrnn.contract import signatures
+from kerasrnn.sampling.generate import HISTORY
 from kerasrnn.text.vocabulary import Vocabulary
 
 # Every cell and both kinds of vocabulary, with and without an embedding, and

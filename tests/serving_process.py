@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import grpc
-from kerasrnn_serving import wire
+
+from kerasrnn.contract import wire
 
 # Longer than any machine should take to import TensorFlow.
 _START_SECONDS = 120
@@ -28,7 +29,7 @@ class ServerProcess:
             [
                 sys.executable,
                 "-m",
-                "kerasrnn_serving.serve",
+                "kerasrnn_serving.programs.serve",
                 "--server=local",
                 f"--export_dir={export_dir}",
                 "--port=0",

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_serving.session_call import SessionCall
+from kerasrnn_serving.server.session_call import SessionCall
 
 
 class SessionCallTest(parameterized.TestCase):

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 from absl.testing import absltest
-from kerasrnn_export import signatures
 
-from kerasrnn import sampling
-from kerasrnn import sampling_flags
+from kerasrnn.command_line import sampling_flags
+from kerasrnn.contract import signatures
+from kerasrnn.sampling import generate
 
 # DESIGN's tables, so that a change here is made with open eyes: other
 # people's clients hold these names.
@@ -122,12 +122,12 @@ class SignaturesTest(absltest.TestCase):
             signatures.SIGNATURES["generate"] = None
 
     def test_limits_agree_across_stages(self):
-        self.assertEqual(signatures.MAX_STOP, sampling.HISTORY + 1)
+        self.assertEqual(signatures.MAX_STOP, generate.HISTORY + 1)
         self.assertEqual(signatures.MAX_STOP, sampling_flags.MAX_STOP)
 
     def test_needs_no_tensorflow(self):
         code = (
-            "import sys, kerasrnn_export.signatures; "
+            "import sys, kerasrnn.contract.signatures; "
             "sys.exit('tensorflow' in sys.modules)"
         )
         subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ import numpy as np
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.text.vocabulary import Vocabulary
-from kerasrnn.training import checkpoint
+from kerasrnn.training.checkpoints import checkpoint
 
 FILES = (
     "config.json",

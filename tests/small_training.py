@@ -11,14 +11,14 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.foundation.signals import Interruption
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.training import checkpoint
-from kerasrnn.training.history import read_history
-from kerasrnn.training.interruption import Interrupted
-from kerasrnn.training.interruption import Interruption
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.workdir import locked
 from kerasrnn.training.loop import train_and_evaluate
-from kerasrnn.training.progress import Display
-from kerasrnn.training.workdir import locked
+from kerasrnn.training.records.display import Display
+from kerasrnn.training.records.history import read_history
 
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
 

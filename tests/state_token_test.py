@@ -5,11 +5,11 @@ import random
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
-from kerasrnn_export.row_errors import no_errors
-from kerasrnn_export.state_token import Carried
-from kerasrnn_export.state_token import TokenCodec
+from kerasrnn_export.graph.row_errors import no_errors
+from kerasrnn_export.graph.state_token import Carried
+from kerasrnn_export.graph.state_token import TokenCodec
 
-from kerasrnn.sampling import HISTORY
+from kerasrnn.sampling.generate import HISTORY
 
 UNITS = (3, 3, 2)
 VOCABULARY_SIZE = 40

@@ -10,9 +10,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.config import ModelConfig
-from kerasrnn.model_weights import state_sizes
-from kerasrnn.step_model import call_by_rows
-from kerasrnn.step_model import step_model
+from kerasrnn.model.step import call_by_rows
+from kerasrnn.model.step import step_model
+from kerasrnn.model.weights import state_sizes
 
 VOCABULARY = 11
 # Such that every kernel is cut, and not into equal pieces.

@@ -22,9 +22,9 @@ from small_checkpoints import sign
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.vocabulary import Vocabulary
-from kerasrnn.training import checkpoint
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.position import Position
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.step.schedule import Limits
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
@@ -247,8 +247,8 @@ class SizeTest(parameterized.TestCase):
         embedding_size=[0, 5],
     )
     def test_number_of_weights(self, **options):
-        from kerasrnn.training.weights import layout
-        from kerasrnn.training.weights import make_model
+        from kerasrnn.training.step.flat_weights import layout
+        from kerasrnn.training.step.flat_weights import make_model
 
         config = ModelConfig(vocabulary_size=11, units=7, **options)
         self.assertEqual(config.num_weights, layout(make_model(config)).size)

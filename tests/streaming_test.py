@@ -9,7 +9,8 @@ import random
 import served_signatures
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import signatures
+
+from kerasrnn.contract import signatures
 
 # Issue 5 counts 1,000 random splits; here of every model.
 SPLITS = 1000 if os.environ.get("KERASRNN_FULL") else 25

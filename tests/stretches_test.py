@@ -7,11 +7,11 @@ from absl.testing import parameterized
 
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
-from kerasrnn.layers.engine import Engine
-from kerasrnn.layers.stretches import in_stretches
-from kerasrnn.model import sequence_logits
-from kerasrnn.model import state_sizes
-from kerasrnn.training.weights import initial_weights
+from kerasrnn.model.char_rnn import sequence_logits
+from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.time_chunks import in_stretches
+from kerasrnn.training.step.flat_weights import initial_weights
 
 BATCH, STEPS, FEATURES, UNITS = 32, 301, 5, 24
 LAYERS = ("SimpleRNN", "LSTM", "GRU")

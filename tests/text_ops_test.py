@@ -7,7 +7,7 @@ import small_models
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from kerasrnn_export import text_ops
+from kerasrnn_export.graph import text_ops
 
 from kerasrnn.text.vocabulary import Vocabulary
 

@@ -11,14 +11,14 @@ from small_training import StopsAt
 from small_training import TrainingTestCase
 
 from kerasrnn.config import TrainingConfig
-from kerasrnn.training import checkpoint
-from kerasrnn.training.history import read_history
-from kerasrnn.training.interruption import Interrupted
-from kerasrnn.training.pace import Pace
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.plan import Plan
-from kerasrnn.training.position import Position
-from kerasrnn.training.schedules import learning_rate
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.step.learning_rate import learning_rate
+from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.step.schedule import Plan
+from kerasrnn.training.step.steps_per_call import Pace
 from kerasrnn.training.timing import Timing
 
 

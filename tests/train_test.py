@@ -11,8 +11,8 @@ import sys
 import numpy as np
 from absl.testing import absltest
 
-from kerasrnn.training import checkpoint
-from kerasrnn.training.history import read_history
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.records.history import read_history
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -8,9 +8,9 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.training import checkpoint
-from kerasrnn.training.weights import layout
-from kerasrnn.training.weights import make_model
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.step.flat_weights import layout
+from kerasrnn.training.step.flat_weights import make_model
 
 
 def make_workdir(folder, text: str, vocabulary: str = "characters", **data):

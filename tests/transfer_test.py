@@ -21,14 +21,14 @@ from kerasrnn.config import TrainingConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.vocabulary import Vocabulary
-from kerasrnn.training import checkpoint
-from kerasrnn.training import transfer
-from kerasrnn.training.history import read_history
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import warm_start
+from kerasrnn.training.checkpoints.workdir import locked
 from kerasrnn.training.loop import train_and_evaluate
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.report import write_report
-from kerasrnn.training.weights import initial_weights
-from kerasrnn.training.workdir import locked
+from kerasrnn.training.records.history import read_history
+from kerasrnn.training.records.report import write_report
+from kerasrnn.training.step.flat_weights import initial_weights
+from kerasrnn.training.step.schedule import Limits
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLD_TEXT = "\n abcdefgh.é€Ж🙂" * 9
@@ -60,9 +60,9 @@ class RemappedWeightsTest(parameterized.TestCase):
         source = small_models.random_weights(config)
         new_config = small_models.make_config(new, **options)
         layout, initial = initial_weights(new_config, seed=3)
-        mapping = transfer.remapping(old, new)
+        mapping = warm_start.remapping(old, new)
         self.assertEqual(str(mapping), "8 characters kept, 4 new, 7 dropped")
-        weights = transfer.remapped_weights(
+        weights = warm_start.remapped_weights(
             dict(zip(layout.names, source, strict=True)),
             layout.unpack(initial),
             mapping,
@@ -92,8 +92,8 @@ class RemappedWeightsTest(parameterized.TestCase):
         initial = layout.unpack(initial)
         old_weights = small_models.random_weights(small_models.make_config(old))
         source = dict(zip(layout.names, old_weights, strict=True))
-        weights = transfer.remapped_weights(
-            source, initial, transfer.remapping(old, new)
+        weights = warm_start.remapped_weights(
+            source, initial, warm_start.remapping(old, new)
         )
         kernel = layout.names[0]
         for character, index in zip(
@@ -108,13 +108,13 @@ class RemappedWeightsTest(parameterized.TestCase):
 
     def test_nothing_in_common(self):
         old, new = Vocabulary.from_text("abc"), Vocabulary.from_text("xyz")
-        mapping = transfer.remapping(old, new)
+        mapping = warm_start.remapping(old, new)
         self.assertEqual(str(mapping), "0 characters kept, 3 new, 3 dropped")
         config = small_models.make_config(new)
         layout, initial = initial_weights(config, seed=3)
         initial = layout.unpack(initial)
         source = small_models.random_weights(small_models.make_config(old))
-        weights = transfer.remapped_weights(
+        weights = warm_start.remapped_weights(
             dict(zip(layout.names, source, strict=True)), initial, mapping
         )
         name = layout.names[-2]
@@ -125,7 +125,7 @@ class RemappedWeightsTest(parameterized.TestCase):
     def test_another_kind_is_refused(self):
         old = Vocabulary.from_text("abc", "bytes")
         with self.assertRaisesRegex(UserError, "--vocabulary=bytes"):
-            transfer.remapping(old, Vocabulary.from_text("abc"))
+            warm_start.remapping(old, Vocabulary.from_text("abc"))
 
 
 class TrainingTest(absltest.TestCase):
@@ -166,7 +166,7 @@ class TrainingTest(absltest.TestCase):
     def test_training_starts_there_and_goes_on_without_it(self):
         trained = self.train(steps=1)
         source = checkpoint.load(checkpoint.find(self.source))
-        mapping = transfer.remapping(source.vocabulary, trained.vocabulary)
+        mapping = warm_start.remapping(source.vocabulary, trained.vocabulary)
         for name, weight in trained.weights.items():
             if "recurrent" in name or name.endswith("_1/lstm_cell/kernel"):
                 np.testing.assert_array_equal(weight, source.weights[name])

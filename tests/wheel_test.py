@@ -95,7 +95,7 @@ class WheelTest(parameterized.TestCase):
         packages = {"kerasrnn", "kerasrnn_export", "kerasrnn_serving"}
         tops = {name.partition("/")[0] for name in names}
         self.assertEqual(tops, packages | {self.wheel.name[:14] + ".dist-info"})
-        self.assertIn("kerasrnn/presets/charrnn.flags", names)
+        self.assertIn("kerasrnn/command_line/presets/charrnn.flags", names)
         self.assertEqual([n for n in names if "__pycache__" in n], [])
         self.assertTrue(any(n.endswith("licenses/LICENSE") for n in names))
 
@@ -112,7 +112,7 @@ class WheelTest(parameterized.TestCase):
     def test_client_works_without_tensorflow(self):
         printed = self.run_python("""\
             import kerasrnn_serving.client
-            import kerasrnn_export.signatures
+            import kerasrnn.contract.signatures
             print(kerasrnn_serving.client.__file__)
             """)
         self.assertIn("/environment/lib/", printed)

@@ -86,9 +86,7 @@ class WholePathTest(parameterized.TestCase):
                 "--json",
             )
         )
-        _run(
-            "kerasrnn_export.savedmodel", workdir, f"--export_dir={export_dir}"
-        )
+        _run("kerasrnn_export.program", workdir, f"--export_dir={export_dir}")
         server = ServerProcess(export_dir)
         self.addCleanup(server.close)
         content = text.encode() if vocabulary == "bytes" else text
@@ -101,7 +99,7 @@ class WholePathTest(parameterized.TestCase):
         held_out.write_bytes(tail if vocabulary == "bytes" else tail.encode())
         scored = json.loads(
             _run(
-                "kerasrnn_serving.query",
+                "kerasrnn_serving.programs.query",
                 f"--server={server.target}",
                 f"--score={held_out}",
                 "--json",
@@ -115,7 +113,9 @@ class WholePathTest(parameterized.TestCase):
         flags = ["--prompt=кот sat", "--length=90", "--seed=5", "--noecho"]
         sampled = _run("kerasrnn.sample", workdir, *flags)
         queried = _run(
-            "kerasrnn_serving.query", f"--server={server.target}", *flags
+            "kerasrnn_serving.programs.query",
+            f"--server={server.target}",
+            *flags,
         )
         self.assertEqual(queried, sampled)
         self.assertGreater(len(queried), 40)

@@ -12,10 +12,11 @@ import sys
 import tracemalloc
 
 from absl.testing import absltest
-from kerasrnn_serving import wire
-from kerasrnn_serving.rpc import StatusError
-from kerasrnn_serving.servable import _feeds
-from kerasrnn_serving.servable import _Prepared
+from kerasrnn_serving.server.rpc import StatusError
+from kerasrnn_serving.server.servable import _feeds
+from kerasrnn_serving.server.servable import _Prepared
+
+from kerasrnn.contract import wire
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))

@@ -8,8 +8,8 @@ import numpy as np
 from absl.testing import absltest
 from forked_trainer import ForkedTrainer
 
-from kerasrnn.training import checkpoint
-from kerasrnn.training.history import read_history
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.records.history import read_history
 
 GOLDEN = pathlib.Path(__file__).absolute().parent / "golden_workdir"
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60

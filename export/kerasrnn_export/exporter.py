@@ -7,17 +7,17 @@ import tensorflow as tf
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
-from kerasrnn.model import CharRNN
+from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.text.vocabulary import Vocabulary
-from kerasrnn.training.checkpoint import load_model
-from kerasrnn_export import archive
-from kerasrnn_export import manifest
-from kerasrnn_export import verify
-from kerasrnn_export import warmup
-from kerasrnn_export.options import SamplerOptions
-from kerasrnn_export.publish import preparation
-from kerasrnn_export.publish import publish
-from kerasrnn_export.sampler import Sampler
+from kerasrnn.training.checkpoints.checkpoint import load_model
+from kerasrnn_export.graph import archive
+from kerasrnn_export.graph.options import SamplerOptions
+from kerasrnn_export.graph.sampler import Sampler
+from kerasrnn_export.release import manifest
+from kerasrnn_export.release import verify
+from kerasrnn_export.release import warmup
+from kerasrnn_export.release.publish import preparation
+from kerasrnn_export.release.publish import publish
 
 
 def export_workdir(

@@ -15,7 +15,7 @@ with told("kerasrnn.layers"):
     from kerasrnn.layers.simple_rnn import SimpleRNN
     from kerasrnn.layers.simple_rnn import SimpleRNNCell
     from kerasrnn.layers.step_rnn import StepRNN
-    from kerasrnn.layers.threads import configure_threads
+    from kerasrnn.recurrence.threads import configure_threads
 
 __all__ = [
     "GRU",

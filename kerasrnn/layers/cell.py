@@ -7,7 +7,7 @@ from keras import ops
 # not export.
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
-from kerasrnn.layers.projection import add_bias
+from kerasrnn.recurrence.projection import add_bias
 
 
 class RecurrentCell(keras.Layer, DropoutRNNCell):

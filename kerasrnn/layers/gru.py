@@ -14,13 +14,13 @@ before the product: `g_t = tanh(x_t W_g + (r_t * h_{t-1}) R_g + b_g)`.
 import keras
 from keras import ops
 
-from kerasrnn.layers import cudnn
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.layer import GatedLayer
 from kerasrnn.layers.layer import cell_property
-from kerasrnn.layers.projection import add_bias
-from kerasrnn.layers.scan import gru_scan
+from kerasrnn.recurrence import cudnn
+from kerasrnn.recurrence.projection import add_bias
+from kerasrnn.recurrence.scan import gru_scan
 
 
 def gru_step(

@@ -6,13 +6,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasrnn.layers import cudnn
-from kerasrnn.layers import parallel
-from kerasrnn.layers.engine import Engine
-from kerasrnn.layers.engine import choose_engine
-from kerasrnn.layers.loops import differentiable_loop
-from kerasrnn.layers.projection import project
-from kerasrnn.layers.stretches import in_stretches
+from kerasrnn.recurrence import batch_parts
+from kerasrnn.recurrence import cudnn
+from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.engine import choose_engine
+from kerasrnn.recurrence.loop import differentiable_loop
+from kerasrnn.recurrence.projection import project
+from kerasrnn.recurrence.time_chunks import in_stretches
 
 _CELL_CONFIG = (
     "units",
@@ -44,7 +44,7 @@ class RecurrentLayer(keras.layers.RNN):
 
     `keras.layers.RNN` keeps statefulness, casts and dropout masks; the loop
     over time is `inner_loop` below, which takes the fast path of
-    `kerasrnn.layers.scan` wherever the options allow it.
+    `kerasrnn.recurrence.scan` wherever the options allow it.
     """
 
     # Names of the cell's arguments beyond those that all cells have.
@@ -76,7 +76,7 @@ class RecurrentLayer(keras.layers.RNN):
     def fast_scan(self):
         """Returns the cell's `(loop, recurrent weights)`.
 
-        The loop is one of `kerasrnn.layers.scan`.
+        The loop is one of `kerasrnn.recurrence.scan`.
         """
         raise NotImplementedError
 
@@ -162,7 +162,9 @@ class RecurrentLayer(keras.layers.RNN):
         if not engine.is_for_cpu:
             outputs, states = run((sequences, states, mask), *weights)
         else:
-            results = parallel.in_parts(run, (sequences, states, mask), weights)
+            results = batch_parts.in_parts(
+                run, (sequences, states, mask), weights
+            )
             outputs = tf.concat([part for part, _ in results], axis=0)
             states = zip(*(part for _, part in results), strict=True)
             states = [tf.concat(state, axis=0) for state in states]
@@ -248,7 +250,7 @@ class GatedLayer(RecurrentLayer):
         )
 
     def cudnn_loop(self):
-        """Returns the loop of `kerasrnn.layers.cudnn` and the bias's shape."""
+        """Returns the loop of `recurrence.cudnn` and the bias's shape."""
         raise NotImplementedError
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
@@ -323,7 +325,7 @@ def _project_and_scan(scan, engine, batched, kernel, bias, *weights):
     """Projects the inputs of all steps at once and runs the loop.
 
     Args:
-        scan: One of the loops of `kerasrnn.layers.scan`.
+        scan: One of the loops of `kerasrnn.recurrence.scan`.
         engine: How to run it.
         batched: `(sequences [B, T, features], states, mask)`.
         kernel: Tensor [features, G * U].

@@ -16,12 +16,12 @@ Computation 9 (1997), with the forget gate of Gers, Schmidhuber and Cummins,
 import keras
 from keras import ops
 
-from kerasrnn.layers import cudnn
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.layer import GatedLayer
 from kerasrnn.layers.layer import cell_property
-from kerasrnn.layers.scan import lstm_scan
+from kerasrnn.recurrence import cudnn
+from kerasrnn.recurrence.scan import lstm_scan
 
 
 def lstm_step(

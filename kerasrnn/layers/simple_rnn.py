@@ -11,7 +11,7 @@ from keras import ops
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.layer import RecurrentLayer
-from kerasrnn.layers.scan import simple_rnn_scan
+from kerasrnn.recurrence.scan import simple_rnn_scan
 
 
 def simple_rnn_step(

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.layers.gru import GRUCell
 from kerasrnn.layers.lstm import LSTMCell
 from kerasrnn.layers.simple_rnn import SimpleRNNCell
-from kerasrnn.phrases import counted
 
 _CELLS = {"simple_rnn": SimpleRNNCell, "lstm": LSTMCell, "gru": GRUCell}
 

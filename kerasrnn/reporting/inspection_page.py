@@ -11,7 +11,7 @@ import base64
 
 import numpy as np
 
-from kerasrnn.phrases import counted
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.reporting import asset
 from kerasrnn.reporting import colors
 from kerasrnn.reporting.findings import Findings

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 from kerasrnn.errors import UserError
-from kerasrnn.phrases import counted
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.reporting import asset
 from kerasrnn.reporting import charts
 from kerasrnn.reporting.curves import column

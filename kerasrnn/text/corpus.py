@@ -13,11 +13,11 @@ import re
 
 import numpy as np
 
-from kerasrnn import dataclass_json
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
-from kerasrnn.paths import local_path
-from kerasrnn.phrases import counted
+from kerasrnn.foundation import dataclass_json
+from kerasrnn.foundation.paths import local_path
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.text import splits
 from kerasrnn.text.encoding import ID_DTYPES
 from kerasrnn.text.encoding import Progress

@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
-from kerasrnn.phrases import counted
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.text.corpus import Corpus
 
 
@@ -45,7 +45,7 @@ class TextDataset:
         batch_size: Number of streams.
         sequence_length: Characters of a stream in one batch.
         documents: Whether no state may go from one document to another.
-            Then `~id`, which `kerasrnn.model` reads from the zero state,
+            Then `~id`, which `CharRNN` reads from the zero state,
             stands for the first id of a stream and of a range, and the
             target before a range that is joined to another is 0.
 

@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from kerasrnn.phrases import counted
+from kerasrnn.foundation.phrases import counted
 
 _NULL, _NEWLINE, _RETURN, _BYTE_ORDER_MARK = 0, 0x0A, 0x0D, 0xFEFF
 

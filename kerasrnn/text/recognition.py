@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 
-from kerasrnn.phrases import command
+from kerasrnn.foundation.phrases import command
 
 # Around the byte that is not UTF-8; enough to tell encodings apart.
 _SAMPLE_BYTES = 2**16

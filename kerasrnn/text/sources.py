@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasrnn.errors import CollectedErrors
 from kerasrnn.errors import UserError
-from kerasrnn.paths import local_path
+from kerasrnn.foundation.paths import local_path
 from kerasrnn.text.recognition import not_utf8
 from kerasrnn.text.vocabulary import code_points_of_text
 

@@ -5,7 +5,7 @@ import math
 
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
-from kerasrnn.phrases import counted
+from kerasrnn.foundation.phrases import counted
 
 SPLIT_NAMES = ("train", "validation", "test")
 

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 
-from kerasrnn import dataclass_json
 from kerasrnn.config import VOCABULARIES
 from kerasrnn.errors import UserError
-from kerasrnn.phrases import counted
+from kerasrnn.foundation import dataclass_json
+from kerasrnn.foundation.phrases import counted
 
 UNKNOWN_ID = 0
 REPLACEMENT = "\ufffd"

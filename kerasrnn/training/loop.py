@@ -13,27 +13,27 @@ import time
 import tensorflow as tf
 
 from kerasrnn.config import Config
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.foundation.signals import Interruption
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.dataset import training_dataset
 from kerasrnn.text.streams import is_scorable
-from kerasrnn.training import divergence
-from kerasrnn.training.chief import Chief
-from kerasrnn.training.distribution import distribute
-from kerasrnn.training.distribution import make_strategy
-from kerasrnn.training.divergence import Diverged
-from kerasrnn.training.interruption import Interrupted
-from kerasrnn.training.interruption import Interruption
-from kerasrnn.training.moment import Moment
-from kerasrnn.training.pace import Pace
-from kerasrnn.training.plan import Limits
-from kerasrnn.training.plan import Plan
-from kerasrnn.training.progress import Display
-from kerasrnn.training.progress import Status
+from kerasrnn.training.between_calls import Chief
+from kerasrnn.training.checkpoints import rollback
+from kerasrnn.training.checkpoints.rollback import Diverged
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.checkpoints.workdir import told_if_not_writable
+from kerasrnn.training.multi_worker.process_group import Workers
+from kerasrnn.training.records.display import Display
+from kerasrnn.training.records.display import Status
+from kerasrnn.training.shared_clock import Moment
+from kerasrnn.training.step.devices import distribute
+from kerasrnn.training.step.devices import make_strategy
+from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.step.schedule import Plan
+from kerasrnn.training.step.steps_per_call import Pace
 from kerasrnn.training.timing import Timing
-from kerasrnn.training.training_state import TrainingState
-from kerasrnn.training.workdir import Workdir
-from kerasrnn.training.workdir import told_if_not_writable
-from kerasrnn.training.workers import Workers
+from kerasrnn.training.train_state import TrainingState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +68,8 @@ def train_and_evaluate(
 
     Args:
         config: What to train, and how.
-        workdir: Where to; held by `kerasrnn.training.workdir.locked`, of
-            several workers by the chief.
+        workdir: Where to; held by `checkpoints.workdir.locked`, of several
+            workers by the chief.
         corpus: The encoded text.
         strategy: The devices; by default those of "auto".
         limits: When to stop before the epochs are over.
@@ -249,7 +249,7 @@ class _Training:
         count = min(moment.count, plan.steps_to_event(step))
         horizon = plan.horizon(step, moment.elapsed, moment.seconds_per_step)
         count = min(count, horizon - step)
-        factor = divergence.RATE_FACTOR**position.rollbacks
+        factor = rollback.RATE_FACTOR**position.rollbacks
         rates = [factor * rate for rate in plan.rates(step, count, horizon)]
         batch = self.dataset.batches(step, count)
         inputs, targets = distribute(
@@ -267,7 +267,7 @@ class _Training:
             position.seconds_per_step = self.pace.seconds_per_step or (
                 position.seconds_per_step
             )
-            divergence.check_steps(
+            rollback.check_steps(
                 records, step + 1, self.config.model.vocabulary_size
             )
             self.interruption.set_unsaved(True)
@@ -305,7 +305,7 @@ class _Training:
         result = self.chief.evaluate(
             self.state.trainer.evaluation_weights, sample
         )
-        divergence.check_arrays([result.loss], position.step)
+        rollback.check_arrays([result.loss], position.step)
         with self._as_a_whole():
             position.take_validation(result.loss)
             position.validation_sample = sample

@@ -8,10 +8,10 @@ import contextlib
 import math
 import time
 
-from kerasrnn.training.moment import Moment
-from kerasrnn.training.pace import Pace
-from kerasrnn.training.plan import Plan
-from kerasrnn.training.training_state import TrainingState
+from kerasrnn.training.shared_clock import Moment
+from kerasrnn.training.step.schedule import Plan
+from kerasrnn.training.step.steps_per_call import Pace
+from kerasrnn.training.train_state import TrainingState
 
 # By default no more work than that of a minute is lost, and no more is shown
 # of validations and samples than one a minute.

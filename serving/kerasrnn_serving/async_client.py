@@ -1,42 +1,11 @@
-"""The client for an event loop; needs no TensorFlow.
+"""The client for an event loop, under the name that it has had from the start.
 
-async with AsyncClient("localhost:8500") as client:
-    async for chunk in client.stream("ROMEO:", length=1000):
-        print(chunk.text, end="", flush=True)
-    first, second = await client.generate(["A", "B"])
+    from kerasrnn_serving.async_client import AsyncClient
+
+is `from kerasrnn_serving.client import AsyncClient`.
 """
 
-from kerasrnn_serving.async_transport import AsyncTransport
-from kerasrnn_serving.channel import Tls
-from kerasrnn_serving.client_methods import ClientMethods
-from kerasrnn_serving.exchange import drive_async
+from kerasrnn_serving.client import AsyncClient
+from kerasrnn_serving.client import Tls
 
 __all__ = ["AsyncClient", "Tls"]
-
-
-class AsyncClient(ClientMethods):
-    """Is `Client` for the tasks of one event loop.
-
-    What `Client` returns is awaited here, and its iterators are asynchronous
-    ones. A task that is cancelled cancels its call.
-    """
-
-    async def __aenter__(self) -> "AsyncClient":
-        return self
-
-    async def __aexit__(self, *exception):
-        await self.close()
-
-    async def close(self) -> None:
-        """Closes the connection; calls that are running fail."""
-        await self._transport.close()
-
-    def _make_transport(self, target):
-        return AsyncTransport(target)
-
-    async def _run(self, conversation):
-        results = [result async for result in self._iterate(conversation)]
-        return results[0]
-
-    def _iterate(self, conversation):
-        return drive_async(conversation, self._transport.send)

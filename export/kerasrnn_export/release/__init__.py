@@ -1,0 +1,1 @@
+"""From a SavedModel on disk to a published version."""

@@ -1,0 +1,148 @@
+"""What values a setting may have, declared in its type.
+
+    @dataclasses.dataclass(frozen=True)
+    class Settings:
+        units: Annotated[int, Range(1, 2**16)] = 128
+        cell: Annotated[str, Choice(("lstm", "gru"))] = "lstm"
+
+        def __post_init__(self):
+            check_fields(self)
+
+The flags of the programs are made from the same declarations.
+"""
+
+import dataclasses
+import functools
+import numbers
+import typing
+
+from kerasrnn.errors import UserError
+from kerasrnn.foundation.paths import complaint_about
+
+# The largest count that TensorFlow takes everywhere.
+INT32_MAX = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`; never NaN.
+
+    Attributes:
+        low: The least, or what all are above.
+        high: The largest, or what all are below.
+        above_low: Whether `low` itself is left out.
+        below_high: Whether `high` itself is left out.
+    """
+
+    low: float
+    high: float
+    above_low: bool = False
+    below_high: bool = False
+
+    def __contains__(self, value) -> bool:
+        low = value > self.low if self.above_low else value >= self.low
+        high = value < self.high if self.below_high else value <= self.high
+        return low and high
+
+    def __str__(self) -> str:
+        low, high = _spelled(self.low), _spelled(self.high)
+        if not self.above_low and not self.below_high:
+            return f"from {low} to {high}"
+        return (
+            f"{'above' if self.above_low else 'at least'} {low} and "
+            f"{'below' if self.below_high else 'at most'} {high}"
+        )
+
+    def complaint(self, value) -> str:
+        """Returns what a value should be instead, or ""."""
+        return "" if value in self else str(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some strings."""
+
+    choices: tuple[str, ...]
+
+    def complaint(self, value) -> str:
+        """Returns what a value should be instead, or ""."""
+        if value in self.choices:
+            return ""
+        return f"one of {', '.join(self.choices)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalPath:
+    """A path on this machine, or several."""
+
+    def complaint(self, value) -> str:
+        """Returns what a value should be instead, or ""."""
+        paths = (value,) if isinstance(value, str) else value
+        if any(map(complaint_about, paths)):
+            return "a path on this machine (no scheme:// is supported)"
+        return ""
+
+
+FRACTION = Range(0, 1, below_high=True)
+COUNT = Range(0, INT32_MAX)
+POSITIVE_COUNT = Range(1, INT32_MAX)
+# Neither infinite nor NaN, not even as float32.
+AMOUNT = Range(0, 3.4e38)
+# Of time, for clocks that count in nanoseconds of 64 bits.
+SECONDS = Range(0, 10**9, above_low=True)
+INT64 = Range(-(2**63), 2**63 - 1)
+
+
+@functools.cache
+def constraints(cls) -> dict:
+    """Returns the constraint of each field of a dataclass that has one."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {
+        name: hint.__metadata__[0]
+        for name, hint in hints.items()
+        if hasattr(hint, "__metadata__")
+    }
+
+
+def check_fields(settings) -> None:
+    """Checks the types of a dataclass's numbers, and all constraints.
+
+    Raises:
+        UserError: The first field that is not what it must be.
+    """
+    hints = _types(type(settings))
+    limits = constraints(type(settings))
+    for name, hint in hints.items():
+        value = getattr(settings, name)
+        expected = _TYPES.get(hint)
+        if expected and not _is(value, expected[0]):
+            raise UserError(f"{name} must be {expected[1]}, not {value!r}.")
+        if value is None or name not in limits:
+            continue
+        complaint = limits[name].complaint(value)
+        if complaint:
+            shown = value if isinstance(value, numbers.Real) else repr(value)
+            raise UserError(f"{name} must be {complaint}, not {shown}.")
+
+
+_TYPES = {
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    str: (str, "a string"),
+}
+
+
+@functools.cache
+def _types(cls):
+    return typing.get_type_hints(cls)
+
+
+def _is(value, kind):
+    # To Python True is a number.
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _spelled(number):
+    if isinstance(number, int):
+        return f"{number:,}"
+    return f"{number:g}"

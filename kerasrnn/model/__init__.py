@@ -1,0 +1,1 @@
+"""CharRNN, its weights, and text from it in this process."""

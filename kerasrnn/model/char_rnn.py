@@ -1,0 +1,344 @@
+"""CharRNN: a stack of recurrent layers that predicts the next character.
+
+Glossary of shapes: B batch, T sequence length, V vocabulary size, U units,
+G gates, E embedding size, S states (2 a layer for an LSTM, else 1).
+
+The arithmetic is in pure functions of `(config, weights)`, where `weights`
+is a flat list in the order of `CharRNN.weights`. Training, evaluation and the
+exported sampler all call them; `CharRNN` is the Keras model that owns the
+weights.
+"""
+
+import dataclasses
+import functools
+
+import keras
+import tensorflow as tf
+
+# Keras reads a model's weights in its compute dtype, and exports no way out.
+from keras.src.backend.common.variables import AutocastScope
+
+from kerasrnn.config import ModelConfig
+from kerasrnn.errors import UserError
+from kerasrnn.layers import GRU
+from kerasrnn.layers import LSTM
+from kerasrnn.layers import SimpleRNN
+from kerasrnn.model.dropout import keyed_dropout
+from kerasrnn.model.initialization import embedding_initializer
+from kerasrnn.model.initialization import layer_initializers
+from kerasrnn.model.initialization import output_initializers
+from kerasrnn.model.step import step_model
+from kerasrnn.model.weights import input_bias
+from kerasrnn.model.weights import output_bias
+from kerasrnn.model.weights import state_sizes
+from kerasrnn.model.weights import states_of_layers
+from kerasrnn.model.weights import unflatten
+from kerasrnn.recurrence import cudnn
+from kerasrnn.recurrence import scan as scans
+from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.engine import choose_engine
+from kerasrnn.recurrence.projection import lookup
+from kerasrnn.recurrence.projection import project
+from kerasrnn.recurrence.time_chunks import in_stretches
+from kerasrnn.sampling.generate import StepModel
+
+_SCANS = {
+    "simple_rnn": scans.simple_rnn_scan,
+    "lstm": scans.lstm_scan,
+    "gru": scans.gru_scan,
+}
+_CUDNN_LOOPS = {"lstm": cudnn.lstm, "gru": cudnn.gru}
+_LAYERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class CharRNN(keras.Model):
+    """Multi-layer character model: embedding or one-hot, cells, softmax.
+
+    Call arguments:
+        tokens: int32 ids [B, T]; see `sequence_logits` on documents.
+        states: Flat list of float32 tensors [B, U], layer by layer (h, c of
+            an LSTM, h of the others); None is zeros.
+        training: Whether dropout applies.
+        dropout_key: int tensor [3], `(seed, step, first stream)`; dropout is
+            a function of it, the layer and the stream. Needed in training
+            where the configuration has dropout.
+
+    Returns:
+        `(logits [B, T, V] float32, states)`. The logit of id 0 is always
+        `kerasrnn.model.weights.UNKNOWN_LOGIT`.
+
+    Args:
+        config: The sizes and options of the model. Its `dtype_policy` is
+            that of all layers, whatever Keras' global one is.
+        **kwargs: `name` and `trainable`; `dtype` in place of
+            `config.dtype_policy`.
+
+    Raises:
+        UserError: `dtype` is not a policy that the configuration knows.
+    """
+
+    def __init__(self, config: ModelConfig, **kwargs):
+        if kwargs.get("dtype") is not None:
+            policy = keras.dtype_policies.get(kwargs["dtype"]).name
+            config = dataclasses.replace(config, dtype_policy=policy)
+        kwargs["dtype"] = config.dtype_policy
+        super().__init__(**kwargs)
+        # States are float32 in every policy, and tokens no floats at all.
+        self.autocast = False
+        self.config = config
+        self.embedding = None
+        if config.embedding_size:
+            self.embedding = keras.layers.Embedding(
+                config.vocabulary_size,
+                config.embedding_size,
+                embeddings_initializer=embedding_initializer(config),
+                dtype=config.dtype_policy,
+                name="embedding",
+            )
+        self.recurrent = [
+            _LAYERS[config.cell](
+                config.units,
+                return_sequences=True,
+                return_state=True,
+                dtype=config.dtype_policy,
+                name=f"{config.cell}_{index}",
+                **layer_initializers(config, index),
+            )
+            for index in range(config.num_layers)
+        ]
+        self.logits = keras.layers.Dense(
+            config.vocabulary_size,
+            dtype=config.dtype_policy,
+            name="logits",
+            **output_initializers(config),
+        )
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """Widths of the states, layer by layer."""
+        return state_sizes(self.config)
+
+    def initial_states(self, batch_size) -> list[tf.Tensor]:
+        """Returns the zero states, tensors [batch_size, units]."""
+        return [tf.zeros([batch_size, size]) for size in self.state_sizes]
+
+    def build(self, input_shape=None):
+        """Makes the weights; the shape of the tokens does not matter."""
+        if self.built:
+            return
+        config = self.config
+        width = config.embedding_size or config.vocabulary_size
+        if self.embedding is not None:
+            self.embedding.build((None, None))
+        for layer in self.recurrent:
+            layer.build((None, None, width))
+            width = config.units
+        self.logits.build((None, None, width))
+        self.built = True
+
+    def build_weights(self) -> None:
+        """Makes the weights where they are not made yet."""
+        self.build()
+
+    def call(self, tokens, states=None, training=False, dropout_key=None):
+        if training and self.config.dropout and dropout_key is None:
+            raise UserError(
+                "Training with dropout draws by a dropout_key, an int tensor "
+                "(seed, step, first stream), and none was passed: pass one, "
+                "or configure the model with dropout=0."
+            )
+        if states is None:
+            states = self.initial_states(tf.shape(tokens)[0])
+        with AutocastScope(None):
+            weights = [variable.value for variable in self.weights]
+        return sequence_logits(
+            self.config,
+            weights,
+            tokens,
+            states,
+            dropout_key=dropout_key if training else None,
+        )
+
+    def step_model(self) -> StepModel:
+        """Returns what `kerasrnn.sampling.generate` needs of this model."""
+        return step_model(self.config, [v.value for v in self.weights])
+
+    def get_config(self):
+        return {
+            "config": vars(self.config),
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.config.dtype_policy,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        del custom_objects
+        options = dict(config)
+        return cls(ModelConfig(**options.pop("config")), **options)
+
+
+def training_engine(config: ModelConfig, batch, steps) -> Engine:
+    """Returns how the loops of a training step that is built here are run.
+
+    Args:
+        config: What the model is.
+        batch: Streams, None where they are not known.
+        steps: Sequence length, None where it is not known.
+    """
+    # The loops of cuDNN know no documents.
+    if config.cell in _CUDNN_LOOPS and not config.separator_id:
+        if not cudnn.obstacle_here():
+            return Engine.CUDNN
+    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    return choose_engine(config.units, batch, steps, dtype)
+
+
+def sequence_logits(
+    config,
+    weights,
+    tokens,
+    states,
+    dropout_key=None,
+    engine=Engine.PLAIN,
+    differentiable=True,
+):
+    """Reads sequences and predicts the character after each of their own.
+
+    Args:
+        config: The `ModelConfig`.
+        weights: Flat list of tensors, in the order of `CharRNN.weights`.
+        tokens: int32 ids [B, T]. Where `config.separator_id` is set, that id
+            is read from the zero state, and so is the id that a negative
+            one, `~id`, stands for.
+        states: Flat list of tensors [B, U].
+        dropout_key: None, or see `CharRNN`.
+        engine: How the loops over time are run. For training that which
+            `training_engine` returns; what is exported takes the default.
+        differentiable: Whether there is a gradient; without, the loops keep
+            nothing for it.
+
+    Returns:
+        `(logits [B, T, V] float32, states)`.
+    """
+    weights = unflatten(config, weights)
+    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    outputs, reset = _document_starts(config, tf.transpose(tokens))  # [T, B]
+    next_states = []
+    layer_states = states_of_layers(states, config.num_layers)
+    for index, layer in enumerate(weights.layers):
+        if engine is Engine.CUDNN:
+            if index == 0:
+                outputs = _embed_tokens(weights, outputs, dtype)
+            outputs, final = _cudnn_loop(
+                config, layer, outputs, layer_states[index]
+            )
+        else:
+            read = functools.partial(
+                _read, config, weights, index, engine, differentiable
+            )
+            if engine.is_for_cpu:
+                read = functools.partial(in_stretches, read)
+            outputs, final = read([outputs, reset], layer_states[index])
+        next_states.extend(final)
+        outputs = tf.cast(outputs, dtype)
+        if dropout_key is not None and config.dropout:
+            outputs = keyed_dropout(
+                outputs,
+                config.dropout,
+                dropout_key,
+                index,
+                compiles=engine.is_for_cpu and None not in outputs.shape,
+            )
+    logits = _project(outputs, weights.output_kernel, None)
+    logits = tf.cast(logits, tf.float32) + output_bias(weights)
+    return tf.transpose(logits, [1, 0, 2]), next_states
+
+
+def _read(config, weights, index, engine, differentiable, inputs, states):
+    """One layer over time.
+
+    Args:
+        config: The `ModelConfig`.
+        weights: Those of the model.
+        index: Number of the layer.
+        engine: See `sequence_logits`.
+        differentiable: See `sequence_logits`.
+        inputs: Ids [T, B], or outputs of the layer below [T, B, U]; and where
+            the states are zero before the step, bool [T, B] or None.
+        states: List of tensors [B, U].
+
+    Returns:
+        `(outputs [T, B, U], states)`.
+    """
+    layer = weights.layers[index]
+    values, reset = inputs
+    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    if index == 0:
+        projected = _project_tokens(weights, values, dtype)
+    else:
+        projected = _project(values, layer.kernel, input_bias(layer))
+    return _SCANS[config.cell](
+        projected,
+        *_recurrent_weights(layer, dtype),
+        states,
+        reset=reset,
+        engine=engine,
+        differentiable=differentiable,
+    )
+
+
+def _document_starts(config, tokens):
+    """Returns ids, and where they are read from the zero state, or None."""
+    if not config.separator_id:
+        return tokens, None
+    marked = tokens < 0
+    ids = tf.where(marked, -1 - tokens, tokens)
+    return ids, marked | (ids == config.separator_id)
+
+
+def _project_tokens(weights, tokens, dtype):
+    """The first layer's projected inputs [T, B, G * U].
+
+    A one-hot character picks a row of the kernel: nothing is multiplied.
+    """
+    first = weights.layers[0]
+    if weights.embedding is None:
+        table = first.kernel + input_bias(first)
+        return lookup(tf.cast(table, dtype), tokens)
+    embedded = _embed_tokens(weights, tokens, dtype)
+    return _project(embedded, first.kernel, input_bias(first))
+
+
+def _embed_tokens(weights, tokens, dtype):
+    """Embedded or one-hot tokens [T, B, E or V]."""
+    if weights.embedding is None:
+        return tf.one_hot(tokens, weights.output_bias.shape[0], dtype=dtype)
+    return lookup(tf.cast(weights.embedding, dtype), tokens)
+
+
+def _project(values, kernel, bias):
+    """`values @ kernel + bias` for [T, B, ...], in the dtype of `values`."""
+    kernel = tf.cast(kernel, values.dtype)
+    if bias is not None:
+        bias = tf.cast(bias, values.dtype)
+    return project(values, kernel, bias)
+
+
+def _recurrent_weights(layer, dtype):
+    weights = [layer.recurrent_kernel]
+    if layer.bias.shape.rank == 2:  # a GRU's, for inputs and for states
+        weights.append(layer.bias[1])
+    return [tf.cast(weight, dtype) for weight in weights]
+
+
+def _cudnn_loop(config, layer, inputs, states):
+    """CuDNN's `_scan`, of inputs [T, B, ...] that are not projected."""
+    narrow = [
+        [tf.cast(value, inputs.dtype) for value in values]
+        for values in (layer, states)
+    ]
+    loop = _CUDNN_LOOPS[config.cell]
+    outputs, final = loop(inputs, *narrow[0], narrow[1])
+    return outputs, [tf.cast(state, tf.float32) for state in final]

@@ -1,0 +1,76 @@
+"""Dropout that is a function of seed, step, layer and stream."""
+
+import tensorflow as tf
+
+from kerasrnn.recurrence.engine import compiled
+
+_LEVELS = 2**16  # what a random number is compared with
+_PER_COUNTER = 8  # such numbers in the 128 bits that Philox makes of a counter
+
+
+def keyed_dropout(values, rate, key, layer, compiles=False):
+    """Drops elements of [T, B, U] by a function of key, layer and stream.
+
+    Philox (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
+    2011) has a 64-bit key and a 128-bit counter: seed and layer are the key,
+    the step is the counter's high half, the stream's place its low half. So
+    a replica draws for its own streams what one process draws for them.
+
+    Args:
+        values: Tensor [T, B, U].
+        rate: Share of the elements to drop, which is rounded to one of 2^16
+            levels; the others are scaled up.
+        key: int tensor [3], `(seed, step, first stream)`.
+        layer: Number of the layer.
+        compiles: Whether to compile what is done with the random numbers,
+            for static shapes; it gives the same.
+
+    Returns:
+        Tensor [T, B, U].
+    """
+    drop = compiled(_drop) if compiles else _drop
+    return drop(values, _random_bits(values, key, layer), rate)
+
+
+def _random_bits(values, key, layer):
+    """Random uint32 [B * T * ceil(U / 8) * 4]."""
+    steps, batch, units = _sizes(values)
+    key = tf.cast(key, tf.int64)
+    counters = steps * -(-units // _PER_COUNTER)  # of a stream
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[batch * counters * 4],
+        key=tf.bitcast(key[:1] * 1024 + layer, tf.uint64),
+        counter=tf.bitcast(
+            tf.stack([key[2] * tf.cast(counters, tf.int64), key[1]]), tf.uint64
+        ),
+        alg=1,  # Philox
+        dtype=tf.uint32,
+    )
+
+
+def _drop(values, bits, rate):
+    """Drops elements of [T, B, U] by random bits.
+
+    Of a random word the high half is a unit's number, and the low half that
+    of the unit half a layer away.
+    """
+    steps, batch, units = _sizes(values)
+    level = min(round(rate * _LEVELS), _LEVELS - 1)
+    bits = tf.reshape(bits, [batch, steps, -1])
+    bits = tf.transpose(bits, [1, 0, 2])  # [T, B, U / 2]
+    low = tf.bitwise.bitwise_and(bits, tf.constant(_LEVELS - 1, tf.uint32))
+    kept = tf.concat(
+        [
+            bits >= tf.constant(level * _LEVELS, tf.uint32),
+            low >= tf.constant(level, tf.uint32),
+        ],
+        axis=-1,
+    )[:, :, :units]
+    scale = tf.cast(_LEVELS / (_LEVELS - level), values.dtype)
+    return tf.where(kept, values * scale, tf.zeros_like(values))
+
+
+def _sizes(values):
+    steps, batch, units = values.shape
+    shape = tf.shape(values)
+    return steps or shape[0], batch or shape[1], units

@@ -1,0 +1,76 @@
+"""Work in parts: each CPU core runs its own rows of the batch.
+
+The products of a recurrent step are small. Two cores that share each of them
+meet at every one, hundreds of times a batch; two cores that have half of the
+rows each meet once. So the batch is cut in parts, one a core, and all that is
+done to a part is apart from the others. docs/performance.md has the
+measurements.
+"""
+
+import itertools
+import os
+
+import tensorflow as tf
+
+from kerasrnn.recurrence.engine import compiles_here
+
+# A part with fewer rows makes too narrow a product.
+_MIN_ROWS = 16
+
+
+def in_parts(function, batched, shared=()) -> list:
+    """Calls a function once for each part of the batch.
+
+    There is one part alone where `compiles_here` is False.
+
+    Args:
+        function: Called as `function(part, *shared)`.
+        batched: A structure of tensors with the batch as their first
+            dimension, and of None.
+        shared: What every call gets.
+
+    Returns:
+        The results, a list of one for each part, in the order of the rows.
+    """
+    flat = tf.nest.flatten(batched)
+    batch = next(value for value in flat if value is not None)
+    sizes = _part_sizes(batch)
+    pieces = [
+        [None] * len(sizes) if value is None else cut(value, sizes)
+        for value in flat
+    ]
+    return [
+        function(tf.nest.pack_sequence_as(batched, list(part)), *shared)
+        for part in zip(*pieces, strict=True)
+    ]
+
+
+def cut(value, sizes):
+    """Cuts a tensor in parts of `sizes` along its first dimension.
+
+    What a layer below has put together of the same parts is not put together
+    and cut again: part by part the layers then run on without a meeting.
+    """
+    if tf.is_symbolic_tensor(value) and value.op.type == "ConcatV2":
+        *parts, axis = value.op.inputs
+        rows = [part.shape[0] for part in parts]
+        known = all(isinstance(size, int) for size in sizes)
+        if known and rows == sizes and tf.get_static_value(axis) == 0:
+            return parts
+    return tf.split(value, sizes)
+
+
+def _part_sizes(batch):
+    num_rows = batch.shape[0]
+    return _sizes(tf.shape(batch)[0] if num_rows is None else num_rows)
+
+
+def _sizes(num_rows):
+    if not compiles_here():
+        return [num_rows]
+    parts = tf.config.threading.get_inter_op_parallelism_threads()
+    parts = parts or len(os.sched_getaffinity(0))
+    if isinstance(num_rows, int):
+        parts = max(1, min(parts, num_rows // _MIN_ROWS))
+    edges = [num_rows * part // parts for part in range(parts + 1)]
+    return [stop - start for start, stop in itertools.pairwise(edges)]

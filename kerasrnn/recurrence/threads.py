@@ -1,0 +1,46 @@
+"""TensorFlow's threads, chosen for the layers that are trained.
+
+A part of the batch for each core (`kerasrnn.recurrence.batch_parts`) keeps all
+cores busy by itself. Where the products are TensorFlow's own, each of them
+would still be cut again, for all cores: parts then wait for each other. So an
+operation gets one thread, and as many operations as there are cores run side
+by side. docs/performance.md has what it is worth.
+"""
+
+import os
+
+import tensorflow as tf
+
+from kerasrnn.recurrence.engine import products_take_the_time
+
+_VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def configure_threads(units: int, dtype: str = "float32") -> bool:
+    """Sets TensorFlow's threads, before it starts, where that pays.
+
+    Nothing changes where there is a GPU, where the environment says how many
+    threads there are (TF_NUM_INTRAOP_THREADS), and in a process in which
+    TensorFlow has started: call it before anything else of TensorFlow.
+
+    Args:
+        units: Width of the recurrent layers.
+        dtype: Of their products: the policy's compute dtype.
+
+    Returns:
+        Whether the threads are set so.
+    """
+    if any(os.environ.get(name) for name in _VARIABLES):
+        return False
+    if tf.config.list_physical_devices("GPU"):
+        return False
+    if not products_take_the_time(units, dtype):
+        return False
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(
+            len(os.sched_getaffinity(0))
+        )
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Drawing characters from any step function."""

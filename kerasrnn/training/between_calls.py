@@ -1,0 +1,148 @@
+"""What the chief does between two calls of steps: validation and samples.
+
+The other workers wait for the results. A process alone is its own chief.
+"""
+
+import contextlib
+from collections.abc import Sequence
+
+from kerasrnn.config import Config
+from kerasrnn.foundation import files
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.foundation.signals import Interruption
+from kerasrnn.model.text_generator import TextGenerator
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.streams import number_of_streams
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.evaluation.evaluator import Evaluator
+from kerasrnn.training.evaluation.loss_units import Evaluation
+from kerasrnn.training.multi_worker.process_group import Workers
+from kerasrnn.training.records.display import Display
+from kerasrnn.training.step.flat_weights import Layout
+
+
+class Chief:
+    """Validates and samples, where this process is the chief.
+
+    All workers call its methods together.
+
+    Args:
+        config: What is trained, and how.
+        workdir: Where samples go.
+        corpus: The encoded text.
+        held_out: (start, stop) of the parts to validate on.
+        layout: Where each weight stands in the flat vector.
+        workers: This process and the others.
+        display: Where to show progress.
+        interruption: Asked again and again whether to end.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        workdir: Workdir,
+        corpus: Corpus,
+        held_out: Sequence[tuple[int, int]],
+        layout: Layout,
+        workers: Workers,
+        display: Display,
+        interruption: Interruption,
+    ):
+        self._config = config
+        self._workdir = workdir
+        self._corpus = corpus
+        self._layout = layout
+        self._workers = workers
+        self._display = display
+        self._interruption = interruption
+        self._held_out = held_out
+        self._evaluator = Evaluator(
+            config.model, layout, config.training.sequence_length
+        )
+        self._generator = TextGenerator(config.model, corpus.vocabulary)
+
+    def evaluate(self, weights, most: int = 0) -> Evaluation:
+        """Returns the loss of what is held out.
+
+        Args:
+            weights: Float32 tensor [P].
+            most: Characters to read of it; 0 reads all.
+
+        Raises:
+            Interrupted: A signal came.
+        """
+        training = self._config.training
+        result = Evaluation(0.0, 0)
+        if self._workers.is_chief:
+            with self._until_signal():
+                result = self._evaluator(
+                    weights,
+                    self._corpus.ids,
+                    self._held_out,
+                    number_of_streams(
+                        self._held_out,
+                        training.batch_size,
+                        training.sequence_length,
+                    ),
+                    most=most,
+                    between_calls=self._evaluated,
+                )
+        nats, characters = self._workers.agree([result.nats, result.characters])
+        if not characters:
+            self._end()
+        held_out = sum(stop - start for start, stop in self._held_out)
+        return Evaluation(nats, int(characters), held_out if most else 0)
+
+    def sample(self, weights, step: int) -> None:
+        """Writes a text that the model makes up.
+
+        Args:
+            weights: Float32 tensor [P].
+            step: Names the file.
+
+        Raises:
+            Interrupted: A signal came.
+        """
+        written = False
+        if self._workers.is_chief:
+            with self._until_signal():
+                self._write_sample(weights, step)
+                written = True
+        if not self._workers.agree([written])[0]:
+            self._end()
+
+    def _write_sample(self, weights, step):
+        text = ""
+        for chunk in self._generator.stream(
+            self._layout.split(weights),
+            length=self._config.training.sample_length,
+            seed=self._config.training.seed,
+        ):
+            self._check()
+            text += chunk.text
+        self._workdir.samples.mkdir(exist_ok=True)
+        files.write_file(
+            self._workdir.samples / f"{step}.txt",
+            text.encode(errors="replace"),
+        )
+        self._display.sample(step, text)
+
+    def _end(self):
+        raise Interrupted(self._workers.any(self._interruption.signal or 0))
+
+    @contextlib.contextmanager
+    def _until_signal(self):
+        """Of several workers the chief does not end where others wait."""
+        try:
+            yield
+        except Interrupted:
+            if self._workers.size == 1:
+                raise
+
+    def _evaluated(self, share):
+        self._display.activity("validation", share)
+        self._check()
+
+    def _check(self):
+        self._workers.check()
+        self._interruption.check()

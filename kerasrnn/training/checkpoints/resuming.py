@@ -1,0 +1,132 @@
+"""What a run takes over from the one before it (no TensorFlow).
+
+Its settings, where they are not given anew; its text, which stays the one
+that was read at the start; and whether anything is left to do.
+"""
+
+import contextlib
+import dataclasses
+
+from kerasrnn.config import Config
+from kerasrnn.errors import UserError
+from kerasrnn.foundation.phrases import command
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.corpus import build_corpus
+from kerasrnn.text.encoding import Progress
+from kerasrnn.training.checkpoints.checkpoint import Checkpoint
+from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.checkpoints.workdir import check_resumable
+from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.step.schedule import Plan
+
+
+def resumed_config(
+    saved: Checkpoint, workdir: Workdir, data: dict, model: dict, training: dict
+) -> Config:
+    """Returns the configuration of a run that resumes.
+
+    Args:
+        saved: What it resumes from.
+        workdir: Where that is.
+        data: Fields of `DataConfig` that are given; the others stay.
+        model: Fields of `ModelConfig`.
+        training: Fields of `TrainingConfig`.
+
+    Raises:
+        UserError: One is given that cannot be changed, or of no use.
+    """
+    was = saved.config
+    config = Config(
+        model=dataclasses.replace(was.model, **model),
+        data=dataclasses.replace(was.data, **data),
+        training=dataclasses.replace(was.training, **training),
+    )
+    check_resumable(was, config, workdir.path)
+    return config
+
+
+def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
+    """Returns why a finished training stays so, or "" if it is to go on.
+
+    Args:
+        saved: Its newest checkpoint.
+        config: What is asked for now.
+        limits: When to stop, as asked for now.
+    """
+    steps_per_epoch = saved.info.get("steps_per_epoch")
+    if not saved.info.get("finished") or type(steps_per_epoch) is not int:
+        return ""
+    position = Position.from_dict(saved.info)
+    # It has ended a little sooner, lest its end takes it beyond its minutes.
+    before = Limits.from_info(saved.info)
+    if (
+        saved.info["finished"] == before.reached_minutes
+        and 0 < limits.minutes <= before.minutes
+    ):
+        return limits.reached_minutes
+    plan = Plan(config.training, steps_per_epoch, limits, validates=False)
+    return plan.is_over(position.step, position.elapsed, position.stale)
+
+
+def resumed_corpus(
+    saved: Checkpoint,
+    config: Config,
+    workdir: Workdir,
+    progress: Progress | None = None,
+) -> tuple[Corpus, str]:
+    """Returns the text of a run that resumes, and a note on it or "".
+
+    It is the copy in the working directory, if that is whole, whatever has
+    become of the files that it was read from. Files under other names are
+    read: they may have been moved, but must hold the same text.
+
+    Args:
+        saved: What it resumes from.
+        config: What is asked for now.
+        workdir: Where both are.
+        progress: See `build_corpus`.
+
+    Raises:
+        UserError: The text is another one, or neither copy nor file is there.
+    """
+    data, sha256 = config.data.data, saved.info.get("corpus_sha256")
+    copy = _copy(workdir, sha256, saved.vocabulary)
+    if copy is not None and data == saved.config.data.data:
+        change = copy.source_change(config.data)
+        if not change:
+            return copy, ""
+        with contextlib.suppress(UserError):
+            copy.verify()
+            return copy, _note(change, data, workdir)
+    corpus = build_corpus(
+        config.data, workdir.corpus, saved.vocabulary, progress, sha256
+    )
+    return corpus, ""
+
+
+def _copy(workdir, sha256, vocabulary):
+    """Returns the encoded text in a directory if it is the model's."""
+    try:
+        copy = Corpus(workdir.corpus)
+    except UserError:
+        return None
+    is_same = copy.sha256 == sha256 and copy.vocabulary == vocabulary
+    return copy if is_same else None
+
+
+def _note(change, data, workdir):
+    names = ", ".join(data) or "The standard library"
+    copy = f"Resuming with the text as it was read, in {workdir.corpus}."
+    if change == "gone":
+        return f"{names} cannot be read any more. {copy}"
+    arguments = [
+        "kerasrnn-train",
+        f"--init_from={workdir.path.absolute()}",
+        *(f"--data={pattern}" for pattern in data),
+    ]
+    return (
+        f"{names} has changed since it was read. {copy} To train on it as it "
+        "is now, start another run from this one:\n"
+        f"    {command(*arguments)} --workdir=OTHER"
+    )

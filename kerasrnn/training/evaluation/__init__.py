@@ -1,0 +1,1 @@
+"""The loss of a held-out text, and the units it is told in."""

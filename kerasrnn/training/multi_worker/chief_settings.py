@@ -1,0 +1,113 @@
+"""What the chief tells the other workers before the first step.
+
+So they need neither the flags that the chief was started with nor those of
+an earlier run, and all train the same model on the same text.
+"""
+
+import dataclasses
+import json
+import time
+
+from kerasrnn.config import Config
+from kerasrnn.errors import UserError
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.training.multi_worker.process_group import Workers
+from kerasrnn.training.step.schedule import Limits
+
+# A file on a network is not seen everywhere at once.
+_SECONDS_TO_APPEAR = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Briefing:
+    """What every worker has to know.
+
+    Attributes:
+        config: What to train, and how.
+        limits: When to stop.
+        corpus_sha256: Of the encoded text.
+    """
+
+    config: Config
+    limits: Limits
+    corpus_sha256: str
+
+
+def give(workers: Workers, briefing: Briefing | None) -> None:
+    """Tells the other workers; None is that there is nothing to do."""
+    if briefing is None:
+        workers.share(b"")
+        return
+    values = {
+        "config": briefing.config.to_json(),
+        "limits": dataclasses.asdict(briefing.limits),
+        "corpus_sha256": briefing.corpus_sha256,
+    }
+    workers.share(json.dumps(values).encode())
+
+
+def receive(workers: Workers, given: dict) -> Briefing | None:
+    """Waits for the chief's word; None is that there is nothing to do.
+
+    Args:
+        workers: This worker and the others.
+        given: Fields by name that this worker's own flags ask for.
+
+    Raises:
+        UserError: They differ from what the chief says.
+    """
+    data = workers.share(b"")
+    if not data:
+        return None
+    values = json.loads(data)
+    config = Config.from_json(values["config"])
+    chiefs = {
+        **dataclasses.asdict(config.model),
+        **dataclasses.asdict(config.training),
+    }
+    differences = [
+        f"--{name} is {value} here and {chiefs[name]} there"
+        for name, value in given.items()
+        if name in chiefs and chiefs[name] != value
+    ]
+    if differences:
+        raise UserError(
+            "This worker was started with other flags than the chief: "
+            f"{'; '.join(differences)}. Start all workers with the same flags."
+        )
+    return Briefing(config, Limits(**values["limits"]), values["corpus_sha256"])
+
+
+def wait_for_corpus(
+    directory, sha256: str, seconds: float = _SECONDS_TO_APPEAR
+) -> Corpus:
+    """Returns the corpus that the chief has made, every byte of it checked.
+
+    Args:
+        directory: Where it is.
+        sha256: Of its ids, as the chief says.
+        seconds: How long to wait for it to appear.
+
+    Raises:
+        UserError: It does not appear, is another one or is damaged.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found = "nothing"
+        try:
+            corpus = Corpus(directory)
+            if corpus.sha256 == sha256:
+                break
+            found = f"one with SHA-256 {corpus.sha256}"
+        except UserError as error:
+            found = f"none that can be used ({error})"
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"The chief has encoded the text (SHA-256 {sha256}), but in "
+                f"{directory} this worker finds {found}. All workers must "
+                "see the same working directory: give --workdir on a file "
+                "system that they share."
+            )
+        time.sleep(0.5)
+    corpus.verify()
+    return corpus

@@ -1,0 +1,1 @@
+"""What a run tells: history, TensorBoard, the display, the report."""

@@ -1,0 +1,94 @@
+"""What a new training says of its text and its place, before it begins."""
+
+import difflib
+import itertools
+import os
+import pathlib
+
+from kerasrnn.foundation.phrases import command
+from kerasrnn.foundation.phrases import counted
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.sources import standard_library_root
+from kerasrnn.training.checkpoints.workdir import Workdir
+
+# Kinds of characters from which on there are better ways to read a text.
+_MANY_KINDS = 1000
+
+# Names of directories that are shown at most.
+_MOST = 3
+
+
+def of_standard_library(path) -> str:
+    """Returns what to tell where a new model is trained without `--data`.
+
+    That may be a mistyped name of a working directory, so those of similar
+    names that hold a training are named.
+
+    Args:
+        path: The working directory, which need not be there yet.
+    """
+    lines = [
+        f"There is no training in {path} and no --data is given: a new model "
+        "is trained on the source code of Python's standard library, from "
+        f"{standard_library_root()}."
+    ]
+    similar = similar_trainings(path)
+    if similar:
+        lines.append(
+            "Trainings in directories of similar names, to be resumed by:"
+        )
+        lines += [
+            f"    {command('kerasrnn-train', f'--workdir={found}')}"
+            for found in similar
+        ]
+    return "\n".join(lines)
+
+
+def of_text(corpus: Corpus) -> list[str]:
+    """Returns what to tell of a text that a new model is trained on."""
+    sentences = corpus.marks.sentences()
+    if corpus.num_unknown:
+        share = 100 * corpus.num_unknown / len(corpus)
+        sentences.append(
+            "Unknown to the model, because rarer than --min_count="
+            f"{corpus.config.min_count}: {corpus.num_unknown:,} of "
+            f"{counted(len(corpus), 'character')} ({share:.3g}%). What is "
+            "unknown is read, but neither predicted nor scored."
+        )
+    kinds = len(corpus.vocabulary) - 1
+    if kinds >= _MANY_KINDS:
+        sentences.append(
+            f"The text has {kinds:,} kinds of characters, each with weights "
+            "of its own. A smaller and faster model: --embedding_size=128 "
+            "(not as many inputs as kinds), --min_count=10 (no rare ones), "
+            "or --vocabulary=bytes (256 kinds)."
+        )
+    return sentences
+
+
+def similar_trainings(path) -> list[pathlib.Path]:
+    """Returns directories with a training whose path differs a little.
+
+    One part of the path may differ: the first that is not there, or else
+    the last.
+    """
+    path = pathlib.Path(path)
+    parts = [path, *path.parents]
+    missing = [part for part in parts if not part.exists()]
+    differing = missing[-1] if missing else path
+    try:
+        entries = list(os.scandir(differing.parent))
+    except OSError:
+        return []
+    names = [e.name for e in entries if e.name != differing.name]
+    close = difflib.get_close_matches(differing.name, names, n=len(names) + 1)
+    below = path.relative_to(differing)
+    candidates = (differing.parent / name / below for name in close)
+    return list(itertools.islice(filter(_has_training, candidates), _MOST))
+
+
+def _has_training(path):
+    try:
+        return Workdir(path).has_checkpoints()
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""One training step's arithmetic: no files, no clock."""

@@ -1,0 +1,119 @@
+"""The loss of a batch and its gradient, in the way that is fastest here.
+
+Shapes: B streams, T sequence length, P elements of all weights.
+"""
+
+import functools
+
+import tensorflow as tf
+
+from kerasrnn.config import ModelConfig
+from kerasrnn.model.char_rnn import sequence_logits
+from kerasrnn.model.char_rnn import training_engine
+from kerasrnn.recurrence import batch_parts
+from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.engine import compiles_here
+from kerasrnn.recurrence.engine import compiling
+from kerasrnn.recurrence.engine import whole_engine
+from kerasrnn.training.step.cross_entropy import sequence_loss
+from kerasrnn.training.step.flat_weights import Layout
+
+
+def loss_gradient(
+    config: ModelConfig,
+    layout: Layout,
+    flat,
+    inputs,
+    targets,
+    states,
+    key,
+    scale=None,
+    engine: Engine = Engine.PLAIN,
+):
+    """The loss of one batch and its gradient.
+
+    Args:
+        config: What the model is.
+        layout: Where each weight stands in `flat`.
+        flat: All weights, float32 [P].
+        inputs: int32 [B, T].
+        targets: int32 [B, T].
+        states: List of tensors [B, units].
+        key: int64 [3], see `CharRNN`'s `dropout_key`.
+        scale: float32 scalar that the gradient is multiplied by before it
+            is computed (see `loss_scaling`); None is 1.
+        engine: How the loops over time are run.
+
+    Returns:
+        `(nats, characters, gradient [P] of the nats, states)`.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(flat)
+        logits, states = sequence_logits(
+            config,
+            layout.split(flat),
+            inputs,
+            states,
+            dropout_key=key,
+            engine=engine,
+        )
+        nats, characters = sequence_loss(logits, targets)
+    gradient = tape.gradient(nats, flat, output_gradients=scale)
+    return nats, characters, gradient, states
+
+
+def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
+    """Returns `loss_gradient` of all but its first two arguments.
+
+    Args:
+        config: What the model is.
+        layout: Where each weight stands.
+        jit_compile: "off" runs operation by operation, "on" compiles the
+            batch as a whole with XLA, "auto" cuts it in parts for the cores
+            of a CPU and compiles of them what pays there, takes cuDNN's
+            loops on a GPU where they fit, and compiles the whole elsewhere.
+    """
+
+    def whole(*arguments, engine=Engine.PLAIN):
+        return loss_gradient(config, layout, *arguments, engine=engine)
+
+    def part(batched, flat, key, *scale, engine=Engine.PLAIN):
+        inputs, targets, states, streams = batched
+        key = tf.concat([key[:2], streams[:1]], axis=0)
+        return whole(flat, inputs, targets, states, key, *scale, engine=engine)
+
+    if jit_compile == "off":
+        return whole
+    compiled_whole = compiling(
+        lambda *arguments: whole(*arguments, engine=whole_engine())
+    )
+    if jit_compile == "on":
+        return compiled_whole
+
+    def fastest(flat, inputs, targets, states, key, *scale):
+        engine = training_engine(config, *inputs.shape)
+        arguments = (flat, inputs, targets, states, key, *scale)
+        if engine is Engine.PLAIN:
+            # A CPU is through with a small model before it is compiled.
+            run = whole if compiles_here() else compiled_whole
+            return run(*arguments)
+        if engine is Engine.CUDNN:
+            return whole(*arguments, engine=engine)
+        run = functools.partial(part, engine=engine)
+        # Dropout is a function of the stream, so each part knows its own.
+        streams = key[2] + tf.range(tf.shape(inputs, tf.int64)[0])
+        results = batch_parts.in_parts(
+            run, (inputs, targets, states, streams), (flat, key, *scale)
+        )
+        nats, characters, gradients, states = zip(*results, strict=True)
+        states = [
+            tf.concat(state, axis=0) for state in zip(*states, strict=True)
+        ]
+        return (
+            tf.add_n(nats),
+            tf.add_n(characters),
+            tf.add_n(gradients),
+            states,
+        )
+
+    return fastest

@@ -1,0 +1,220 @@
+"""What is due at which step: pure functions of the configuration."""
+
+import dataclasses
+from typing import Annotated
+
+from kerasrnn.config import TrainingConfig
+from kerasrnn.errors import UserError
+from kerasrnn.foundation.constraints import AMOUNT
+from kerasrnn.foundation.constraints import COUNT
+from kerasrnn.foundation.constraints import check_fields
+from kerasrnn.foundation.phrases import counted
+from kerasrnn.training.step.learning_rate import learning_rate
+
+# Batches of training that a validation may always read.
+_LEAST_BATCHES = 4
+# A step computes backwards, too, which takes twice as long as forwards.
+_FORWARD_SHARE = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When to stop before the epochs are over.
+
+    Attributes:
+        max_steps: Steps in all; 0 is no limit.
+        minutes: Minutes of training in all, earlier runs in the same
+            working directory included; 0 is no limit. The learning rate's
+            schedule is fitted to it, so such a training cannot be repeated
+            bit for bit.
+    """
+
+    max_steps: Annotated[int, COUNT] = 0
+    minutes: Annotated[float, AMOUNT] = 0.0
+
+    def __post_init__(self):
+        check_fields(self)
+
+    @property
+    def reached_minutes(self) -> str:
+        """Why a training ends that has used up its minutes."""
+        return f"--minutes={self.minutes:g} is reached"
+
+    @classmethod
+    def from_info(cls, info: dict) -> "Limits":
+        """Returns the limits in a checkpoint's info.
+
+        Raises:
+            UserError: They are none.
+        """
+        values = info.get("limits", {})
+        known = {"max_steps": int, "minutes": float}
+        if not isinstance(values, dict) or not all(
+            type(value) in (int, known.get(name))
+            for name, value in values.items()
+        ):
+            raise UserError(f"The checkpoint's limits are {values!r}.")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise UserError(
+                f"The checkpoint's limits are {values!r}: {error}."
+            ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The steps of a training and the events between them.
+
+    Attributes:
+        config: The training's configuration.
+        steps_per_epoch: Steps in one pass over the text.
+        limits: When to stop earlier.
+        validates: Whether there is text to validate on.
+    """
+
+    config: TrainingConfig
+    steps_per_epoch: int
+    limits: Limits
+    validates: bool
+
+    @property
+    def total_steps(self) -> int:
+        """Steps in all, as far as no clock decides."""
+        total = self.config.epochs * self.steps_per_epoch
+        return min(total, self.limits.max_steps or total)
+
+    @property
+    def evaluate_every(self) -> int:
+        """Steps between validations."""
+        return self.config.evaluate_every or self.steps_per_epoch
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints; 0 leaves it to the clock."""
+        return self.config.checkpoint_every or self.config.evaluate_every
+
+    @property
+    def sample_every(self) -> int:
+        """Steps between samples."""
+        return self.config.sample_every or self.evaluate_every
+
+    def validation_is_due(self, step: int, ending: bool) -> bool:
+        """Whether to validate after `step` steps.
+
+        Step 0 is validated where it is another model's: then no step counts
+        as the best that is worse than what it began from.
+        """
+        if step == 0:
+            return self.validates and bool(self.config.init_from)
+        return self.validates and _is_due(step, self.evaluate_every, ending)
+
+    def sample_is_due(self, step: int, ending: bool, is_time: bool) -> bool:
+        """Whether to generate a sample after `step` steps.
+
+        Args:
+            step: Steps made.
+            ending: Whether no other step follows.
+            is_time: Whether the last one is a while ago. It is not asked for
+                where it is said after how many steps there are samples.
+        """
+        is_set = self.config.sample_every or self.config.evaluate_every
+        return (
+            self.config.sample_length > 0
+            and _is_due(step, self.sample_every, ending)
+            and bool(ending or is_time or is_set)
+        )
+
+    def checkpoint_is_due(self, step: int, ending: bool) -> bool:
+        """Whether to save a checkpoint after `step` steps."""
+        return _is_due(step, self.checkpoint_every, ending)
+
+    def validation_sample(self, step: int, held_out: int) -> int:
+        """Returns how many held-out characters validations are to read.
+
+        No clock decides it, so that it is the same whenever the training is
+        repeated.
+
+        Args:
+            step: Steps made before the first validation.
+            held_out: Characters that are held out.
+
+        Returns:
+            Characters, fewer than are held out; or 0, which is all.
+        """
+        if not self.config.validation_cost:
+            return 0
+        if step == 0:
+            # How many there will be in some minutes is not known yet.
+            period = min(self.evaluate_every, self.total_steps)
+            step = 1 if self.limits.minutes else period
+        affordable = self.config.validation_cost * step / _FORWARD_SHARE
+        batches = max(affordable, _LEAST_BATCHES)
+        characters = int(batches * self._characters_per_step)
+        return characters if characters < held_out else 0
+
+    def steps_worth(self, characters: int) -> float:
+        """Returns how many steps take as long as to validate characters."""
+        return _FORWARD_SHARE * characters / self._characters_per_step
+
+    @property
+    def _characters_per_step(self):
+        return self.config.batch_size * self.config.sequence_length
+
+    def steps_to_event(self, step: int) -> int:
+        """Returns how many steps may follow `step` before anything is due."""
+        periods = (
+            self.evaluate_every,
+            self.checkpoint_every,
+            self.sample_every,
+        )
+        events = [
+            self.total_steps,
+            *(step + p - step % p for p in periods if p),
+        ]
+        return min(events) - step
+
+    def is_over(self, step: int, elapsed: float, stale: int) -> str:
+        """Returns why no step follows, or "".
+
+        Args:
+            step: Steps made.
+            elapsed: Seconds of training so far, and those it takes to end.
+            stale: Validations since the best one.
+        """
+        if step >= self.config.epochs * self.steps_per_epoch:
+            if self.config.epochs == 1:
+                return "the one epoch is done"
+            return f"all {self.config.epochs:,} epochs are done"
+        if step >= self.total_steps:
+            return f"--max_steps={self.limits.max_steps} is reached"
+        minutes = self.limits.minutes
+        if minutes and step and elapsed >= 60 * minutes:
+            return self.limits.reached_minutes
+        if self.config.patience and stale >= self.config.patience:
+            validations = counted(stale, "validation")
+            return f"{validations} in a row did not improve on the best"
+        return ""
+
+    def horizon(
+        self, step: int, elapsed: float, seconds_per_step: float | None
+    ) -> int:
+        """Returns the number of steps that there will probably be."""
+        if not self.limits.minutes or seconds_per_step is None:
+            return self.total_steps
+        seconds = max(60 * self.limits.minutes - elapsed, 0)
+        steps = step + int(seconds / seconds_per_step)
+        return max(min(self.total_steps, steps), step + 1)
+
+    def rates(self, step: int, count: int, horizon: int) -> list[float]:
+        """Returns the learning rates of `count` steps from `step` on."""
+        return [
+            learning_rate(self.config, s, self.steps_per_epoch, horizon)
+            for s in range(step, step + count)
+        ]
+
+
+def _is_due(step, period, ending):
+    if step == 0:
+        return False
+    return ending or (period > 0 and step % period == 0)

@@ -1,0 +1,1 @@
+"""How calls get to a server: addresses, channels, deadlines, retries."""

@@ -1,0 +1,1 @@
+"""The programs that ask, serve and inspect a model."""

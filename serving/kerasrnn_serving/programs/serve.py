@@ -1,0 +1,327 @@
+"""Serves an export over gRPC, with whichever server is there.
+
+Without --server it takes TensorFlow Serving's tensorflow_model_server where
+that is on PATH, else the local server of this package, and says which. It
+serves until Ctrl-C, and takes up new versions as they are exported.
+--server=docker runs TensorFlow Serving's stock image. TensorFlow Serving was
+run neither way where this was written; the local server was. What follows --
+goes to TensorFlow Serving as it is.
+
+    kerasrnn-serve --export_dir=my_export
+    kerasrnn-serve --export_dir=my_export -- --enable_batching=true
+"""
+
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from kerasrnn.command_line import program
+from kerasrnn.command_line.flag_types import define_float
+from kerasrnn.command_line.flag_types import define_integer
+from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.contract.versions import find_versions
+from kerasrnn.errors import UserError
+from kerasrnn.foundation import phrases
+from kerasrnn.foundation.constraints import POSITIVE_COUNT
+from kerasrnn.foundation.constraints import SECONDS
+from kerasrnn.foundation.constraints import Range
+from kerasrnn_serving.server.limits import Limits
+
+BINARY = "tensorflow_model_server"
+# Newest first; a tag that is not there is answered by the next one.
+IMAGE = "tensorflow/serving:2.21.0"
+FALLBACK_TAGS = ("2.20.0", "2.19.1")
+SERVERS = ("auto", "binary", "docker", "local")
+# A call holds a thread until it is answered, also while it waits for a batch,
+# and what finds none free is refused. By itself the server has 4 a core.
+GRPC_THREADS = 256
+_PORTS = Range(0, 2**16 - 1)
+
+
+def binary_command(
+    name: str, export_dir: Path, port: int, rest_port: int, extra: list[str]
+) -> list[str]:
+    """Returns the command of TensorFlow Serving's own binary."""
+    return [
+        BINARY,
+        f"--port={port}",
+        f"--rest_api_port={rest_port}",
+        f"--model_name={name}",
+        f"--model_base_path={export_dir.resolve()}",
+        "--enable_grpc_healthcheck_service=true",
+        f"--grpc_max_threads={GRPC_THREADS}",
+        *extra,
+    ]
+
+
+def docker_command(
+    name: str,
+    export_dir: Path,
+    host: str,
+    port: int,
+    rest_port: int,
+    image: str,
+    extra: list[str],
+) -> list[str]:
+    """Returns the command of the stock image.
+
+    It runs without root, capabilities or a writable disk, and the binary
+    itself is process 1's child: the image's script would swallow SIGTERM.
+    """
+    published = [f"--publish={host}:{port}:8500"]
+    if rest_port:
+        published.append(f"--publish={host}:{rest_port}:8501")
+    source = export_dir.resolve()
+    inside = Path("/models") / name
+    server = binary_command(name, inside, 8500, 8501 if rest_port else 0, extra)
+    return [
+        "docker",
+        "run",
+        "--rm",
+        "--init",
+        *published,
+        f"--mount=type=bind,source={source},target={inside},readonly",
+        f"--user={os.getuid()}:{os.getgid()}",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        f"--entrypoint={server[0]}",
+        image,
+        *server[1:],
+    ]
+
+
+def chosen_server(server: str) -> str:
+    """Returns "binary", "docker" or "local" for the flag's value.
+
+    Raises:
+        UserError: The program that is asked for is not on PATH.
+    """
+    if server == "auto":
+        return "binary" if shutil.which(BINARY) else "local"
+    program_name = {"binary": BINARY, "docker": "docker"}.get(server)
+    if program_name and not shutil.which(program_name):
+        raise UserError(
+            f"--server={server} needs {program_name}, which is not on PATH. "
+            "Install it, or take --server=local."
+        )
+    return server
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+
+    def define(function, *arguments, **options):
+        function(*arguments, flag_values=flag_values, **options)
+
+    define(
+        define_path,
+        "export_dir",
+        None,
+        "Directory of the exported versions (kerasrnn-export's --export_dir).",
+    )
+    define(
+        flags.DEFINE_string, "model", "kerasrnn", "Name that clients ask for."
+    )
+    define(
+        define_integer,
+        "port",
+        8500,
+        "Port of gRPC; 0 takes a free one and prints it.",
+        allowed=_PORTS,
+    )
+    define(
+        define_integer,
+        "rest_port",
+        0,
+        "Port of REST, which the local server does not have; 0 is off.",
+        allowed=_PORTS,
+    )
+    define(
+        flags.DEFINE_string,
+        "host",
+        "127.0.0.1",
+        "Address to listen on; 0.0.0.0 is every network. There is no "
+        f"authentication. {BINARY} always listens on every network.",
+    )
+    define(
+        flags.DEFINE_enum,
+        "server",
+        "auto",
+        SERVERS,
+        f"binary is {BINARY} on PATH, docker its stock image, local this "
+        "package's own server, for one machine; auto is binary, else local.",
+    )
+    define(
+        flags.DEFINE_string,
+        "image",
+        IMAGE,
+        "Image of --server=docker; where the registry does not have it, try "
+        f"the tags {' or '.join(FALLBACK_TAGS)}.",
+    )
+    define(
+        flags.DEFINE_list,
+        "allow_operations",
+        [],
+        "TensorFlow's operations that a version may have with --server=local "
+        "beside those that kerasrnn-export writes, separated by commas; '*' "
+        "is any. They can read and write files.",
+    )
+    define_limits(flag_values)
+
+
+def define_limits(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of `Limits`, which the local server alone has."""
+    defaults = Limits()
+    for name, default, text in (
+        ("max_rows", defaults.rows, "Rows of one call"),
+        ("max_message_bytes", defaults.message_bytes, "Bytes of one message"),
+        (
+            "max_calls",
+            defaults.calls,
+            "Calls that run or wait",
+        ),
+    ):
+        define_integer(
+            name,
+            default,
+            f"{text}, at most, with --server=local.",
+            flag_values,
+            POSITIVE_COUNT,
+        )
+    define_float(
+        "max_seconds",
+        defaults.seconds,
+        "Seconds that one call may take with --server=local, also where its "
+        "client sets no deadline.",
+        flag_values,
+        SECONDS,
+    )
+
+
+def main(argv) -> int:
+    """Serves until it is stopped."""
+    values = flags.FLAGS
+    export_dir = _checked_export_dir(values.export_dir)
+    server = chosen_server(values.server)
+    if server == "local":
+        return _serve_locally(values, export_dir, argv[1:])
+    port = values.port or _free_port()
+    if server == "binary":
+        command = binary_command(
+            values.model, export_dir, port, values.rest_port, argv[1:]
+        )
+        _say(f"{BINARY} from PATH, on every network, port {port}")
+    else:
+        command = docker_command(
+            values.model,
+            export_dir,
+            values.host,
+            port,
+            values.rest_port,
+            values.image,
+            argv[1:],
+        )
+        _say(f"{values.image} in Docker at {values.host}:{port}")
+    print(phrases.command(*command), file=sys.stderr, flush=True)
+    os.execvp(command[0], command)
+
+
+def _checked_export_dir(export_dir):
+    if not export_dir:
+        raise UserError(
+            "Give the directory of the exported versions with --export_dir."
+        )
+    directory = Path(export_dir)
+    try:
+        versions = find_versions(directory)
+    except OSError as error:
+        raise UserError(
+            f"Cannot read {directory}: {error.strerror}. Give "
+            "kerasrnn-export's --export_dir."
+        ) from None
+    if not versions:
+        raise UserError(
+            f"No version to serve in {directory}: expected directories named "
+            "by numbers, such as 1, each with a SavedModel. "
+            + _what_to_do_without_versions(directory)
+        )
+    return directory
+
+
+def _check_newest(export_dir):
+    """Checks that the version that is served first is a SavedModel.
+
+    Raises:
+        UserError: It is none.
+    """
+    versions = find_versions(export_dir)
+    version = versions[max(versions)]
+    names = ("saved_model.pb", "saved_model.pbtxt")
+    if not any((version / name).is_file() for name in names):
+        raise UserError(
+            f"The newest version, {version}, has no {names[0]}. Export the "
+            "model again with kerasrnn-export, or remove that directory."
+        )
+
+
+def _what_to_do_without_versions(directory):
+    if (directory / "saved_model.pb").exists():
+        return f"This is one of them: give {directory.resolve().parent}."
+    return "Make one with kerasrnn-export."
+
+
+def _serve_locally(values, export_dir, extra):
+    if extra:
+        raise UserError(
+            f"The local server takes no further arguments, received {extra}; "
+            "they are for TensorFlow Serving."
+        )
+    if values.rest_port:
+        raise UserError(
+            "The local server has no REST; leave --rest_port out, or take "
+            "--server=binary or --server=docker."
+        )
+    _check_newest(export_dir)
+    if values.server == "auto":
+        _say(f"the local server, as {BINARY} is not on PATH")
+    else:
+        _say("the local server")
+    from kerasrnn_serving.server import local_server
+
+    return local_server.serve(
+        values.model,
+        export_dir,
+        values.host,
+        values.port,
+        Limits(
+            values.max_rows,
+            values.max_message_bytes,
+            values.max_calls,
+            values.max_seconds,
+        ),
+        values.allow_operations,
+    )
+
+
+def _say(what):
+    print(f"Serving with {what}.", file=sys.stderr, flush=True)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+def run() -> None:
+    """Entry point."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,230 @@
+"""The versions of one model: found, loaded, swapped and let go.
+
+The newest numbered directory is served. A version that is replaced keeps
+answering the calls it has; one that does not load leaves the old one in
+place. This is TensorFlow Serving's availability-preserving policy for one
+version at a time. It knows neither TensorFlow nor gRPC's transport.
+"""
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+from absl import logging
+
+from kerasrnn.contract import wire
+from kerasrnn.contract.versions import find_versions
+from kerasrnn_serving.server.rpc import StatusError
+
+
+class Closable(Protocol):
+    """What a loader returns."""
+
+    def close(self) -> None:
+        """Frees it; called once no call uses it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class VersionStatus:
+    """What GetModelStatus says of a version.
+
+    Attributes:
+        version: Its number.
+        state: `wire.START` to `wire.END`.
+        code: 0, or the gRPC code of the error that ended it.
+        message: That error's.
+    """
+
+    version: int
+    state: int
+    code: int = 0
+    message: str = ""
+
+
+class _Loaded:
+    """A version in service, with its count of running calls."""
+
+    def __init__(self, version, servable):
+        self.version = version
+        self.servable = servable
+        self.users = 0
+
+
+class ModelVersions:
+    """Serves the newest version under a directory.
+
+    Args:
+        name: The model's name, for messages.
+        directory: Holds the versions, as directories named by numbers.
+        load: `load(version_directory) -> servable`; raises StatusError.
+    """
+
+    def __init__(
+        self, name: str, directory: Path, load: Callable[[Path], Closable]
+    ):
+        self.name = name
+        self._directory = Path(directory)
+        self._load = load
+        self._lock = threading.Lock()
+        self._current = None
+        self._retired = []
+        self._statuses = {}
+        self._failed = {}
+        self._stop = threading.Event()
+        self._thread = None
+
+    def poll(self) -> None:
+        """Looks once: loads a new version, closes old ones without calls."""
+        self._close_idle()
+        versions = find_versions(self._directory)
+        if not versions:
+            return
+        version = max(versions)
+        with self._lock:
+            current = self._current
+        if current is not None and current.version == version:
+            return
+        # A version that failed is tried again once its files have changed.
+        fingerprint = _fingerprint(versions[version])
+        if self._failed.get(version) == fingerprint:
+            return
+        self._set_status(VersionStatus(version, wire.LOADING))
+        try:
+            servable = self._load(versions[version])
+        except StatusError as error:
+            self._fail(version, fingerprint, error.code, error.message)
+            return
+        except Exception as error:
+            # A fault of ours, or a machine without memory.
+            logging.exception("Loading version %d failed.", version)
+            code = grpc.StatusCode.INTERNAL
+            self._fail(version, fingerprint, code, repr(error))
+            return
+        self._swap(_Loaded(version, servable))
+        self._close_idle()
+
+    def _fail(self, version, fingerprint, code, message):
+        self._failed[version] = fingerprint
+        self._set_status(
+            VersionStatus(version, wire.END, code.value[0], message)
+        )
+        nothing = self.version is None
+        logging.error(
+            "Version %d of %s does not load, %s: %s",
+            version,
+            self.name,
+            "nothing is served" if nothing else "the old one stays",
+            message,
+        )
+
+    def _swap(self, loaded):
+        with self._lock:
+            old, self._current = self._current, loaded
+            if old is not None:
+                self._retired.append(old)
+                status = VersionStatus(old.version, wire.UNLOADING)
+                self._statuses[old.version] = status
+            status = VersionStatus(loaded.version, wire.AVAILABLE)
+            self._statuses[loaded.version] = status
+        if old is not None:
+            # Of the first one its server says more.
+            logging.info("Serving version %d of %s.", loaded.version, self.name)
+
+    def _close_idle(self):
+        with self._lock:
+            idle = [entry for entry in self._retired if not entry.users]
+            self._retired = [entry for entry in self._retired if entry.users]
+        for entry in idle:
+            entry.servable.close()
+            self._set_status(VersionStatus(entry.version, wire.END))
+            logging.info("Let go of version %d.", entry.version)
+
+    def _set_status(self, status):
+        with self._lock:
+            self._statuses[status.version] = status
+
+    @contextlib.contextmanager
+    def use(self, version: int | None = None):
+        """Yields (number, servable) for one call, and holds it meanwhile.
+
+        Args:
+            version: The version wanted; None is the newest.
+
+        Raises:
+            StatusError: NOT_FOUND, it is not in service.
+        """
+        with self._lock:
+            entry = self._current
+            if entry is None or version not in (None, entry.version):
+                raise not_found(self.name, version)
+            entry.users += 1
+        try:
+            yield entry.version, entry.servable
+        finally:
+            with self._lock:
+                entry.users -= 1
+
+    @property
+    def version(self) -> int | None:
+        """The version in service; None before one has loaded."""
+        with self._lock:
+            return self._current.version if self._current else None
+
+    def statuses(self) -> list[VersionStatus]:
+        """Returns the status of every version seen, the newest first."""
+        with self._lock:
+            statuses = self._statuses.values()
+            return sorted(statuses, key=lambda status: -status.version)
+
+    def start_polling(self, seconds: float = 1.0) -> None:
+        """Polls in a thread of its own until `stop`."""
+
+        def work():
+            told = None
+            while not self._stop.wait(seconds):
+                try:
+                    self.poll()
+                    told = None
+                except Exception as error:
+                    # Such as a volume that is away for a moment. What is
+                    # loaded stays, and nothing ends the search for versions;
+                    # the same is not told each second.
+                    if repr(error) != told:
+                        logging.exception(
+                            "Looking for versions of %s failed; trying again.",
+                            self.name,
+                        )
+                    told = repr(error)
+
+        self._thread = threading.Thread(target=work, name="poll", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends polling and closes everything; no call may be running."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            entries = [*self._retired, *filter(None, [self._current])]
+            self._retired, self._current = [], None
+        for entry in entries:
+            entry.servable.close()
+
+
+def not_found(name: str, version: int | None) -> StatusError:
+    """Returns the server's answer for a model or version not in service."""
+    wanted = f"Latest({name})"
+    if version is not None:
+        wanted = f"Specific({name}, {version})"
+    return StatusError(
+        grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}"
+    )
+
+
+def _fingerprint(directory):
+    stats = [(path, path.stat()) for path in sorted(directory.rglob("*"))]
+    return tuple((path, s.st_size, s.st_mtime_ns) for path, s in stats)
