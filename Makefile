@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability compat bench package format build-file clean
+.PHONY: help demo test reliability compat bench package format lock clean
 
 # The first of these that can makes the environment; with PYTHON=... that one.
 PYTHONS = $(or $(PYTHON),python3.11 python3 python3.12 python3.13)
@@ -36,7 +36,7 @@ demo: .venv/.installed  ## Trains, exports, serves and queries a small model (mi
 test: .venv/.installed  ## Lint, format, architecture and all tests (minutes)
 	@.venv/bin/python -m ruff check
 	@.venv/bin/python -m ruff format --check
-	@.venv/bin/python -m pytest tests/architecture_test.py
+	@.venv/bin/python -m pytest tests/repository/architecture_test.py
 	@.venv/bin/python -m pytest -n 2 --dist=loadfile
 
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
@@ -47,7 +47,7 @@ reliability: .venv/.installed  ## The reliability tests with their full counts (
 
 compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The tests under the oldest TensorFlow and Keras, exports under an older one
 	@KERASRNN_SESSION_PYTHON="$(CURDIR)/.venv-server/bin/python" \
-	  .venv/bin/python -m pytest -s tests/portability_test.py
+	  .venv/bin/python -m pytest -s tests/unit/export/portability_test.py
 	@KERASRNN_SESSION_PYTHON="$(CURDIR)/.venv-server/bin/python" \
 	  .venv-oldest/bin/python -m pytest
 
@@ -63,8 +63,10 @@ format: .venv/.installed  ## Puts the code into the house style
 	@.venv/bin/python -m ruff check --fix
 	@.venv/bin/python -m ruff format
 
-build-file: .venv/.installed  ## Writes the dependencies in BUILD anew from the imports
-	@.venv/bin/python tests/source_tree.py
+lock: .venv/.installed  ## Writes requirements_lock.txt, what Bazel installs, from .venv
+	@{ printf '# What Bazel installs (MODULE.bazel), for Python 3.11 on Linux: `make lock`.\n'; \
+	  .venv/bin/python -m pip freeze --exclude-editable; } > requirements_lock.txt.new
+	@mv requirements_lock.txt.new requirements_lock.txt
 
 clean:  ## Removes what make has made: environments, caches, demo/
 	@rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis demo dist

@@ -33,11 +33,11 @@ sys.path.insert(
     0, str(pathlib.Path(__file__).absolute().parent.parent / "tests")
 )
 
-from clients import AsyncInThread  # noqa: E402
-from fake_servable import FakeServer  # noqa: E402
-from fake_servable import expected  # noqa: E402
-from faulty_server import FewThreads  # noqa: E402
-from faulty_server import Proxy  # noqa: E402
+from helpers.servers.clients import AsyncInThread  # noqa: E402
+from helpers.servers.fake_servable import FakeServer  # noqa: E402
+from helpers.servers.fake_servable import expected  # noqa: E402
+from helpers.servers.faulty_server import FewThreads  # noqa: E402
+from helpers.servers.faulty_server import Proxy  # noqa: E402
 
 _OVERSHOOT_MILLISECONDS = 50
 _ATTEMPTS = 1.2

@@ -37,7 +37,12 @@ _EXPORTS = {
 _MODULES = {
     name: module for module, names in _EXPORTS.items() for name in names
 }
-_SUBMODULES = ("layers", "model", "sampling", "text", "training")
+_SUBMODULES = {
+    name: f"kerasrnn.{name}"
+    for name in ("layers", "model", "sampling", "text", "training")
+}
+# Under the name that it had when it was at the top.
+_SUBMODULES["tensorflow_noise"] = "kerasrnn.command_line.quiet_tensorflow"
 
 __all__ = ["__version__", *_MODULES]
 
@@ -46,7 +51,7 @@ def __getattr__(name):
     if name in _MODULES:
         module = _MODULES[name]
     elif name in _SUBMODULES:
-        module = f"kerasrnn.{name}"
+        module = _SUBMODULES[name]
     else:
         raise AttributeError(f"module 'kerasrnn' has no attribute {name!r}")
     with told(f"kerasrnn.{name}"):

@@ -1,37 +1,23 @@
-"""Lets absltest classes run under pytest, and ends a test that hangs."""
+"""Lets absltest classes run under pytest, and marks tests by their folder."""
 
-import faulthandler
 import os
 
 import pytest
 from absl import flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-# What waits for ever should fail, where it waits and with its traceback. Many
-# times what the longest test takes; those with full counts take hours.
-_SECONDS = float(
-    os.environ.get("KERASRNN_TEST_SECONDS")
-    or (0 if os.environ.get("KERASRNN_FULL") else 900)
-)
-_STDERR = pytest.StashKey[int]()
+if os.environ.get("KERASRNN_FULL"):
+    # Full counts take hours; pytest-timeout's limit is for what hangs.
+    os.environ.setdefault("PYTEST_TIMEOUT", "0")
 
 
 def pytest_configure(config):
     """Makes absl's flags readable, as `absltest.main` does."""
     flags.FLAGS.mark_as_parsed()
-    # Before pytest puts a file in its place, to capture what tests print.
-    config.stash[_STDERR] = os.dup(2)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    """Ends the process, which pytest-xdist replaces, if a test hangs."""
-    if _SECONDS:
-        faulthandler.dump_traceback_later(
-            _SECONDS, exit=True, file=item.config.stash[_STDERR]
-        )
-    try:
-        return (yield)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+def pytest_collection_modifyitems(config, items):
+    """Marks each test by the folder that it is in."""
+    for item in items:
+        room = item.path.relative_to(config.rootpath / "tests").parts[0]
+        item.add_marker(getattr(pytest.mark, room))

@@ -1,0 +1,1 @@
+"""Small models, trained directories and signatures to ask."""

@@ -1,0 +1,139 @@
+"""Processes of kerasrnn-train that start at once, as forks of a warm one.
+
+TensorFlow takes seconds to import, and tests that kill a training a hundred
+times would spend their time on that. Here a server process imports it, runs
+nothing with it, and forks. What runs in the fork is the program itself, with
+its own arguments, its output in a pipe, its signals and its exit status.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from unittest import mock
+
+from helpers.sources.repository import ROOT
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+# Imported before the forks; nothing of it runs, so no thread is lost in them.
+_CONTEXT.set_forkserver_preload(
+    [
+        "kerasrnn.train",
+        "kerasrnn.text.corpus",
+        "kerasrnn.training.loop",
+        "tensorboard.summary.writer.event_file_writer",
+    ]
+)
+
+
+class ForkedTrainer:
+    """One process of kerasrnn-train.
+
+    Args:
+        arguments: The program's, without its name.
+        cwd: Its working directory.
+        variables: Of its environment, beside those of this process.
+    """
+
+    def __init__(self, arguments, cwd, variables=()):
+        self._reader, writer = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(
+            target=_run,
+            args=(list(arguments), str(cwd), dict(variables), writer),
+        )
+        _start(self._process)
+        writer.close()
+        self.output = os.fdopen(os.dup(self._reader.fileno()), "r")
+        self._reader.close()
+        self.lines = []
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.is_alive()
+
+    def wait_for(self, beginning: str) -> str:
+        """Reads the output up to a line that begins so, and returns it.
+
+        Raises:
+            EOFError: The process ended before.
+        """
+        for line in self.output:
+            self.lines.append(line)
+            if line.startswith(beginning):
+                return line
+        raise EOFError(f"no {beginning!r} in {self.text}")
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal."""
+        os.kill(self.pid, number)
+
+    def finish(self, timeout: float | None = None) -> int:
+        """Waits for its end; returns its status, or minus its signal.
+
+        Raises:
+            TimeoutError: It still runs after so many seconds.
+        """
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError(f"still running: {self.text}")
+        self.lines += self.output.readlines()
+        return self._process.exitcode
+
+    def join(self, timeout: float) -> None:
+        """Waits for its end for so many seconds, and reads nothing."""
+        self._process.join(timeout)
+
+    def kill(self) -> None:
+        """Kills it with SIGKILL and waits until it is gone."""
+        self._process.kill()
+        self.finish()
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, or minus the signal that ended it."""
+        return self._process.exitcode
+
+    def close(self) -> None:
+        """Ends it, however far it is."""
+        if self.is_alive():
+            self._process.kill()
+        self._process.join()
+        self.output.close()
+
+    @property
+    def text(self) -> str:
+        """All of its output that was read, standard error among it."""
+        return "".join(self.lines)
+
+
+def _start(process):
+    # The server is started with the first process, and inherits this.
+    folders = [str(ROOT), str(ROOT / "tests"), *filter(None, sys.path)]
+    environment = {
+        "PYTHONPATH": os.pathsep.join(folders),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    with mock.patch.dict(os.environ, environment):
+        process.start()
+
+
+def _run(arguments, cwd, variables, writer):
+    from kerasrnn import train
+
+    os.environ.update(variables)
+    os.dup2(writer.fileno(), 1)
+    os.dup2(writer.fileno(), 2)
+    writer.close()
+    # The server's own were made for files, which Python can seek in.
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False)
+    # Whoever runs the tests may have had nohup ignore it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    os.chdir(cwd)
+    sys.argv = ["kerasrnn-train", *arguments]
+    train.run()

@@ -1,0 +1,1 @@
+"""Servers, real and faulty, and what asks them."""

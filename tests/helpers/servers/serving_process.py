@@ -1,0 +1,117 @@
+"""The local server in a process of its own, for tests."""
+
+import atexit
+import functools
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import grpc
+
+from kerasrnn.contract import wire
+
+# Longer than any machine should take to import TensorFlow.
+_START_SECONDS = 120
+_EXIT_SECONDS = 60
+
+
+class ServerProcess:
+    """`kerasrnn-serve --server=local` over a directory, on a free port."""
+
+    def __init__(self, export_dir, *flags):
+        self._errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "kerasrnn_serving.programs.serve",
+                "--server=local",
+                f"--export_dir={export_dir}",
+                "--port=0",
+                *flags,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        ready, _, _ = select.select(
+            [self.process.stdout], [], [], _START_SECONDS
+        )
+        line = self.process.stdout.readline().decode() if ready else ""
+        match = re.search(r" at ([\w.]+):(\d+) ", line)
+        if match is None:
+            self.process.kill()
+            self.process.wait()
+            raise RuntimeError(f"no server: {line!r} {self.errors()}")
+        self.line = line
+        self.target = f"{match[1]}:{match[2]}"
+
+    def errors(self) -> str:
+        """Returns what it has written to standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode()
+
+    def terminate(self) -> int:
+        """Sends SIGTERM; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Returns the exit status; kills what does not end."""
+        try:
+            return self.process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            self.process.stdout.close()
+
+    def close(self) -> None:
+        """Ends it, if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.wait()
+        self._errors.close()
+
+
+@functools.cache
+def shared_server() -> ServerProcess:
+    """Returns a server of version 1 of the fake model, for all tests.
+
+    Tests that publish versions or send signals start one of their own.
+    """
+    from helpers.servers import fake_export
+
+    directory = tempfile.TemporaryDirectory()
+    fake_export.publish(Path(directory.name), 1)
+    server = ServerProcess(directory.name, fake_export.FLAG)
+    atexit.register(directory.cleanup)
+    atexit.register(server.close)
+    return server
+
+
+def wait_for_version(target: str, version: int) -> None:
+    """Waits until the server has the version in service, or has failed it."""
+    request = wire.GetModelStatusRequest()
+    request.model_spec.name = "kerasrnn"
+    end = time.monotonic() + _START_SECONDS
+    with grpc.insecure_channel(target) as channel:
+        call = channel.unary_unary(
+            wire.GET_MODEL_STATUS,
+            wire.GetModelStatusRequest.SerializeToString,
+            wire.GetModelStatusResponse.FromString,
+        )
+        while time.monotonic() < end:
+            response = call(request, timeout=10)
+            for entry in response.model_version_status:
+                if entry.version == version and entry.state in (
+                    wire.AVAILABLE,
+                    wire.END,
+                ):
+                    return
+            time.sleep(0.05)
+    raise RuntimeError(f"version {version} did not come")

@@ -1,0 +1,139 @@
+"""Tests of kerasrnn.training.records.announcement: what a new training says."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from absl.testing import absltest
+from absl.testing import parameterized
+from helpers.sources.repository import ROOT
+
+from kerasrnn.config import DataConfig
+from kerasrnn.text.corpus import build_corpus
+from kerasrnn.training.records.announcement import of_standard_library
+from kerasrnn.training.records.announcement import of_text
+from kerasrnn.training.records.announcement import similar_trainings
+
+
+class SimilarTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.create_tempdir().full_path)
+        for name in ("my_model", "models/first", "models/second", "alice"):
+            self.train(name)
+        (self.folder / "my_modem").mkdir()
+        (self.folder / "my_mode").write_text("no directory")
+
+    def train(self, name):
+        (self.folder / name / "checkpoints" / "12").mkdir(parents=True)
+
+    @parameterized.parameters(
+        ("my_modle", ["my_model"]),
+        ("my_mdel", ["my_model"]),
+        # One that is there, without a training.
+        ("my_modem", ["my_model"]),
+        ("modles/first", ["models/first"]),
+        ("models/frist", ["models/first"]),
+        ("modles/other", []),
+        ("workdir", []),
+        (".", []),
+        ("no/such/place", []),
+    )
+    def test_similar(self, name, expected):
+        for start in (self.folder, pathlib.Path()):
+            previous = os.getcwd()
+            os.chdir(self.folder)
+            try:
+                found = similar_trainings(start / name)
+            finally:
+                os.chdir(previous)
+            self.assertEqual(found, [start / path for path in expected])
+
+    def test_a_few_of_many(self):
+        for number in range(9):
+            self.train(f"run{number}")
+        self.assertLen(similar_trainings(self.folder / "run_1"), 3)
+
+    def test_commands_can_be_copied(self):
+        self.train("my model")
+        said = of_standard_library(self.folder / "my modell")
+        self.assertIn(f"--workdir='{self.folder}/my model'", said)
+
+
+class TextTest(absltest.TestCase):
+    def build(self, content, **options):
+        folder = pathlib.Path(self.create_tempdir().full_path)
+        (folder / "text.txt").write_bytes(content)
+        data = DataConfig(data=(str(folder / "text.txt"),), **options)
+        return of_text(build_corpus(data, folder / "corpus"))
+
+    def test_nothing_to_say(self):
+        self.assertEqual(self.build(b"abc\n" * 9), [])
+
+    def test_marks(self):
+        (sentence,) = self.build(b"abc\r\n" * 9)
+        self.assertIn(r"9 \r\n, which", sentence)
+        self.assertEqual(self.build(b"a\r\n" * 9, normalize_newlines=True), [])
+        # Bytes are read whatever they mean.
+        self.assertEqual(self.build(b"a\r\n\0" * 9, vocabulary="bytes"), [])
+
+    def test_rare_characters(self):
+        (sentence,) = self.build(b"abc\n" * 24 + b"defg", min_count=5)
+        self.assertStartsWith(
+            sentence,
+            "Unknown to the model, because rarer than --min_count=5: 4 of 100 "
+            "characters (4%). ",
+        )
+
+    def test_many_kinds(self):
+        text = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
+        (sentence,) = self.build((text * 3).encode())
+        self.assertStartsWith(sentence, "The text has 1,000 kinds of char")
+        for flag in ("--embedding_size", "--min_count", "--vocabulary=bytes"):
+            self.assertIn(flag, sentence)
+        self.assertEqual(self.build(text[1:].encode() * 3), [])
+        self.assertEqual(self.build(text.encode(), vocabulary="bytes"), [])
+
+
+class ProcessTest(absltest.TestCase):
+    def first_lines(self, folder, last, *arguments):
+        """Returns the lines up to one that begins as said; ends the program."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "kerasrnn.train", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ) as process:
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if line.startswith(last):
+                    break
+            process.kill()
+        return lines
+
+    def test_a_mistyped_directory_without_a_text(self):
+        folder = pathlib.Path(self.create_tempdir().full_path)
+        (folder / "my_model" / "checkpoints" / "12").mkdir(parents=True)
+        lines = self.first_lines(
+            folder, "    kerasrnn-train", "--workdir=my_modle"
+        )
+        self.assertStartsWith(
+            lines[0],
+            "There is no training in my_modle and no --data is given: a new "
+            "model is trained on the source code of Python's standard library",
+        )
+        self.assertEqual(lines[2], "    kerasrnn-train --workdir=my_model\n")
+
+    def test_marks_are_told_before_the_training(self):
+        folder = pathlib.Path(self.create_tempdir().full_path)
+        (folder / "text.txt").write_bytes(b"to be or not to be\r\n" * 999)
+        lines = self.first_lines(folder, "Starting", "--data=text.txt")
+        self.assertStartsWith(lines[-2], r"The text has 999 \r\n, which")
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,193 @@
+"""Tests of kerasrnn-train as people run it: processes, signals, kills."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+from absl.testing import absltest
+from helpers.sources.repository import ROOT
+
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.records.history import read_history
+
+FULL = bool(os.environ.get("KERASRNN_FULL"))
+TEXT = "It is a truth universally acknowledged, that a single man. \n" * 400
+
+SMALL = (
+    "--units=16",
+    "--num_layers=1",
+    "--batch_size=16",
+    "--sequence_length=20",
+    "--epochs=100000",
+    "--schedule=constant",
+    "--warmup_steps=0",
+    "--evaluate_every=40",
+    "--checkpoint_every=30",
+    "--sample_length=20",
+    "--dropout=0.2",
+)
+
+
+class TrainTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.create_tempdir().full_path)
+        self.text = self.folder / "text.txt"
+        self.text.write_text(TEXT)
+        self.workdir = self.folder / "workdir"
+
+    def start(self, *arguments):
+        """Starts the program with small settings."""
+        command = [sys.executable, "-m", "kerasrnn.train"]
+        command += [f"--workdir={self.workdir}", *arguments]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def train(self, *arguments):
+        """Runs the program to its end; returns status, stdout and stderr."""
+        process = self.start(*arguments)
+        output, errors = process.communicate()
+        self.assertNotIn("Traceback", errors)
+        return process.returncode, output, errors
+
+    def wait_for(self, process, beginning):
+        """Reads the program's output up to a line."""
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if line.startswith(beginning):
+                return line
+        self.fail(f"{beginning!r} never came: {seen}, {process.stderr.read()}")
+
+    def small(self, *arguments):
+        return (f"--data={self.text}", *SMALL, *arguments)
+
+    def steps(self):
+        return checkpoint.steps(self.workdir / "checkpoints")
+
+    def test_interrupted_and_killed_training_equals_undisturbed(self):
+        # A signal: the current step is saved, and the exit status says why.
+        process = self.start(*self.small())
+        self.wait_for(process, "step 40: validation loss")
+        status, _, errors = self.train(*self.small())
+        self.assertEqual(status, 1)
+        self.assertIn(f"process {process.pid} on ", errors)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate()
+        self.assertEqual(process.returncode, 143, errors)
+        self.assertIn("Saved. Run the same command again", output)
+        saved = self.steps()[-1]
+        self.assertLen(_losses(self.workdir, saved), saved)
+
+        # A kill, at a random moment, and the same command again.
+        draws = random.Random(os.environ.get("KERASRNN_SEED", "0"))
+        for _ in range(10 if FULL else 1):
+            process = self.start(*self.small())
+            line = self.wait_for(process, "Going on from step")
+            step = int(line.split()[-1].strip(".").replace(",", ""))
+            self.assertGreaterEqual(step, saved)
+            for _ in range(draws.randrange(1, 4)):
+                self.wait_for(process, "--- sample after step")
+            process.kill()
+            process.wait()
+        reached = self.steps()[-1]
+        self.assertGreater(reached, saved)
+
+        # Ended by a limit: every step's loss and the weights are those of a
+        # training that nobody disturbed.
+        limit = f"--max_steps={reached + 25}"
+        status, output, _ = self.train(*self.small(limit))
+        self.assertEqual(status, 0)
+        self.assertIn(f"Finished: {limit} is reached", output)
+        disturbed = self.workdir
+        self.workdir = self.folder / "undisturbed"
+        status, _, _ = self.train(*self.small(limit))
+        self.assertEqual(status, 0)
+        losses = _losses(self.workdir)
+        self.assertLen(losses, reached + 25)
+        self.assertEqual(losses, _losses(disturbed))
+        expected, actual = (
+            checkpoint.load(checkpoint.latest(folder / "checkpoints"))
+            for folder in (self.workdir, disturbed)
+        )
+        for arrays, others in (
+            (expected.weights, actual.weights),
+            (expected.training, actual.training),
+        ):
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(array, others[name], name)
+
+        # It is over: said at once, without TensorFlow.
+        status, output, _ = self.train(*self.small(limit))
+        self.assertEqual(status, 0)
+        self.assertIn("is trained already", output)
+        self.assertNotIn("Starting TensorFlow", output)
+
+        # Other settings are refused; those not given stay as they were.
+        status, _, errors = self.train("--units=17")
+        self.assertEqual(status, 1)
+        self.assertIn("--units is 16 there and 17 here", errors)
+
+    def test_interrupt_by_keyboard_and_a_second_signal(self):
+        process = self.start(*self.small("--evaluate_every=1000000"))
+        self.wait_for(process, "step ")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        self.assertEqual(process.returncode, 130)
+        saved = self.steps()[-1]
+        self.assertLen(_losses(self.workdir, saved), saved)
+        # At the start nothing can be lost, so it ends at once.
+        process = self.start(*self.small("--evaluate_every=1000000"))
+        self.wait_for(process, "Starting TensorFlow")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate()
+        self.assertEqual(process.returncode, 143)
+        self.assertIn("no step is lost", errors)
+
+    def test_preset_on_a_text_of_ones_own(self):
+        status, output, errors = self.train(
+            "--preset=charrnn",
+            f"--data={self.text}",
+            "--batch_size=10",
+            "--split_streams=10",
+            "--units=8",
+            "--max_steps=3",
+        )
+        self.assertEqual(status, 0, errors)
+        self.assertIn("interleaved split", output)
+        config = json.loads((self.workdir / "config.json").read_text())
+        self.assertEqual(config["training"]["optimizer"], "rmsprop")
+        self.assertEqual(config["model"]["units"], 8)
+
+
+def _losses(workdir, last_step=10**9):
+    """Returns each step's loss up to a step."""
+    losses = []
+    for line in read_history(workdir / "history.jsonl"):
+        losses += line.get("losses", [])
+    pending = []
+    if last_step < 10**9:
+        path = workdir / "checkpoints" / str(last_step)
+        pending = [
+            nats / characters
+            for nats, characters, *_ in checkpoint.load(path).info["pending"]
+        ]
+    return losses + pending
+
+
+if __name__ == "__main__":
+    absltest.main()

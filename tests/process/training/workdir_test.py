@@ -1,0 +1,110 @@
+"""One training in a working directory at a time, old directories among them."""
+
+import os
+import pathlib
+import shutil
+
+import numpy as np
+from absl.testing import absltest
+from helpers.processes.forked_trainer import ForkedTrainer
+from helpers.sources.repository import ROOT
+
+from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.records.history import read_history
+
+GOLDEN = ROOT / "tests" / "data" / "golden_workdir"
+TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
+
+
+def losses(path):
+    """Returns each step's loss in a history."""
+    return [x for line in read_history(path) for x in line.get("losses", ())]
+
+
+class WorkdirTestCase(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.create_tempdir().full_path)
+
+    def start(self, *arguments):
+        """Starts a training in `workdir`."""
+        trainer = ForkedTrainer(["--workdir=workdir", *arguments], self.folder)
+        self.addCleanup(trainer.close)
+        return trainer
+
+
+class TwoTrainingsTest(WorkdirTestCase):
+    def test_second_training_is_refused_and_names_the_first(self):
+        (self.folder / "text.txt").write_text(TEXT)
+        arguments = (
+            "--data=text.txt",
+            "--units=8",
+            "--batch_size=4",
+            "--sequence_length=16",
+            "--epochs=100000",
+            "--jit_compile=off",
+        )
+        first = self.start(*arguments)
+        first.wait_for("Starting TensorFlow")
+        second = self.start(*arguments)
+        self.assertEqual(second.finish(), 1)
+        self.assertRegex(
+            second.text,
+            rf"(?m)^error: Another training \(process {first.pid} on .*\) is "
+            r"at work in workdir\. ",
+        )
+        self.assertTrue(first.is_alive())
+        # However the first one ends, the next can begin.
+        first.kill()
+        third = self.start(*arguments, "--max_steps=1")
+        self.assertEqual(third.finish(), 0, third.text)
+
+
+class GoldenTest(WorkdirTestCase):
+    """Directories that older versions have made, kept in the repository."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(GOLDEN / "workdir", self.folder / "workdir")
+        shutil.copy(GOLDEN / "text.txt", self.folder)
+
+    def test_older_directory_resumes(self):
+        # The text has moved since, so that its path is another one.
+        trainer = self.start("--data=text.txt", "--max_steps=40")
+        self.assertEqual(trainer.finish(), 0, trainer.text)
+        self.assertIn("Going on from step 24.", trainer.text)
+        expected = losses(GOLDEN / "expected_history.jsonl")
+        actual = losses(self.folder / "workdir" / "history.jsonl")
+        self.assertLen(expected, 40)
+        # Steps before 24 are the older version's own.
+        self.assertEqual(actual[:24], expected[:24])
+        np.testing.assert_allclose(actual, expected, rtol=1e-4)
+        # So are the newest weights, for whoever evaluates or exports.
+        path = checkpoint.find(self.folder / "workdir", "latest")
+        self.assertEqual(path.name, "40")
+
+    def test_older_directory_is_read(self):
+        model, vocabulary, config, info = checkpoint.load_model(
+            self.folder / "workdir", "latest"
+        )
+        self.assertEqual(info["step"], 24)
+        self.assertEqual(config.model.units, 6)
+        self.assertEqual(model.config.vocabulary_size, len(vocabulary))
+
+    def test_another_text_is_refused_and_nothing_changes(self):
+        text = (self.folder / "text.txt").read_text()
+        (self.folder / "text.txt").write_text(text.replace("truth", "trust"))
+        before = sorted(os.listdir(self.folder / "workdir" / "corpus"))
+        trainer = self.start("--data=text.txt")
+        self.assertEqual(trainer.finish(), 1)
+        self.assertRegex(
+            trainer.text,
+            "(?m)^error: The text is not the one .*--data; .*--init_from",
+        )
+        self.assertEqual(
+            sorted(os.listdir(self.folder / "workdir" / "corpus")), before
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,320 @@
+"""The fast loops compute the equations, whatever the shapes and dtypes.
+
+Oracles: each cell's equations in numpy, step by step; and TensorFlow's own
+differentiation of the plain loop over the cells' steps. The gradients have a
+table of their own, in `scan_gradient_test`.
+"""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest
+from absl.testing import parameterized
+from helpers.models import scan_cases
+from helpers.models.scan_cases import KINDS
+from helpers.models.scan_cases import SCANS
+from helpers.models.scan_cases import STEPS
+from helpers.models.scan_cases import Case
+
+from kerasrnn import layers
+from kerasrnn.recurrence.engine import Engine
+
+
+class GradientTest(parameterized.TestCase):
+    @parameterized.parameters(
+        *itertools.product(
+            KINDS,
+            (Engine.PACKED, Engine.STEPS, Engine.LOOPS),
+            (False, True),
+            (False, True),
+        )
+    )
+    def test_engines(self, kind, engine, masked, resetting):
+        for dtype in scan_cases.TOLERANCE:
+            case = Case(
+                kind,
+                dtype=dtype,
+                masked=masked,
+                resetting=resetting,
+                engine=engine,
+            )
+            scan_cases.check_against_plain(
+                case,
+                lambda function, *tensors: tf.function(function)(*tensors),
+            )
+
+    @parameterized.parameters(*itertools.product(KINDS, (False, True)))
+    def test_without_a_gradient(self, kind, masked):
+        case = Case(kind, masked=masked, resetting=masked)
+        count = len(case.weights)
+        tensors = case.tensors()[1:]
+        outputs, states = SCANS[kind](
+            case.projected,
+            *tensors[:count],
+            tensors[count:],
+            case.mask,
+            case.reset,
+            differentiable=False,
+        )
+        expected = scan_cases.scan(case, *case.tensors())
+        for value, oracle in zip([outputs, *states], expected, strict=True):
+            np.testing.assert_array_equal(value, oracle)
+
+    @parameterized.parameters(*KINDS)
+    def test_without_a_tape_nothing_is_kept(self, kind):
+        case = Case(kind, masked=True)
+        function = tf.function(lambda *tensors: scan_cases.scan(case, *tensors))
+        graph = function.get_concrete_function(*case.tensors()).graph
+        (loop,) = (op for op in graph.get_operations() if "While" in op.type)
+        arrays = [value for value in loop.outputs if value.dtype == tf.variant]
+        self.assertLen(arrays, 1)  # the outputs
+        # The graph is there; a tape comes now.
+        expected = scan_cases.values_and_gradients(
+            scan_cases.plain, case, case.tensors()
+        )
+        actual = scan_cases.values_and_gradients(
+            lambda case, *tensors: function(*tensors), case, case.tensors()
+        )
+        self.assertEqual(function.experimental_get_tracing_count(), 1)
+        for value, oracle in zip(
+            tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True
+        ):
+            np.testing.assert_allclose(value, oracle, atol=1e-9)
+
+    @parameterized.parameters(*KINDS)
+    def test_larger(self, kind):
+        case = Case(
+            kind,
+            dtype="float32",
+            masked=True,
+            steps=40,
+            batch=17,
+            units=24,
+        )
+        # Weights of the size that layers have: the plain loop is chaotic
+        # with larger ones, so that rounding would grow without bound.
+        case.weights = [weight / 5 for weight in case.weights]
+        scan_cases.check_against_plain(case)
+
+    @parameterized.parameters(*itertools.product(KINDS, (1, 2), (1, 3)))
+    def test_short_and_narrow(self, kind, steps, batch):
+        case = Case(kind, steps=steps, batch=batch, units=1, masked=True)
+        scan_cases.check_against_plain(case)
+
+    @parameterized.parameters(*itertools.product(KINDS, (False, True)))
+    def test_dynamic_steps_and_batch(self, kind, jit_compile):
+        def specifications(tensors, dynamic):
+            return [
+                tf.TensorSpec([None] * dynamic + t.shape[dynamic:], t.dtype)
+                for t in tensors
+            ]
+
+        def gradients(inputs, weights, states, upstream):
+            """`inputs` are the projected inputs and the mask."""
+            projected, mask = inputs
+            watched = [projected, *weights, *states]
+            with tf.GradientTape() as tape:
+                tape.watch(watched)
+                outputs, final = SCANS[kind](projected, *weights, states, mask)
+            return tape.gradient([outputs, *final], watched, upstream)
+
+        case = Case(kind, masked=True)
+        function = tf.function(
+            gradients,
+            input_signature=[
+                specifications([case.projected, case.mask], 2),
+                specifications(case.weights, 0),
+                specifications(case.states, 1),
+                specifications(case.upstream[:1], 2)
+                + specifications(case.upstream[1:], 1),
+            ],
+            jit_compile=jit_compile,
+        )
+        for steps, batch in ((6, 3), (1, 1), (9, 2)):
+            case = Case(kind, steps=steps, batch=batch, masked=True)
+            arguments = (
+                [case.projected, case.mask],
+                case.weights,
+                case.states,
+                case.upstream,
+            )
+            for a, b in zip(
+                function(*arguments), gradients(*arguments), strict=True
+            ):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+        self.assertEqual(function.experimental_get_tracing_count(), 1)
+
+    @parameterized.parameters(*KINDS)
+    def test_only_the_last_state_matters(self, kind):
+        case = Case(kind)
+        with tf.GradientTape() as tape:
+            tape.watch(case.projected)
+            *_, last = scan_cases.scan(case, *case.tensors())
+        actual = tape.gradient(last, case.projected)
+        with tf.GradientTape() as tape:
+            tape.watch(case.projected)
+            *_, last = scan_cases.plain(case, *case.tensors())
+        expected = tape.gradient(last, case.projected)
+        np.testing.assert_allclose(actual, expected, atol=1e-12)
+
+    @parameterized.parameters(*KINDS)
+    def test_narrow_products(self, kind):
+        case = Case(kind, dtype="float32", masked=True)
+        _, exact = scan_cases.values_and_gradients(
+            scan_cases.scan, case, case.tensors()
+        )
+        narrow = [
+            tf.cast(tensor, tf.bfloat16)
+            for tensor in (case.projected, *case.weights)
+        ] + case.states
+        values, gradients = scan_cases.values_and_gradients(
+            scan_cases.scan, case, narrow
+        )
+        dtypes = [value.dtype for value in values]
+        self.assertEqual(dtypes[0], tf.bfloat16)
+        self.assertTrue(all(d == tf.float32 for d in dtypes[1:]))
+        for gradient, tensor, oracle in zip(
+            gradients, narrow, exact, strict=True
+        ):
+            self.assertEqual(gradient.dtype, tensor.dtype)
+            error = tf.norm(tf.cast(gradient, tf.float32) - oracle)
+            self.assertLess(error, 0.05 * tf.norm(oracle))
+
+    @parameterized.parameters(*itertools.product(KINDS, (False, True)))
+    def test_second_derivative(self, kind, in_a_graph):
+        case = Case(kind, masked=True, resetting=True)
+
+        def twice(function, *tensors):
+            with tf.GradientTape() as outer:
+                outer.watch(tensors)
+                with tf.GradientTape() as inner:
+                    inner.watch(tensors)
+                    values = function(case, *tensors)
+                gradients = inner.gradient(values, tensors, case.upstream)
+                penalty = tf.add_n([tf.nn.l2_loss(g) for g in gradients])
+            return outer.gradient(penalty, tensors)
+
+        expected = twice(scan_cases.plain, *case.tensors())
+        run = tf.function(twice) if in_a_graph else twice
+        actual = run(scan_cases.scan, *case.tensors())
+        for value, oracle in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(value, oracle, rtol=1e-9, atol=1e-9)
+
+    @parameterized.parameters("SimpleRNN", "LSTM", "GRU")
+    def test_second_derivative_of_an_unrolled_layer(self, kind):
+        layer = getattr(layers, kind)(3, unroll=True, dtype="float64")
+        inputs = tf.constant(np.random.default_rng(0).normal(size=(2, 4, 5)))
+        direction = tf.constant(np.random.default_rng(1).normal(size=(2, 4, 5)))
+
+        def gradient(inputs):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                loss = tf.reduce_sum(layer(inputs) ** 2)
+            return tape.gradient(loss, inputs)
+
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            along = tf.reduce_sum(gradient(inputs) * direction)
+        step = 1e-5 * direction
+        finite = (gradient(inputs + step) - gradient(inputs - step)) / 2e-5
+        np.testing.assert_allclose(
+            tape.gradient(along, inputs), finite, atol=1e-8
+        )
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _numpy_step(kind, p, states, weights):
+    """The cell's equations, written once more."""
+    h, units = states[0], states[0].shape[-1]
+    kernel = weights[0]
+    if kind == "simple_rnn":
+        return [np.tanh(p + h @ kernel)]
+    gates = [
+        p[:, k * units : (k + 1) * units] for k in range(p.shape[-1] // units)
+    ]
+    recurrent = [
+        h @ kernel[:, k * units : (k + 1) * units]
+        for k in range(p.shape[-1] // units)
+    ]
+    if kind == "lstm":
+        c = states[1]
+        i, f, g, o = (a + b for a, b in zip(gates, recurrent, strict=True))
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        return [_sigmoid(o) * np.tanh(c), c]
+    b_z, b_r, b_g = np.split(weights[1], 3)
+    z = _sigmoid(gates[0] + recurrent[0] + b_z)
+    r = _sigmoid(gates[1] + recurrent[1] + b_r)
+    g = np.tanh(gates[2] + r * (recurrent[2] + b_g))
+    return [z * h + (1 - z) * g]
+
+
+class ValueTest(parameterized.TestCase):
+    @parameterized.parameters(
+        *itertools.product(KINDS, (False, True), (False, True))
+    )
+    def test_equals_the_equations(self, kind, masked, resetting):
+        case = Case(kind, masked=masked, resetting=resetting)
+        weights = [weight.numpy() for weight in case.weights]
+        states = [state.numpy() for state in case.states]
+        expected = []
+        for time, projected in enumerate(case.projected.numpy()):
+            if resetting:
+                keep = ~case.reset.numpy()[time][:, None]
+                states = [state * keep for state in states]
+            new = _numpy_step(kind, projected, states, weights)
+            if masked:
+                use = case.mask.numpy()[time][:, None]
+                new = [
+                    np.where(use, n, s)
+                    for n, s in zip(new, states, strict=True)
+                ]
+            states = new
+            expected.append(states[0])
+        outputs, *final = scan_cases.scan(case, *case.tensors())
+        np.testing.assert_allclose(outputs, expected, atol=1e-13)
+        for a, b in zip(final, states, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-13)
+
+    @parameterized.parameters(*KINDS)
+    def test_a_cells_step_equals_the_equations(self, kind):
+        case = Case(kind, steps=1)
+        _, states = STEPS[kind](case.projected[0], case.states, *case.weights)
+        expected = _numpy_step(
+            kind,
+            case.projected[0].numpy(),
+            [state.numpy() for state in case.states],
+            [weight.numpy() for weight in case.weights],
+        )
+        for a, b in zip(states, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-13)
+
+    @parameterized.parameters(*KINDS)
+    def test_held_states_are_the_same_to_the_bit(self, kind):
+        case = Case(kind, dtype="float32", steps=3)
+        case.mask = tf.zeros([3, 3], tf.bool)
+        outputs, *final = scan_cases.scan(case, *case.tensors())
+        for a, b in zip(final, case.states, strict=True):
+            np.testing.assert_array_equal(a, b)
+        for output in outputs:
+            np.testing.assert_array_equal(output, case.states[0])
+
+    @parameterized.parameters(*KINDS)
+    def test_after_a_reset_the_past_does_not_matter(self, kind):
+        case = Case(kind, resetting=True)
+        reset = np.zeros([6, 3], bool)
+        reset[2] = True
+        case.reset = tf.constant(reset)
+        whole, *_ = scan_cases.scan(case, *case.tensors())
+        case.reset = None
+        case.projected = case.projected[2:]
+        case.states = [tf.zeros_like(state) for state in case.states]
+        part, *_ = scan_cases.scan(case, *case.tensors())
+        np.testing.assert_allclose(whole[2:], part, atol=1e-13)
+
+
+if __name__ == "__main__":
+    absltest.main()
