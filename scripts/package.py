@@ -32,7 +32,7 @@ _IN_SOURCE = (
     "README.md",
     "SECURITY.md",
     "benchmarks/alternation.py",
-    "docs/serving.md",
+    "docs/client.md",
     "examples/shared.py",
     "kerasrnn/contract/signatures.py",
     "kerasrnn/config.py",

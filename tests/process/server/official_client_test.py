@@ -1,4 +1,4 @@
-"""Clients that are none of ours: what docs/serving.md says of them holds.
+"""Clients that are none of ours: what docs/client.md says of them holds.
 
 The Python client of the page runs against a real export; the bodies of its
 REST calls hold what the signatures take, and, sent as tensors, give text.
@@ -29,7 +29,7 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from kerasrnn.contract import signatures
 from kerasrnn.model.text_generator import TextGenerator
 
-_PAGE = ROOT / "docs" / "serving.md"
+_PAGE = ROOT / "docs" / "client.md"
 _ADDRESS = "localhost:8500"
 
 
