@@ -33,9 +33,10 @@ help:  ## Lists what can be made
 demo: .venv/.installed  ## Trains, exports, serves and queries a small model (minutes)
 	@.venv/bin/python scripts/demo.py
 
-test: .venv/.installed  ## Lint, format, architecture and all tests (minutes)
+test: .venv/.installed  ## Lint, format, types, architecture and all tests (minutes)
 	@.venv/bin/python -m ruff check
 	@.venv/bin/python -m ruff format --check
+	@.venv/bin/python -m mypy
 	@.venv/bin/python -m pytest tests/repository/architecture_test.py
 	@.venv/bin/python -m pytest -n 2 --dist=loadfile
 
@@ -69,7 +70,7 @@ lock: .venv/.installed  ## Writes requirements_lock.txt, what Bazel installs, fr
 	@mv requirements_lock.txt.new requirements_lock.txt
 
 clean:  ## Removes what make has made: environments, caches, demo/
-	@rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis demo dist
+	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis demo dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml scripts/environment.py

@@ -27,7 +27,8 @@ class Activity:
     def __init__(self, what: str, stream: TextIO | None = None):
         self._stream = sys.stderr if stream is None else stream
         self._ended = threading.Event()
-        self._thread = None
+        self._thread: threading.Thread | None = None
+        self._share: float | None = None
         self.now(what)
 
     def now(self, what: str) -> None:

@@ -54,7 +54,7 @@ def given_fields(flag_values: flags.FlagValues, cls) -> dict:
     for field in dataclasses.fields(cls):
         if field.name in _NOT_FLAGS or not flag_values[field.name].present:
             continue
-        value = flag_values[field.name].value
+        value: typing.Any = flag_values[field.name].value
         if field.name == "data":
             value = tuple(map(_absolute, value))
         elif field.name == "init_from" and value:

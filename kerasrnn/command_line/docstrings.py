@@ -4,9 +4,10 @@ import ast
 import inspect
 import sys
 import textwrap
+from types import ModuleType
 
 
-def docstring_of(module_or_class) -> str:
+def docstring_of(module_or_class: ModuleType | type) -> str:
     """Returns the docstring of a module or a class, without indentation.
 
     It is read from the source where the interpreter has not kept it; without
@@ -20,4 +21,6 @@ def docstring_of(module_or_class) -> str:
     except (OSError, TypeError):
         return ""
     node = tree if inspect.ismodule(module_or_class) else tree.body[0]
+    if not isinstance(node, ast.Module | ast.ClassDef):
+        return ""
     return ast.get_docstring(node) or ""

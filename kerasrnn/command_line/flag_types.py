@@ -84,6 +84,9 @@ def define_float(
 class _InRange:
     """A parser of numbers that takes those in a range alone."""
 
+    number_article: str
+    number_name: str
+
     def __init__(self, allowed: Range):
         super().__init__()
         self.allowed = allowed

@@ -16,6 +16,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import IO
+from typing import cast
 
 # Notes, warnings, and that there is no driver where there is no GPU.
 _FILTER = r"""
@@ -75,9 +77,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         finally:
             self._looking = False
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = functools.partial(
-                _execute, spec.loader.exec_module
-            )
+            execute = functools.partial(_execute, spec.loader.exec_module)
+            spec.loader.exec_module = execute  # type: ignore[method-assign]
         return spec
 
 
@@ -108,9 +109,12 @@ def filtered_stderr() -> Iterator[None]:
         # A Ctrl-C is for the program: the filter ends when the block does.
         start_new_session=True,
     )
+    stdin, stdout = cast(
+        tuple[IO[bytes], IO[bytes]], (process.stdin, process.stdout)
+    )
     try:
-        os.dup2(process.stdin.fileno(), 2)
-        process.stdin.close()
+        os.dup2(stdin.fileno(), 2)
+        stdin.close()
         yield
     finally:
         if sys.stderr is not None:
@@ -119,7 +123,7 @@ def filtered_stderr() -> Iterator[None]:
             os.write(2, f"{end}\n".encode())
         os.dup2(original, 2)
         os.close(original)
-        process.stdout.read()
-        process.stdout.close()
+        stdout.read()
+        stdout.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)

@@ -75,8 +75,8 @@ def tell(text: str) -> None:
 
 def show_cursor() -> None:
     """Makes the cursor visible that the live display of a terminal hides."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if os.isatty(sys.__stdout__.fileno()):
+    with contextlib.suppress(OSError, ValueError):
+        if sys.__stdout__ and os.isatty(sys.__stdout__.fileno()):
             _write(sys.__stdout__, "\x1b[?25h")
 
 

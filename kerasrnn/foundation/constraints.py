@@ -12,9 +12,9 @@ The flags of the programs are made from the same declarations.
 """
 
 import dataclasses
-import functools
 import numbers
 import typing
+from typing import Any
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.paths import complaint_about
@@ -93,8 +93,7 @@ SECONDS = Range(0, 10**9, above_low=True)
 INT64 = Range(-(2**63), 2**63 - 1)
 
 
-@functools.cache
-def constraints(cls) -> dict:
+def constraints(cls: type) -> dict[str, Any]:
     """Returns the constraint of each field of a dataclass that has one."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
@@ -104,13 +103,13 @@ def constraints(cls) -> dict:
     }
 
 
-def check_fields(settings) -> None:
+def check_fields(settings: object) -> None:
     """Checks the types of a dataclass's numbers, and all constraints.
 
     Raises:
         UserError: The first field that is not what it must be.
     """
-    hints = _types(type(settings))
+    hints = typing.get_type_hints(type(settings))
     limits = constraints(type(settings))
     for name, hint in hints.items():
         value = getattr(settings, name)
@@ -130,11 +129,6 @@ _TYPES = {
     float: (numbers.Real, "a number"),
     str: (str, "a string"),
 }
-
-
-@functools.cache
-def _types(cls):
-    return typing.get_type_hints(cls)
 
 
 def _is(value, kind):

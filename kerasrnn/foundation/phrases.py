@@ -3,7 +3,7 @@
 import re
 import shlex
 
-_FLAG = re.compile(r"(--[a-z_]+=)?(.*)", re.DOTALL)
+_FLAG = re.compile(r"--[a-z_]+")
 
 
 def counted(number: int, singular: str, plural: str | None = None) -> str:
@@ -19,7 +19,7 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {plural or f'{singular}s'}"
 
 
-def command(*arguments) -> str:
+def command(*arguments: object) -> str:
     """Returns a command line that a shell reads as these arguments.
 
     Args:
@@ -28,7 +28,9 @@ def command(*arguments) -> str:
     return " ".join(_quoted(str(argument)) for argument in arguments)
 
 
-def _quoted(argument):
+def _quoted(argument: str) -> str:
     # Of a flag its value alone, as people write it.
-    flag, value = _FLAG.fullmatch(argument).groups()
-    return (flag or "") + shlex.quote(value)
+    flag, equals, value = argument.partition("=")
+    if equals and _FLAG.fullmatch(flag):
+        return f"{flag}={shlex.quote(value)}"
+    return shlex.quote(argument)

@@ -42,7 +42,8 @@ class Axes:
     def y_ticks(self, factor: float = 1.0) -> list[float]:
         """Returns round numbers on the y axis, or on one times `factor`."""
         count = round((self.bottom - TOP) / _TICK_HEIGHT)
-        return linear_ticks(*(factor * y for y in self.y_range), count)
+        low, high = self.y_range
+        return linear_ticks(factor * low, factor * high, count)
 
     def x_ticks(self) -> list[float]:
         """Returns round numbers on the x axis."""

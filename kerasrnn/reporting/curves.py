@@ -6,6 +6,8 @@ Shapes: K steps, N points of a curve.
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
@@ -83,7 +85,7 @@ def step_losses(records: Sequence[dict]) -> tuple[list[int], list[float]]:
 
     A record that does not have each step's loss gives its mean.
     """
-    pairs = []
+    pairs: list[tuple[int, Any]] = []
     for record in records:
         inner = record.get("losses") or [record.get("loss")]
         first = record["step"] - len(inner) + 1
@@ -105,5 +107,5 @@ def spread(steps: Sequence[int], count: int) -> list[int]:
     return [steps[index] for index in sorted(chosen | {0, len(steps) - 1})]
 
 
-def _is_number(value):
+def _is_number(value: Any) -> TypeGuard[float]:
     return type(value) in (int, float) and math.isfinite(value)

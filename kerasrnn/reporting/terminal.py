@@ -32,8 +32,9 @@ def colored(
         unit: The unit whose activations colour the text.
         width: Columns; None takes the terminal's.
     """
+    output = io.StringIO()
     console = Console(
-        file=io.StringIO(),
+        file=output,
         force_terminal=True,
         color_system="truecolor",
         highlight=False,
@@ -44,7 +45,7 @@ def colored(
     console.print(_table(reading, findings))
     for sentence in share_sentences(findings):
         console.print(sentence)
-    return console.file.getvalue()
+    return output.getvalue()
 
 
 def _heading(reading, findings, unit):

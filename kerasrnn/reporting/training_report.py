@@ -64,7 +64,7 @@ def training_report(training: TrainingRecord) -> str:
         *column(records, "validation_loss"),
         next((r["split"] for r in records if "split" in r), ""),
     )
-    data = {}
+    data: dict[str, list] = {}
     body = "\n".join(
         [
             element("p", text="Training", attributes={"class": "overline"}),

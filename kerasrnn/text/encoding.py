@@ -164,7 +164,7 @@ def encode_file(
         with tempfile.TemporaryFile() as file:
             write_ids(
                 file,
-                [path],
+                [pathlib.Path(path)],
                 vocabulary,
                 lambda num_bytes: None,
                 normalize_newlines=normalize_newlines,

@@ -57,7 +57,7 @@ def resolve(patterns: Sequence[str]) -> list[pathlib.Path]:
     """
     if not patterns:
         return _standard_library()
-    files = {}
+    files: dict[str, pathlib.Path] = {}
     errors = CollectedErrors("files and patterns")
     for pattern in patterns:
         with errors.collected():

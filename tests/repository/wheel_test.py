@@ -96,6 +96,7 @@ class WheelTest(parameterized.TestCase):
         tops = {name.partition("/")[0] for name in names}
         self.assertEqual(tops, packages | {self.wheel.name[:14] + ".dist-info"})
         self.assertIn("kerasrnn/command_line/presets/charrnn.flags", names)
+        self.assertContainsSubset({f"{p}/py.typed" for p in packages}, names)
         self.assertEqual([n for n in names if "__pycache__" in n], [])
         self.assertTrue(any(n.endswith("licenses/LICENSE") for n in names))
 

@@ -93,7 +93,7 @@ def signature_function(function, signature: signatures.Signature):
         return function(*args, **kwargs)
 
     named.__name__ = signature.name
-    named.__signature__ = inspect.Signature(
+    signature_of_inputs = inspect.Signature(
         [
             inspect.Parameter(
                 entry.name,
@@ -105,6 +105,7 @@ def signature_function(function, signature: signatures.Signature):
             for entry in signature.inputs
         ]
     )
+    named.__signature__ = signature_of_inputs  # type: ignore[attr-defined]
     specs = [
         tf.TensorSpec([None], entry.dtype, entry.name)
         for entry in signature.inputs

@@ -72,8 +72,11 @@ def inspect(
 
     states = list(states)
     width = sum(state.shape[1] for state in states[shown])
-    shapes = ((width, tf.float32), (candidates, tf.int32))
-    shapes += ((candidates, tf.float32),)
+    shapes = (
+        (width, tf.float32),
+        (candidates, tf.int32),
+        (candidates, tf.float32),
+    )
     # One entry more than characters: an array of none cannot be stacked.
     arrays = [
         tf.TensorArray(
@@ -84,10 +87,10 @@ def inspect(
     _, arrays, states = tf.while_loop(
         lambda time, *_: time < longest, body, (0, arrays, states)
     )
-    by_row = [
+    activations, top_ids, top_log_probs = [
         tf.transpose(array.stack()[:longest], [1, 0, 2]) for array in arrays
     ]
-    return Inspected(*by_row, states)
+    return Inspected(activations, top_ids, top_log_probs, states)
 
 
 def top_candidates(logits, count: int):

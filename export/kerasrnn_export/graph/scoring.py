@@ -183,11 +183,8 @@ def _read_blocks(reader, carry, ids, offsets, counts, size):
         scored = active[:, None] & (tokens != 0)
         log_probs = tf.where(scored, tf.transpose(log_probs), 0.0)  # [N, T]
         total = tf.reduce_sum(tf.cast(log_probs, tf.float64), axis=1)
-        carry = _Carry(
-            *select_rows(active, [logits[-1]], [carry.logits]),
-            carry.total + total,
-            states,
-        )
+        (newest,) = select_rows(active, [logits[-1]], [carry.logits])
+        carry = _Carry(newest, carry.total + total, states)
         return iteration + 1, array.write(iteration, log_probs), carry, said
 
     # An array that nothing was written to cannot be stacked.

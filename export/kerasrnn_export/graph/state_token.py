@@ -76,7 +76,9 @@ class TokenCodec:
         self._fingerprint = fingerprint
         self._start_states = list(start_states)
         self._sizes = [len(state) for state in self._start_states]
-        self._bounds = np.repeat(np.float32(bounds), self._sizes)  # [S]
+        self._bounds = np.repeat(
+            np.array(bounds, np.float32), self._sizes
+        )  # [S]
         self._vocabulary_size = vocabulary_size
         self._num_words = FIXED_WORDS + sum(self._sizes)
 

@@ -231,7 +231,9 @@ def _signature_problems(definitions):
             for name, value in definition.defaults.items()
         }
         expected = {
-            e.name: [e.default.encode() if e.dtype == "string" else e.default]
+            e.name: [
+                e.default.encode() if isinstance(e.default, str) else e.default
+            ]
             for e in signature.inputs
             if e.default is not None
         }

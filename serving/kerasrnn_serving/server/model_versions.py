@@ -48,7 +48,7 @@ class VersionStatus:
 class _Loaded:
     """A version in service, with its count of running calls."""
 
-    def __init__(self, version, servable):
+    def __init__(self, version: int, servable: Closable):
         self.version = version
         self.servable = servable
         self.users = 0
@@ -70,12 +70,12 @@ class ModelVersions:
         self._directory = Path(directory)
         self._load = load
         self._lock = threading.Lock()
-        self._current = None
-        self._retired = []
-        self._statuses = {}
-        self._failed = {}
+        self._current: _Loaded | None = None
+        self._retired: list[_Loaded] = []
+        self._statuses: dict[int, VersionStatus] = {}
+        self._failed: dict[int, object] = {}
         self._stop = threading.Event()
-        self._thread = None
+        self._thread: threading.Thread | None = None
 
     def poll(self) -> None:
         """Looks once: loads a new version, closes old ones without calls."""

@@ -67,7 +67,7 @@ class OtherMethods:
         if request.tasks:
             spec = request.tasks[0].model_spec
         with self._use(spec) as (_, servable):
-            seen = set()
+            seen: set[str] = set()
             for task in request.tasks:
                 _check_task(task, spec.name, servable.signatures, seen)
         raise _not_here("MultiInference")
