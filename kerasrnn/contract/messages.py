@@ -1,4 +1,4 @@
-"""The fields of TensorFlow Serving's messages.
+"""The messages of TensorFlow Serving: their fields, and classes for them.
 
 The messages are described here at run time, under a package name of our own
 and in a descriptor pool of our own, so that they live beside the official
@@ -6,7 +6,11 @@ ones in one process. What counts on the wire is the field numbers and types,
 which are those of `tensorflow/core/framework/tensor.proto`,
 `tensorflow_serving/apis/*.proto` and `grpc/health/v1/health.proto`; a field
 that is not listed is carried along unread. Enumerations are plain int32.
+Type checkers read `messages.pyi`, which `scripts/message_types.py` makes from
+the table.
 """
+
+from typing import Any
 
 from google.protobuf import descriptor_pb2
 from google.protobuf import descriptor_pool
@@ -14,7 +18,7 @@ from google.protobuf import message_factory
 
 # Message: {field: (number, type)}. "*" repeats, "{}" is a map from strings,
 # "|" is a member of the message's oneof; a capital begins a message's name.
-MESSAGES = {
+MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Dimension": {"size": (1, "int64"), "name": (2, "string")},
     "Shape": {"dim": (2, "*Dimension"), "unknown_rank": (3, "bool")},
     "Tensor": {
@@ -98,7 +102,12 @@ _PACKAGE = "kerasrnn.wire"
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-def _add_field(message_type, name, number, kind):
+def _add_field(
+    message_type: descriptor_pb2.DescriptorProto,
+    name: str,
+    number: int,
+    kind: str,
+) -> None:
     field = message_type.field.add(name=name, number=number)
     field.label = _Field.LABEL_OPTIONAL
     if kind.startswith("{}"):
@@ -122,7 +131,7 @@ def _add_field(message_type, name, number, kind):
         field.type = getattr(_Field, f"TYPE_{kind.upper()}")
 
 
-def build() -> dict:
+def _build() -> dict[str, Any]:
     """Returns the classes of the messages, by name."""
     file = descriptor_pb2.FileDescriptorProto(
         name="kerasrnn/wire.proto", package=_PACKAGE, syntax="proto3"
@@ -139,3 +148,34 @@ def build() -> dict:
         )
         for name in MESSAGES
     }
+
+
+_CLASSES = _build()
+Dimension = _CLASSES["Dimension"]
+Shape = _CLASSES["Shape"]
+Tensor = _CLASSES["Tensor"]
+Int64 = _CLASSES["Int64"]
+ModelSpec = _CLASSES["ModelSpec"]
+PredictRequest = _CLASSES["PredictRequest"]
+PredictResponse = _CLASSES["PredictResponse"]
+Status = _CLASSES["Status"]
+VersionStatus = _CLASSES["VersionStatus"]
+GetModelStatusRequest = _CLASSES["GetModelStatusRequest"]
+GetModelStatusResponse = _CLASSES["GetModelStatusResponse"]
+GetModelMetadataRequest = _CLASSES["GetModelMetadataRequest"]
+ClassificationRequest = _CLASSES["ClassificationRequest"]
+RegressionRequest = _CLASSES["RegressionRequest"]
+InferenceTask = _CLASSES["InferenceTask"]
+MultiInferenceRequest = _CLASSES["MultiInferenceRequest"]
+ModelConfigList = _CLASSES["ModelConfigList"]
+ModelServerConfig = _CLASSES["ModelServerConfig"]
+ReloadConfigRequest = _CLASSES["ReloadConfigRequest"]
+Any = _CLASSES["Any"]
+GetModelMetadataResponse = _CLASSES["GetModelMetadataResponse"]
+TensorInfo = _CLASSES["TensorInfo"]
+SignatureDef = _CLASSES["SignatureDef"]
+SignatureDefMap = _CLASSES["SignatureDefMap"]
+PredictLog = _CLASSES["PredictLog"]
+PredictionLog = _CLASSES["PredictionLog"]
+HealthCheckRequest = _CLASSES["HealthCheckRequest"]
+HealthCheckResponse = _CLASSES["HealthCheckResponse"]

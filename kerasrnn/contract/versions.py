@@ -15,7 +15,7 @@ LARGEST_VERSION = 2**63 - 1
 _LONGEST_NAME = 30
 
 
-def find_versions(export_dir: str | os.PathLike) -> dict[int, Path]:
+def find_versions(export_dir: str | os.PathLike[str]) -> dict[int, Path]:
     """Returns the version directories by number, rising.
 
     Of two that spell the same number, as 7 and 007, it is the shorter. A
@@ -31,7 +31,7 @@ def find_versions(export_dir: str | os.PathLike) -> dict[int, Path]:
     }
 
 
-def taken_numbers(export_dir: str | os.PathLike) -> dict[int, Path]:
+def taken_numbers(export_dir: str | os.PathLike[str]) -> dict[int, Path]:
     """Returns what has a version's number for a name, directory or not."""
     try:
         entries = sorted(local_path(export_dir).iterdir(), key=_longest_first)
@@ -43,11 +43,11 @@ def taken_numbers(export_dir: str | os.PathLike) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _longest_first(path):
+def _longest_first(path: Path) -> tuple[int, str]:
     return -len(path.name), path.name
 
 
-def _is_version(name):
+def _is_version(name: str) -> bool:
     return (
         name.isascii()
         and name.isdigit()

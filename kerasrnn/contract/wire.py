@@ -5,9 +5,13 @@ Names, numbers and tensors; `kerasrnn.contract.messages` has the fields.
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from google.protobuf import message
+from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from kerasrnn.contract import messages
 from kerasrnn.errors import UserError
@@ -73,25 +77,27 @@ _MAX_DIMENSIONS = 64
 # Of a number of 32 bits.
 _MAX_VARINT = 5
 
-_CLASSES = messages.build()
-Tensor = _CLASSES["Tensor"]
-ModelSpec = _CLASSES["ModelSpec"]
-PredictRequest = _CLASSES["PredictRequest"]
-PredictResponse = _CLASSES["PredictResponse"]
-GetModelStatusRequest = _CLASSES["GetModelStatusRequest"]
-GetModelStatusResponse = _CLASSES["GetModelStatusResponse"]
-GetModelMetadataRequest = _CLASSES["GetModelMetadataRequest"]
-GetModelMetadataResponse = _CLASSES["GetModelMetadataResponse"]
-ClassificationRequest = _CLASSES["ClassificationRequest"]
-RegressionRequest = _CLASSES["RegressionRequest"]
-MultiInferenceRequest = _CLASSES["MultiInferenceRequest"]
-ReloadConfigRequest = _CLASSES["ReloadConfigRequest"]
-SignatureDef = _CLASSES["SignatureDef"]
-SignatureDefMap = _CLASSES["SignatureDefMap"]
-PredictionLog = _CLASSES["PredictionLog"]
-HealthCheckRequest = _CLASSES["HealthCheckRequest"]
-HealthCheckResponse = _CLASSES["HealthCheckResponse"]
+Tensor = messages.Tensor
+ModelSpec = messages.ModelSpec
+PredictRequest = messages.PredictRequest
+PredictResponse = messages.PredictResponse
+GetModelStatusRequest = messages.GetModelStatusRequest
+GetModelStatusResponse = messages.GetModelStatusResponse
+GetModelMetadataRequest = messages.GetModelMetadataRequest
+GetModelMetadataResponse = messages.GetModelMetadataResponse
+ClassificationRequest = messages.ClassificationRequest
+RegressionRequest = messages.RegressionRequest
+MultiInferenceRequest = messages.MultiInferenceRequest
+ReloadConfigRequest = messages.ReloadConfigRequest
+SignatureDef = messages.SignatureDef
+SignatureDefMap = messages.SignatureDefMap
+PredictionLog = messages.PredictionLog
+HealthCheckRequest = messages.HealthCheckRequest
+HealthCheckResponse = messages.HealthCheckResponse
 DecodeError = message.DecodeError
+
+
+Array = NDArray[Any]
 
 
 class WireError(UserError):
@@ -103,7 +109,7 @@ def dtype_name(number: int) -> str:
     return _DTYPES[number][1] if number in _DTYPES else f"DataType {number}"
 
 
-def numpy_dtype(number: int) -> np.dtype:
+def numpy_dtype(number: int) -> np.dtype[Any]:
     """Returns NumPy's type of a DataType; strings are objects.
 
     Raises:
@@ -117,7 +123,7 @@ def numpy_dtype(number: int) -> np.dtype:
     return _NUMPY_DTYPES[number]
 
 
-def to_tensor(values, dtype: str, *, content: bool = True):
+def to_tensor(values: ArrayLike, dtype: str, *, content: bool = True) -> Tensor:
     """Returns the `Tensor` message of an array.
 
     Args:
@@ -131,7 +137,9 @@ def to_tensor(values, dtype: str, *, content: bool = True):
     return tensor
 
 
-def fill_tensor(tensor, values, dtype: str, *, content: bool = True) -> None:
+def fill_tensor(
+    tensor: Tensor, values: ArrayLike, dtype: str, *, content: bool = True
+) -> None:
     """Does what `to_tensor` does, in a new `Tensor` that is there already."""
     name = "object" if dtype == "string" else dtype
     number = _NUMBERS[name]
@@ -154,7 +162,7 @@ def fill_tensor(tensor, values, dtype: str, *, content: bool = True) -> None:
         getattr(tensor, field).extend(array.ravel().tolist())
 
 
-def _packed(field, content):
+def _packed(field: str, content: bytes) -> bytes:
     """Returns a repeated field of fixed width as it is on the wire."""
     head, length = bytearray(), len(content)
     number = messages.MESSAGES["Tensor"][field][0]
@@ -166,7 +174,7 @@ def _packed(field, content):
     return bytes(head) + content
 
 
-def to_array(tensor) -> np.ndarray:
+def to_array(tensor: Tensor) -> Array:
     """Returns the array of a `Tensor` message; strings are bytes objects.
 
     Values come as raw bytes or in the field of their type; there, fewer
@@ -209,7 +217,7 @@ def to_array(tensor) -> np.ndarray:
     return values.reshape(shape)
 
 
-def _converted(values, number):
+def _converted(values: Sequence[Any], number: int) -> Array:
     """Returns the values of a message's field as an array."""
     dtype, field = _NUMPY_DTYPES[number], _DTYPES[number][2]
     if dtype.hasobject:
@@ -223,13 +231,13 @@ def _converted(values, number):
     return np.array(values, dtype)
 
 
-def _strings(values, shape):
+def _strings(values: Sequence[bytes], shape: int | tuple[int, ...]) -> Array:
     array = np.empty(len(values), object)
     array[:] = values
     return array.reshape(shape)
 
 
-def _decode_strings(content, count):
+def _decode_strings(content: bytes, count: int) -> list[bytes]:
     """Reads strings as raw bytes: their lengths as varints, then the text."""
     octets = np.frombuffer(content, np.uint8)
     # A varint ends with the first octet below 128.
@@ -251,11 +259,11 @@ def _decode_strings(content, count):
     return [content[begin:end] for begin, end in itertools.pairwise(bounds)]
 
 
-def _little_endian(array):
+def _little_endian(array: Array) -> Array:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
-def _shape(shape):
+def _shape(shape: messages.Shape) -> tuple[int, ...]:
     if len(shape.dim) > _MAX_DIMENSIONS:
         raise WireError(
             f"A tensor of {len(shape.dim)} dimensions arrived; at most "
