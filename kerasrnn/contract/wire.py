@@ -90,6 +90,7 @@ RegressionRequest = messages.RegressionRequest
 MultiInferenceRequest = messages.MultiInferenceRequest
 ReloadConfigRequest = messages.ReloadConfigRequest
 SignatureDef = messages.SignatureDef
+TensorInfo = messages.TensorInfo
 SignatureDefMap = messages.SignatureDefMap
 PredictionLog = messages.PredictionLog
 HealthCheckRequest = messages.HealthCheckRequest

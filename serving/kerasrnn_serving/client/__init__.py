@@ -11,17 +11,25 @@ are this package's own.
 """
 
 from kerasrnn_serving.client._async_client import AsyncClient
+from kerasrnn_serving.client._base_client import CHUNK
+from kerasrnn_serving.client._base_client import FIRST_CHUNK
 from kerasrnn_serving.client._client import Client
 from kerasrnn_serving.client._connection.channel import Tls
-from kerasrnn_serving.client._methods import CHUNK
-from kerasrnn_serving.client._methods import FIRST_CHUNK
 from kerasrnn_serving.client.errors import ServingError
+from kerasrnn_serving.client.results import Generation
+from kerasrnn_serving.client.results import Inspection
+from kerasrnn_serving.client.results import Score
+from kerasrnn_serving.client.results import VersionStatus
 
 __all__ = [
     "CHUNK",
     "FIRST_CHUNK",
     "AsyncClient",
     "Client",
+    "Generation",
+    "Inspection",
+    "Score",
     "ServingError",
     "Tls",
+    "VersionStatus",
 ]

@@ -5,13 +5,21 @@ fail the calls of strangers that it has merged with it.
 """
 
 import numbers
+from collections.abc import Callable
 from collections.abc import Sequence
+from types import UnionType
+from typing import Any
+from typing import TypeVar
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
 
+# UTF-8 where it is bytes.
+Text = str | bytes
+Converted = TypeVar("Converted")
 
-def texts(values: Sequence[str | bytes] | str | bytes, name: str) -> list:
+
+def texts(values: Text | Sequence[Text], name: str) -> list[bytes]:
     """Returns the texts as UTF-8; one text is a list of one.
 
     Raises:
@@ -28,14 +36,16 @@ def texts(values: Sequence[str | bytes] | str | bytes, name: str) -> list:
     return each_text(values, len(values), name)
 
 
-def each_text(value, count: int, name: str) -> list[bytes]:
+def each_text(
+    value: Text | Sequence[Text], count: int, name: str
+) -> list[bytes]:
     """Returns `count` texts as UTF-8.
 
     Raises:
         UserError: It is neither text nor `count` texts.
     """
 
-    def convert(text):
+    def convert(text: Text) -> bytes:
         if isinstance(text, bytes):
             return text
         # Bytes of the command line that are not UTF-8 come as surrogates.
@@ -50,7 +60,9 @@ def each_text(value, count: int, name: str) -> list[bytes]:
         ) from None
 
 
-def each_float(value, count: int, name: str) -> list[float]:
+def each_float(
+    value: float | Sequence[float], count: int, name: str
+) -> list[float]:
     """Returns `count` numbers.
 
     Raises:
@@ -60,7 +72,11 @@ def each_float(value, count: int, name: str) -> list[float]:
 
 
 def each_integer(
-    value, count: int, name: str, minimum: int, maximum: int
+    value: int | Sequence[int],
+    count: int,
+    name: str,
+    minimum: int,
+    maximum: int,
 ) -> list[int]:
     """Returns `count` whole numbers.
 
@@ -74,7 +90,7 @@ def each_integer(
     return values
 
 
-def whole_number(value, name: str, minimum: int, maximum: int) -> None:
+def whole_number(value: Any, name: str, minimum: int, maximum: int) -> None:
     """Checks one value.
 
     Raises:
@@ -82,11 +98,17 @@ def whole_number(value, name: str, minimum: int, maximum: int) -> None:
     """
     if not isinstance(value, numbers.Integral):
         raise UserError(f"{name} must be a whole number, not {value!r}.")
-    if not minimum <= value <= maximum:
+    if not minimum <= int(value) <= maximum:
         raise UserError(f"{name} must be {minimum} to {maximum}, not {value}.")
 
 
-def _each(value, count, name, kind, convert):
+def _each(
+    value: Any,
+    count: int,
+    name: str,
+    kind: type | UnionType,
+    convert: Callable[[Any], Converted],
+) -> list[Converted]:
     """Returns `count` values: one for all, or one for each."""
     if isinstance(value, kind):
         return [convert(value)] * count
@@ -109,7 +131,7 @@ def _each(value, count, name, kind, convert):
     return [convert(entry) for entry in values]
 
 
-_KIND_NAMES = {
+_KIND_NAMES: dict[object, str] = {
     str | bytes: "text",
     numbers.Real: "a number",
     numbers.Integral: "a whole number",

@@ -2,8 +2,24 @@
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+
+class VersionStatus(NamedTuple):
+    """A version of a model that a server knows.
+
+    Attributes:
+        version: Its number.
+        state: "START", "LOADING", "AVAILABLE", "UNLOADING" or "END".
+        error: What it ended with; "" where nothing went wrong.
+    """
+
+    version: int
+    state: str
+    error: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,7 +32,7 @@ class Generation:
         log_prob: Sum of log p(character) at temperature 1, nats.
         unknown: Characters of the prompt outside the vocabulary.
         finish: "length" or "stop"; "" of a chunk that others follow.
-        state_bytes: The token to go on from.
+        state_bytes: The token to continue from.
         seed: The seed that gives this text again.
         version: The model's version.
         restarted: Whether the version that a stream began with was let go,
@@ -45,14 +61,14 @@ class Score:
         unknown: Characters outside the vocabulary.
         character_log_probs: float32 [length + unknown], log p of each
             character read, nats; 0 for unknown ones.
-        state_bytes: The token to go on from.
+        state_bytes: The token to continue from.
         version: The model's version.
     """
 
     log_prob: float
     length: int
     unknown: int
-    character_log_probs: np.ndarray = dataclasses.field(repr=False)
+    character_log_probs: NDArray[np.float32] = dataclasses.field(repr=False)
     state_bytes: bytes = dataclasses.field(repr=False)
     version: int
 
@@ -79,14 +95,14 @@ class Inspection:
         top_log_probs: float32 [T, 5], their log probabilities, nats.
         num_layers: How many layers the units belong to, one after the other;
             None where the model does not say it, as earlier exports.
-        state_bytes: The token to go on from.
+        state_bytes: The token to continue from.
         version: The model's version.
     """
 
     characters: tuple[str, ...]
-    activations: np.ndarray = dataclasses.field(repr=False)
+    activations: NDArray[np.float32] = dataclasses.field(repr=False)
     top_characters: tuple[tuple[str, ...], ...] = dataclasses.field(repr=False)
-    top_log_probs: np.ndarray = dataclasses.field(repr=False)
+    top_log_probs: NDArray[np.float32] = dataclasses.field(repr=False)
     num_layers: int | None
     state_bytes: bytes = dataclasses.field(repr=False)
     version: int

@@ -12,7 +12,7 @@ from kerasrnn_export.graph.sampler import Sampler
 
 from kerasrnn.contract import signatures
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn_serving.client._rows import reading_rows
+from kerasrnn_serving.client._progress import begin_reading
 from kerasrnn_serving.client.results import Inspection
 from kerasrnn_serving.client.results import Score
 
@@ -69,12 +69,12 @@ class InProcessModel:
         return [row.inspection(num_layers) for row in rows]
 
     def _read(self, signature, texts, between_calls):
-        rows = reading_rows(texts, b"")
+        rows = begin_reading(texts, b"")
         total = sum(len(row.text) for row in rows)
         for row in rows:
             while not row.is_read:
                 outputs = self._functions[signature.name](
-                    tf.constant([row.next_piece()]),
+                    tf.constant([row.next_piece(signatures.MAX_PROMPT)]),
                     tf.constant([row.state_bytes]),
                 )
                 values = {name: v.numpy()[0] for name, v in outputs.items()}

@@ -23,7 +23,7 @@ from kerasrnn_serving.async_client import AsyncClient
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.client._connection.async_transport import AsyncTransport
 from kerasrnn_serving.client._connection.channel import Target
-from kerasrnn_serving.client._connection.exchange import Call
+from kerasrnn_serving.client._connection.conversation import Call
 
 from kerasrnn.contract import wire
 

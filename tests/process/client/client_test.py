@@ -18,7 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.client import Tls
-from kerasrnn_serving.client._pieces import split_text
+from kerasrnn_serving.client._call_sizes import split_text
 from kerasrnn_serving.client.errors import ServingError
 
 from kerasrnn.contract import signatures

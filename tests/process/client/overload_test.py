@@ -10,7 +10,7 @@ from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import expected
 from helpers.servers.faulty_server import FewThreads
 from kerasrnn_serving.client import Client
-from kerasrnn_serving.client._connection.pace import Pace
+from kerasrnn_serving.client._connection.throttle import Throttle
 from kerasrnn_serving.client.errors import ServingError
 
 _TIMEOUT = 120
@@ -92,50 +92,52 @@ class AsyncOverloadTest(OverloadTest):
     client_class = AsyncInThread
 
 
-class PaceTest(absltest.TestCase):
+class ThrottleTest(absltest.TestCase):
     """The queue by itself, on a clock of the test's."""
 
     def test_nobody_waits_where_nothing_was_refused(self):
-        pace = Pace()
+        throttle = Throttle()
         for now in range(10):
-            self.assertEqual(pace.delay(object(), now, 60), 0)
-            pace.quicken(0.5)
+            self.assertEqual(throttle.delay(object(), now, 60), 0)
+            throttle.quicken(0.5)
 
     def test_attempts_begin_in_the_order_of_their_coming(self):
-        pace = Pace()
-        pace.slow_down(Exception(), 0.0, 1.0, much=False)
+        throttle = Throttle()
+        throttle.slow_down(Exception(), 0.0, 1.0, much=False)
         tickets, now, begun = [*range(5)], 1.0, []
         while len(begun) < 5:
-            delays = {t: pace.delay(t, now, 60) for t in tickets}
+            delays = {t: throttle.delay(t, now, 60) for t in tickets}
             begun += [t for t in tickets if not delays[t]]
             tickets = [t for t in tickets if delays[t]]
             now += 0.001
         self.assertEqual(begun, [*range(5)])
 
     def test_refusals_of_one_moment_count_once(self):
-        paces = [Pace(), Pace()]
-        for pace, refusals in zip(paces, (1, 30), strict=True):
+        throttles = [Throttle(), Throttle()]
+        for throttle, refusals in zip(throttles, (1, 30), strict=True):
             for _ in range(refusals):
-                pace.slow_down(Exception(), 0.0, 1.0, much=False)
+                throttle.slow_down(Exception(), 0.0, 1.0, much=False)
         # Half of the interval to one and a half of it.
-        once, often = (pace.delay(object(), 1.0, 6000) for pace in paces)
+        once, often = (t.delay(object(), 1.0, 6000) for t in throttles)
+            throttle.delay(object(), 1.0, 6000) for throttle in throttles
+        )
         self.assertLess(often, 3.01 * once)
 
-    def test_answers_bring_the_pace_back(self):
-        pace = Pace()
+    def test_answers_end_the_throttling(self):
+        throttle = Throttle()
         for moment in range(20):
-            pace.slow_down(Exception(), moment, moment + 0.5, much=True)
+            throttle.slow_down(Exception(), moment, moment + 0.5, much=True)
         for _ in range(150):
-            pace.quicken(0.1)
-        self.assertEqual(pace.delay(object(), 20.0, 60), 0)
+            throttle.quicken(0.1)
+        self.assertEqual(throttle.delay(object(), 20.0, 60), 0)
 
     def test_the_nearer_the_deadline_the_more_often(self):
-        pace = Pace()
+        throttle = Throttle()
         for moment in range(20):
-            pace.slow_down(Exception(), moment, moment + 0.5, much=True)
-        self.assertEqual(pace.delay("a", 30.0, 60), 0)
-        self.assertGreater(pace.delay("b", 30.0, 60), 1)
-        self.assertLess(pace.delay("b", 30.0, 1), 0.06)
+            throttle.slow_down(Exception(), moment, moment + 0.5, much=True)
+        self.assertEqual(throttle.delay("a", 30.0, 60), 0)
+        self.assertGreater(throttle.delay("b", 30.0, 60), 1)
+        self.assertLess(throttle.delay("b", 30.0, 1), 0.06)
 
 
 if __name__ == "__main__":

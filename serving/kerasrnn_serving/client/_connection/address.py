@@ -76,7 +76,7 @@ def proxy_of(address: str, environment: Mapping[str, str]) -> str | None:
     return f"the proxy {proxy or environment[name]}, which {name} names"
 
 
-def _hosts(address):
+def _hosts(address: str) -> list[tuple[str, str | None]]:
     """Returns (host, port) of each, None without a port; [] if unknown."""
     scheme, colon, rest = address.partition(":")
     if colon and scheme in _OTHER_SCHEMES:
@@ -87,7 +87,7 @@ def _hosts(address):
     return [_host_and_port(entry) for entry in address.split(",")]
 
 
-def _host_and_port(entry):
+def _host_and_port(entry: str) -> tuple[str, str | None]:
     match = re.fullmatch(r"\[([^\]]*)\](?::(.*))?|([^:]*)(?::([^:]*))?", entry)
     if match is None:
         # An address of IPv6 without a port.
@@ -97,11 +97,11 @@ def _host_and_port(entry):
     return match[3], match[4]
 
 
-def _is_port(port):
-    return re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535
+def _is_port(port: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{1,5}", port)) and 1 <= int(port) <= 65535
 
 
-def _is_loopback(host):
+def _is_loopback(host: str) -> bool:
     if host.lower() == "localhost" or host.lower().endswith(".localhost"):
         return True
     try:
@@ -110,7 +110,7 @@ def _is_loopback(host):
         return False
 
 
-def _is_excepted(host, entry):
+def _is_excepted(host: str, entry: str) -> bool:
     entry = entry.strip().lower()
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(

@@ -5,8 +5,10 @@ import functools
 import json
 import math
 import numbers
+from typing import Any
 
 import grpc
+from grpc import aio
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.paths import local_path
@@ -55,7 +57,7 @@ _SHORTEST_KEEPALIVE = 10_000
 _LONGEST_KEEPALIVE = 2**31 - 1
 
 
-def _keepalive(timeout):
+def _keepalive(timeout: float) -> tuple[tuple[str, int], ...]:
     """Returns how dead connections of many addresses are found.
 
     That is what gRPC pings for; for the connection of one address the client
@@ -89,7 +91,7 @@ class Tls:
     key: str | None = None
     server_name: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise UserError(
                 "Mutual TLS needs both the client's certificate and its key."
@@ -106,7 +108,7 @@ class Tls:
         )
 
 
-def _read(path):
+def _read(path: str | None) -> bytes | None:
     if path is None:
         return None
     try:
@@ -142,7 +144,7 @@ class Target:
     token: str | None = None
     max_message_bytes: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         addresses.check(self.address)
         if not (
             isinstance(self.timeout, numbers.Real)
@@ -170,7 +172,7 @@ class Target:
         _ = self._credentials
 
     @functools.cached_property
-    def _credentials(self):
+    def _credentials(self) -> grpc.ChannelCredentials | None:
         return None if self.tls is None else self.tls.credentials()
 
     @property
@@ -180,14 +182,25 @@ class Target:
             return ()
         return (("authorization", f"Bearer {self.token}"),)
 
-    def open(self, package=grpc):
-        """Returns a new channel.
+    def open(self) -> grpc.Channel:
+        """Returns a new channel, for threads."""
+        if self._credentials is None:
+            return grpc.insecure_channel(self.address, self._options())
+        return grpc.secure_channel(
+            self.address, self._credentials, self._options()
+        )
 
-        Args:
-            package: `grpc`, or `grpc.aio` for an event loop.
-        """
+    def open_async(self) -> aio.Channel:
+        """Returns a new channel, for the event loop that runs."""
+        if self._credentials is None:
+            return aio.insecure_channel(self.address, self._options())
+        return aio.secure_channel(
+            self.address, self._credentials, self._options()
+        )
+
+    def _options(self) -> list[tuple[str, Any]]:
         limit = self.max_message_bytes or _UNLIMITED
-        options = [
+        options: list[tuple[str, Any]] = [
             *_OPTIONS,
             *_keepalive(self.timeout),
             ("grpc.max_receive_message_length", limit),
@@ -196,10 +209,8 @@ class Target:
         if addresses.is_loopback(self.address):
             # A proxy that the environment names has a loopback of its own.
             options.append(("grpc.enable_http_proxy", 0))
-        if self.tls is None:
-            return package.insecure_channel(self.address, options)
-        if self.tls.server_name:
+        if self.tls is not None and self.tls.server_name:
             options.append(
                 ("grpc.ssl_target_name_override", self.tls.server_name)
             )
-        return package.secure_channel(self.address, self._credentials, options)
+        return options

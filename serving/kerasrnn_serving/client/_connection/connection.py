@@ -3,12 +3,15 @@
 import dataclasses
 import enum
 from typing import Any
+from typing import Generic
+from typing import TypeVar
 
 import grpc
+from grpc import aio
 
 from kerasrnn.contract import wire
-from kerasrnn_serving.client._connection.exchange import Call
-from kerasrnn_serving.client.errors import is_unreachable
+from kerasrnn_serving.client._connection.conversation import Call
+from kerasrnn_serving.client._connection.failures import is_unreachable
 
 # Any answer will do, also that there is no such service.
 PROBE = Call(
@@ -19,30 +22,32 @@ PROBE = Call(
 _LONGEST_QUIET = 2.0
 _LONGEST_PROBE = 5.0
 
+Channel = TypeVar("Channel", grpc.Channel, aio.Channel)
+
 
 @dataclasses.dataclass(eq=False)
-class Connection:
+class Connection(Generic[Channel]):
     """A channel, and what is known of it.
 
     Attributes:
-        channel: A `grpc.Channel`, or one of `grpc.aio`.
+        channel: What gRPC makes calls over.
         replaces_another: Whether it came where one had failed.
         users: Calls that are running.
         answers: Calls that were answered.
         given_up: Whether its calls were ended, to be made over another one.
-        trouble: Why no server is reached, a `grpc.RpcError`; None where one
-            is, or where none was missed.
+        trouble: Why no server is reached; None where one is, or where none
+            was missed.
     """
 
-    channel: Any
+    channel: Channel
     replaces_another: bool = False
     users: int = 0
     answers: int = 0
     given_up: bool = False
     trouble: grpc.RpcError | None = None
-    _methods: dict = dataclasses.field(default_factory=dict)
+    _methods: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def method(self, call: Call):
+    def method(self, call: Call[Any]) -> Any:
         """Returns the function that makes such a call, made once."""
         if call.path not in self._methods:
             self._methods[call.path] = self.channel.unary_unary(

@@ -3,7 +3,7 @@
 gRPC's own policy sees to what fails before a reply begins. A reply that breaks
 off is asked for once more by the client, over a new connection, and so is one
 whose connection turns out to be dead. A server that has no thread left is
-asked again at the client's `Pace`. All of it is safe since calls are pure
+asked again at the client's `Throttle`. All of it is safe since calls are pure
 functions.
 """
 
@@ -12,8 +12,8 @@ import time
 
 import grpc
 
-from kerasrnn_serving.client import errors
-from kerasrnn_serving.client._connection.pace import Pace
+from kerasrnn_serving.client._connection import failures
+from kerasrnn_serving.client._connection.throttle import Throttle
 
 # Repeats that may be had at a stretch; each success gives back a tenth.
 _REPEATS = 10.0
@@ -23,7 +23,7 @@ _REPEAT_RATIO = 0.1
 class Budget:
     """How many repeats all calls of a client may have; for many threads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._repeats = _REPEATS
 
@@ -49,13 +49,13 @@ class Attempts:
     Args:
         seconds: Until the deadline.
         budget: Of the client.
-        pace: Of the client.
+        throttle: Of the client.
     """
 
-    def __init__(self, seconds: float, budget: Budget, pace: Pace):
+    def __init__(self, seconds: float, budget: Budget, throttle: Throttle):
         self._end = time.monotonic() + seconds
         self._budget = budget
-        self._pace = pace
+        self._throttle = throttle
         self._is_repeated = False
         self._began = 0.0
 
@@ -68,14 +68,14 @@ class Attempts:
         """
         now = time.monotonic()
         left = self._end - now
-        if left <= 0 and self._pace.refusal is not None:
+        if left <= 0 and self._throttle.refusal is not None:
             self.stop_waiting()
-            raise self._pace.refusal
-        return min(self._pace.delay(self, now, left), max(left, 0))
+            raise self._throttle.refusal
+        return min(self._throttle.delay(self, now, left), max(left, 0))
 
     def stop_waiting(self) -> None:
         """Takes the call out of the client's queue."""
-        self._pace.leave(self)
+        self._throttle.leave(self)
 
     def begin(self) -> float:
         """Returns the seconds of the attempt that begins now."""
@@ -85,15 +85,15 @@ class Attempts:
     def succeeded(self) -> None:
         """Counts the attempt as answered."""
         self._budget.earn()
-        self._pace.quicken(time.monotonic() - self._began)
+        self._throttle.quicken(time.monotonic() - self._began)
 
-    def goes_on(self, error: grpc.RpcError) -> bool:
-        """Whether there is another attempt after this failure."""
+    def plan_another(self, error: grpc.RpcError) -> bool:
+        """Decides whether there is another attempt after a failure."""
         now = time.monotonic()
-        if errors.is_overload(error):
+        if failures.is_overload(error):
             much = not self._budget.is_left
             self._budget.spend()
-            self._pace.slow_down(error, self._began, now, much)
+            self._throttle.slow_down(error, self._began, now, much)
             return now < self._end
         if (
             self._is_repeated
@@ -106,8 +106,8 @@ class Attempts:
         return True
 
 
-def _is_worth_repeating(error):
+def _is_worth_repeating(error: grpc.RpcError) -> bool:
     # Where no connection came about, gRPC has tried as often as it should.
-    return error.code() in errors.BROKEN_OFF and not errors.is_unreachable(
+    return error.code() in failures.BROKEN_OFF and not failures.is_unreachable(
         error
     )

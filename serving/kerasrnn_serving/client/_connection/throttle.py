@@ -1,4 +1,4 @@
-"""How closely a client's calls follow each other while a server is overloaded.
+"""Slows a client's calls down while the server is overloaded.
 
 A server that has a call for each of its threads refuses more of them. All the
 client's attempts, first ones too, then queue here and begin one after the
@@ -10,6 +10,8 @@ clients that share the server are threads of one process or on many machines.
 import collections
 import random
 import threading
+
+import grpc
 
 # Of a call, until one has been answered.
 _TYPICAL_SECONDS = 0.1
@@ -30,21 +32,21 @@ _SHARE_OF_TIME_LEFT = 1 / 20
 _SHARE_OF_NEWEST = 0.1
 
 
-class Pace:
+class Throttle:
     """The queue of a client's attempts; for many threads.
 
     Attributes:
-        refusal: The `grpc.RpcError` that slowed the client down last.
+        refusal: What slowed the client down last.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting = collections.deque()
+        self._waiting: collections.deque[object] = collections.deque()
         self._interval = 0.0
         self._begun = self._next = 0.0
         self._slowed = float("-inf")
         self._seconds = _TYPICAL_SECONDS
-        self.refusal = None
+        self.refusal: grpc.RpcError | None = None
 
     def delay(self, ticket: object, now: float, left: float) -> float:
         """Says how long to wait before asking this again.
@@ -70,7 +72,7 @@ class Pace:
                 self._begun = now
                 self._next = now + self._interval * random.uniform(0.5, 1.5)
                 return 0.0
-            # Those before it may give up, or the pace may quicken.
+            # Those before it may give up, or the interval may shrink.
             places = max(place - 1, 0)
             return max(begin - now, 0.001) + places * self._interval / 4
 
@@ -81,7 +83,7 @@ class Pace:
                 self._waiting.remove(ticket)
 
     def slow_down(
-        self, refusal: Exception, began: float, now: float, much: bool
+        self, refusal: grpc.RpcError, began: float, now: float, much: bool
     ) -> None:
         """Takes a refusal into account.
 

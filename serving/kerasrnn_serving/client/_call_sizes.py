@@ -1,4 +1,4 @@
-"""Cutting a long text into pieces that one call takes."""
+"""How much of a long text one call takes."""
 
 from kerasrnn.contract import signatures
 
@@ -24,7 +24,8 @@ def split_text(text: bytes, size: int) -> list[bytes]:
     Returns:
         At least one piece; together they are the text.
     """
-    pieces, start = [], 0
+    pieces: list[bytes] = []
+    start = 0
     while not pieces or start < len(text):
         end = piece_end(text, start, size)
         pieces.append(text[start:end])
@@ -39,7 +40,7 @@ def piece_end(text: bytes, start: int, size: int) -> int:
     return _character_start(text, start + size)
 
 
-def _character_start(text, position):
+def _character_start(text: bytes, position: int) -> int:
     """Returns the last position up to here where a character begins."""
     for candidate in range(position, position - 4, -1):
         if text[candidate] & 0xC0 != 0x80:

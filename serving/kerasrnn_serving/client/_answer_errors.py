@@ -1,0 +1,51 @@
+"""The exceptions for answers that came and are of no use."""
+
+import grpc
+
+from kerasrnn_serving.client._connection.failures import ADVICE
+from kerasrnn_serving.client._connection.failures import sentence
+from kerasrnn_serving.client.errors import ServingError
+from kerasrnn_serving.client.errors import VersionGone
+
+
+def refused_row(row: int, said: str) -> ServingError:
+    """Returns the exception for a row that the model refused."""
+    return ServingError(
+        f"The model refused row {row}: {sentence(said)}.",
+        code=grpc.StatusCode.INVALID_ARGUMENT.name,
+        said=said,
+        advice="Put right what it names; the other rows are as they were.",
+        row=row,
+    )
+
+
+def unusable_answer(target: str, said: str) -> ServingError:
+    """Returns the exception for an answer that breaks the contract."""
+    return ServingError(
+        f"{target} gave an answer that cannot be used: {sentence(said)}.",
+        code=grpc.StatusCode.INTERNAL.name,
+        said=said,
+        advice=ADVICE[grpc.StatusCode.FAILED_PRECONDITION],
+    )
+
+
+def foreign_model(target: str, name: str, why: str) -> ServingError:
+    """Returns the exception for a model whose signatures are not ours."""
+    return ServingError(
+        f"Model {name!r} at {target} cannot be used by this client: {why}.",
+        code=grpc.StatusCode.FAILED_PRECONDITION.name,
+        said=why,
+        advice="Export it with this release's kerasrnn-export, or install "
+        "the release that exported it.",
+    )
+
+
+def version_gone(version: int, error: ServingError) -> VersionGone:
+    """Returns the exception for a text whose version was let go meanwhile."""
+    return VersionGone(
+        f"The server let go of version {version} while the text was in work.",
+        code=error.code,
+        said=error.said,
+        advice="Start again with the newest version, or give it the text so "
+        "far as a prompt.",
+    )
