@@ -1,6 +1,7 @@
 """How weights start: Keras' way, char-rnn's or torch-rnn's."""
 
 import keras
+import numpy as np
 
 
 def layer_initializers(config, index):
@@ -53,6 +54,27 @@ def output_initializers(config):
         "kernel_initializer": uniform,
         "bias_initializer": uniform.clone(),
     }
+
+
+def output_bias(counts: np.ndarray) -> np.ndarray:
+    """Returns logits that say how frequent each character is.
+
+    A network that begins with them need not learn first what a table of
+    counts knows: with thousands of kinds of characters that takes an
+    optimizer, whose steps are small and equal, hundreds of steps.
+
+    Args:
+        counts: How often each id occurs in the training text, [V]. Id 0, the
+            unknown character, is never predicted.
+
+    Returns:
+        float32 [V], each the logarithm of its count and half a character,
+        relative to their mean.
+    """
+    logits = np.log(counts + 0.5)
+    logits -= np.mean(logits[1:])
+    logits[0] = 0
+    return logits.astype(np.float32)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from kerasrnn.text.vocabulary import Vocabulary
 
 _MANIFEST = "corpus.json"
 _VERSION = 1
+_BLOCK = 1 << 20  # ids that are counted at a time
 _DAMAGE = (
     OSError,
     ValueError,
@@ -124,6 +126,15 @@ class Corpus:
         split, `multiple` is the sequence length trained with.
         """
         return splits.split_ranges(len(self), self.config, name, multiple)
+
+    def counts(self, ranges: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Returns how often each id occurs in `ranges`, int64 [V]."""
+        total = np.zeros(len(self.vocabulary), np.int64)
+        for start, end in ranges:
+            for first in range(start, end, _BLOCK):
+                block = self.ids[first : min(first + _BLOCK, end)]
+                total += np.bincount(block, minlength=len(total))
+        return total
 
     def source_change(self, config: DataConfig) -> str:
         """Returns what became of the files: "gone", "changed" or "".

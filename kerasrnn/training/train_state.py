@@ -192,10 +192,20 @@ class TrainingState:
         self._saved_content = self._content()
         self._saved_time = time.monotonic()
 
+    def _counts(self):
+        ranges = self._corpus.split_ranges(
+            "train", self._config.training.sequence_length
+        )
+        return self._corpus.counts(ranges)
+
     def _untrained(self):
         """Returns the layout, and a trainer of step 0."""
         training = self._config.training
-        layout, weights = initial_weights(self._config.model, training.seed)
+        layout, weights = initial_weights(
+            self._config.model,
+            training.seed,
+            None if self._workdir.has_checkpoints() else self._counts(),
+        )
         if (
             training.init_from
             and self._workers.is_chief  # its weights become those of all

@@ -9,6 +9,7 @@ import tensorflow as tf
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
+from kerasrnn.model.initialization import output_bias
 
 
 class Layout(NamedTuple):
@@ -94,11 +95,21 @@ def make_model(config: ModelConfig) -> CharRNN:
 
 
 def initial_weights(
-    config: ModelConfig, seed: int
+    config: ModelConfig, seed: int, counts: np.ndarray | None = None
 ) -> tuple[Layout, np.ndarray]:
-    """Returns the layout and the first weights [P], a function of the seed."""
+    """Returns the layout and the first weights [P].
+
+    Args:
+        config: The model's.
+        seed: What they are a function of, besides `counts`.
+        counts: How often each id occurs in the training text, [V], where the
+            output layer is to begin with that. The initializers "charrnn" and
+            "torchrnn" begin as those programs do instead.
+    """
     keras.utils.set_random_seed(seed)
     model = make_model(config)
+    if counts is not None and config.initializer == "keras":
+        model.weights[-1].assign(output_bias(counts))
     arrays = [variable.value.numpy() for variable in model.weights]
     return layout(model), np.concatenate([a.ravel() for a in arrays])
 

@@ -251,6 +251,19 @@ class BuildTest(TemporaryDirectoryTest):
         self.assertEqual(corpus.ids.dtype, np.dtype(dtype))
         self.assertEqual(corpus.ids.tolist(), [*range(1, num_characters + 1)])
 
+    def test_counts_of_ranges(self):
+        ids = np.random.default_rng(3).integers(0, 60, 5000)
+        path = self.write("text", "".join(chr(0x41 + i) for i in ids))
+        corpus = self.build(path)
+        ranges = [(0, 700), (1000, 1001), (2000, 5000)]
+        with unittest.mock.patch("kerasrnn.text.corpus._BLOCK", 64):
+            counts = corpus.counts(ranges)
+        expected = np.zeros(len(corpus.vocabulary), int)
+        for start, end in ranges:
+            np.add.at(expected, corpus.ids[start:end], 1)
+        np.testing.assert_array_equal(counts, expected)
+        self.assertEqual(counts.sum(), 3701)
+
     def test_rare_characters_are_unknown(self):
         corpus = self.build(self.write("text", "aabbc"), min_count=2)
         self.assertEqual(corpus.ids.tolist(), [1, 1, 2, 2, 0])
