@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability compat bench package format lock clean
+.PHONY: help demo test coverage reliability compat bench package format lock clean
 
 # The first of these that can makes the environment; with PYTHON=... that one.
 PYTHONS = $(or $(PYTHON),python3.11 python3 python3.12 python3.13)
@@ -40,6 +40,9 @@ test: .venv/.installed  ## Lint, format, types, architecture and all tests (minu
 	@.venv/bin/python -m pytest tests/repository/architecture_test.py
 	@.venv/bin/python -m pytest -n 2 --dist=loadfile
 
+coverage: .venv/.installed  ## Which lines the tests run: a summary, and htmlcov/ (long)
+	@.venv/bin/python -m pytest -n 2 --dist=loadfile --cov --cov-report=term --cov-report=html
+
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
 	@.venv/bin/python benchmarks/corpus_memory.py --megabytes=2000
 	@.venv/bin/python benchmarks/client_faults.py --faults=100
@@ -70,7 +73,8 @@ lock: .venv/.installed  ## Writes requirements_lock.txt, what Bazel installs, fr
 	@mv requirements_lock.txt.new requirements_lock.txt
 
 clean:  ## Removes what make has made: environments, caches, demo/
-	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis demo dist
+	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	  .coverage* htmlcov demo dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml scripts/environment.py

@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 from absl import flags
 
@@ -9,6 +10,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if os.environ.get("KERASRNN_FULL"):
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
+
+# Where nobody can ask again, failures come with what repeats them.
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 def pytest_configure(config):
