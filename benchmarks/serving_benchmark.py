@@ -5,7 +5,7 @@
 For 1, 8 and 32 clients, each with one row of 64 characters a call that goes
 on from the last one's token, and for one client with 32 rows a call:
 characters a second, and the median and 99th percentile of a call's time. The
-peer is the session of the local server, called in its process with the same
+peer is what the local server has loaded, called in its process with the same
 inputs by as many threads; for one client also by a gRPC server in Python that
 does nothing else. They take turns; the clients are threads of this process,
 which Python lets work one at a time: with --client_processes=N those of the
@@ -150,7 +150,7 @@ def _report_costs(results, sizes):
     }
     for side, what, wanted in (
         ("served", "the wire and the server", f"; wanted: {_LIMIT_PERCENT}"),
-        ("bare", "of that, gRPC around the same session", ""),
+        ("bare", "of that, gRPC around the same model", ""),
     ):
         lost = seconds[side] - seconds["peer"]
         low, middle, high = np.percentile(

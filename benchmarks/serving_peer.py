@@ -1,11 +1,11 @@
-"""A served model, and the same session called without the server.
+"""A served model, and the same functions called without the server.
 
 The process that this is has the local server over an export. Its threads also
-call the server's own session ("in process"), and so does a gRPC server in it
-that reads no message and answers with as many bytes as ours ("bare gRPC"): what
-a call costs there and not in process is gRPC's in Python. Its method "echo"
-does not call the session either. It must be one session: of two that are
-loaded alike, in two processes, one may be a fifth slower than the other.
+call the functions that the server has loaded ("in process"), and so does a gRPC
+server in it that reads no message and answers with as many bytes as ours ("bare
+gRPC"): what a call costs there and not in process is gRPC's in Python. Its
+method "echo" does not call them either. They must be loaded once: of two
+models loaded alike, in two processes, one may be a fifth slower than the other.
 """
 
 import contextlib
@@ -96,16 +96,10 @@ def calls_in_turn(one_call, clients: int, seconds: float):
 
 
 class _Model:
-    """The session, called through TensorFlow's public API."""
+    """What the server has loaded, called in process."""
 
     def __init__(self, servable):
-        self._session = servable.session
-        signature = servable.signatures[signatures.GENERATE.name]
-        tensor = self._session.graph.get_tensor_by_name
-        self._feeds = {n: tensor(i.name) for n, i in signature.inputs.items()}
-        self._fetches = {
-            name: tensor(info.name) for name, info in signature.outputs.items()
-        }
+        self._servable = servable
 
     def generate(self, rows, seed, state):
         """Returns the tokens after 64 characters more, read as text."""
@@ -119,9 +113,7 @@ class _Model:
         values["seed"][:] = range(seed, seed + rows)
         if state is not None:
             values["state_bytes"] = state
-        outputs = self._session.run(
-            self._fetches, {self._feeds[n]: v for n, v in values.items()}
-        )
+        outputs = self._servable.compute(signatures.GENERATE.name, values)
         for text in outputs["text"]:
             text.decode()
         return outputs["state_bytes"]

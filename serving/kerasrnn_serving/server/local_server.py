@@ -113,6 +113,7 @@ class LocalServer:
         """
         self._health.stop()
         self._server.stop(grace).wait()
+        self._work.close()
         self._versions.stop()
 
     def _predict(self, request, context):
@@ -120,11 +121,11 @@ class LocalServer:
         # None where the client sets no deadline.
         seconds = min(context.time_remaining() or seconds, seconds)
         with (
-            self._work.turn(context, seconds) as (_, remaining),
+            self._work.turn(context, seconds) as call,
             self.use_of(request) as (version, servable),
         ):
             self._check_rows(request)
-            response = servable.predict(request, remaining)
+            response = servable.predict(request, call)
         response.model_spec.version.value = version
         return response
 

@@ -1,31 +1,35 @@
 """One version of a SavedModel, loaded as TensorFlow Serving loads it.
 
-That is through `tf.compat.v1.saved_model.load` into a session: what
-`tf.saved_model.load` accepts may fail there. Checks, their order and their
-messages follow TensorFlow Serving's `predict_util.cc`.
+That is its MetaGraph, as `tf.compat.v1.saved_model.load` has it: what
+`tf.saved_model.load` accepts may fail there.
 """
 
-import heapq
+import contextlib
 import re
+import threading
 from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
 import numpy as np
 import tensorflow as tf
-from kerasrnn_export.graph import operations
-from tensorflow.python.saved_model import loader_impl
+from tensorflow.python.eager.cancellation import CancellationManager
 
 from kerasrnn.contract import signatures
 from kerasrnn.contract import wire
-from kerasrnn.errors import UserError
-from kerasrnn_serving.server import rpc
+from kerasrnn_serving.server.request_checks import PreparedSignature
+from kerasrnn_serving.server.request_checks import feeds_of
+from kerasrnn_serving.server.request_checks import output_aliases
 from kerasrnn_serving.server.rpc import StatusError
 from kerasrnn_serving.server.rpc import invalid
-from kerasrnn_serving.server.session_call import SessionCall
+from kerasrnn_serving.server.saved_graph import SavedGraph
+from kerasrnn_serving.server.work import Call
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _MAX_WARMUP_REQUESTS = 1000
+# Sets of outputs of a signature that have functions of their own.
+_MAX_FILTERS = 32
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 # What Python appends to an error of the runtime.
 _APPENDED = re.compile(
@@ -39,7 +43,6 @@ class Servable:
     """A loaded version; calls may come from many threads at once.
 
     Attributes:
-        session: The `tf.compat.v1.Session` that holds it.
         signatures: `wire.SignatureDef` by name.
     """
 
@@ -57,51 +60,30 @@ class Servable:
             StatusError: It is no SavedModel that can be served, it has other
                 operations, or one of its warmup requests fails.
         """
-        self._graph = tf.Graph()
-        options = tf.compat.v1.ConfigProto(allow_soft_placement=True)
-        options.gpu_options.allow_growth = True
-        self.session = tf.compat.v1.Session(graph=self._graph, config=options)
-        try:
-            self.signatures = self._load(directory, allowed_operations)
-            self._prepared = {
-                name: _Prepared(signature)
-                for name, signature in self.signatures.items()
-            }
-            self._call = SessionCall(
-                self.session,
-                {
-                    tensor
-                    for prepared in self._prepared.values()
-                    for tensor in prepared.tensors()
-                },
-            )
-            self._warm_up(directory / WARMUP_FILE)
-        except StatusError:
-            self.close()
-            raise
-        except tf.errors.OpError as error:
-            self.close()
-            raise _status(error) from None
-        except Exception as error:
-            # Loading runs TensorFlow's Python code over a file from outside;
-            # whatever it raises, this version is not served and others are.
-            self.close()
-            raise StatusError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"Could not load {directory}: {error}",
-            ) from error
-
-    def _load(self, directory, allowed_operations):
-        # What `tf.compat.v1.saved_model.load` is, with the checks between
-        # reading the file and running what is in it.
-        loader = loader_impl.SavedModelLoader(str(directory))
-        _check_operations(loader.saved_model, allowed_operations)
-        with self._graph.as_default():
-            meta_graph = loader.load(self.session, [tf.saved_model.SERVING])
-        return {
-            name: wire.SignatureDef.FromString(definition.SerializeToString())
-            for name, definition in meta_graph.signature_def.items()
-        }
+        with contextlib.ExitStack() as stack:
+            try:
+                graph = SavedGraph(directory, allowed_operations)
+                stack.callback(graph.close)
+                self.signatures = graph.signatures
+                self._prepared = {
+                    name: _Signature(signature, graph)
+                    for name, signature in self.signatures.items()
+                }
+                self._warm_up(directory / WARMUP_FILE)
+            except StatusError:
+                raise
+            except tf.errors.OpError as error:
+                raise _status(error) from None
+            except Exception as error:
+                # Loading runs TensorFlow's Python code over a file from
+                # outside; whatever it raises, this version is not served and
+                # others are.
+                raise StatusError(
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                    f"Could not load {directory}: {error}",
+                ) from error
+            stack.pop_all()
+            self._graph = graph
 
     def _warm_up(self, path):
         if not path.exists():
@@ -116,13 +98,12 @@ class Servable:
             log = wire.PredictionLog.FromString(record)
             self.predict(log.predict_log.request)
 
-    def predict(self, request, timeout_seconds: float | None = None):
+    def predict(self, request, call: Call | None = None):
         """Runs one request.
 
         Args:
             request: A `wire.PredictRequest`.
-            timeout_seconds: The computation is stopped after this; None
-                never stops it.
+            call: Whose end stops the computation; None never stops it.
 
         Returns:
             A `wire.PredictResponse` whose `model_spec` names the signature.
@@ -137,139 +118,80 @@ class Servable:
                 f'Serving signature key "{name}" not found.',
             )
         prepared = self._prepared[name]
-        feeds = _feeds(prepared, request.inputs)
-        aliases = _output_aliases(prepared, request.output_filter)
-        outputs = self._run(
-            [prepared.outputs[alias] for alias in aliases],
-            feeds,
-            timeout_seconds,
-        )
+        feeds = feeds_of(prepared, request.inputs)
+        aliases = output_aliases(prepared, request.output_filter)
+        outputs = self._run(prepared, feeds, aliases, call or Call())
         response = wire.PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.signature_name = name
-        for alias, output in zip(aliases, outputs, strict=True):
-            _fill_output(response.outputs[alias], output)
+        for alias in aliases:
+            _fill_output(response.outputs[alias], outputs[alias])
         return response
 
-    def _run(self, fetches, feeds, timeout_seconds):
+    def compute(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict:
+        """Returns all outputs by alias, as `predict` does without messages.
+
+        Args:
+            name: The signature's.
+            inputs: By alias, all of them.
+
+        Raises:
+            StatusError: The computation failed.
+        """
+        prepared = self._prepared[name]
+        feeds = {tensor: inputs[a] for a, tensor, _ in prepared.inputs}
+        return self._run(prepared, feeds, list(prepared.outputs), Call())
+
+    def _run(self, signature, feeds, aliases, call):
+        manager = CancellationManager()
+        call.on_end(manager.start_cancel)
         try:
-            return self._call(fetches, feeds, timeout_seconds)
+            return signature.run(feeds, aliases, manager)
         except tf.errors.OpError as error:
-            raise _status(error) from None
+            raise call.error or _status(error) from None
         except (TypeError, ValueError) as error:
-            # The session checks shapes in Python; the server in the graph.
+            # An array that cannot be one of the tensor's type.
             raise invalid(str(error)) from None
 
     def close(self) -> None:
-        """Frees the session; no call may be running."""
-        self.session.close()
+        """Frees it; no call may be running."""
+        self._graph.close()
 
 
-def _check_operations(saved_model, allowed):
-    found = operations.not_allowed(saved_model, allowed)
-    if found:
-        names = ", ".join(found).encode("unicode_escape").decode()
-        raise StatusError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "It has operations that an export of kerasrnn-export does not "
-            f"have there: {names}. Operations "
-            "can read and write files; if you trust whoever made it, allow "
-            "them by name with --allow_operations.",
-        )
+class _Signature(PreparedSignature):
+    """A signature, and the functions that compute its outputs."""
 
+    def __init__(self, signature, graph):
+        super().__init__(signature)
+        self._graph = graph
+        self._feeds = dict.fromkeys(name for _, name, _ in self.inputs)
+        self._lock = threading.Lock()
+        self._functions = {}
+        # A signature that only initializes has outputs that are none: calls
+        # are told, and the others are served.
+        with contextlib.suppress(StatusError):
+            self._function(list(self.outputs))
 
-class _Prepared:
-    """A `wire.SignatureDef` as plain values, which are quicker to read.
+    def run(self, feeds, aliases, manager):
+        """Returns the outputs by alias."""
+        aliases, function = self._function(sorted(aliases))
+        arrays = [feeds[name] for name in self._feeds]
+        return dict(zip(aliases, function(arrays, manager), strict=True))
 
-    Attributes:
-        inputs: (alias, tensor's name, DataType) of each, sorted.
-        outputs: Names of tensors by alias, sorted.
-        defaults: `wire.Tensor` by alias.
-    """
-
-    def __init__(self, signature):
-        self.inputs = [
-            (alias, info.name, info.dtype)
-            for alias, info in sorted(signature.inputs.items())
-        ]
-        self.outputs = {
-            alias: info.name
-            for alias, info in sorted(signature.outputs.items())
-        }
-        self.defaults = dict(signature.defaults.items())
-
-    def tensors(self):
-        """Returns the names of all tensors."""
-        return [*(name for _, name, _ in self.inputs), *self.outputs.values()]
-
-
-def _feeds(signature, inputs):
-    """Returns {feed name: array}, defaults filled in."""
-    _check_input_count(signature, inputs)
-    feeds, used = {}, []
-    for index, (alias, name, dtype) in enumerate(signature.inputs):
-        if alias in inputs:
-            tensor = inputs[alias]
-            used.append(alias)
-        elif alias in signature.defaults:
-            tensor = signature.defaults[alias]
-        else:
-            raise invalid(
-                f"Signature input alias: {alias}(feed name: {name}) not "
-                "found in request and no default value provided. Inputs "
-                f"expected to be in the request {{{_joined(inputs)}}}, or "
-                f"default input alias set: {_joined(signature.defaults)}"
-            )
-        if tensor.dtype != dtype:
-            raise invalid(
-                f"Expects arg[{index}] to be {wire.dtype_name(dtype)} "
-                f"but {wire.dtype_name(tensor.dtype)} is provided"
-            )
-        try:
-            feeds[name] = wire.to_array(tensor)
-        except UserError:
-            raise invalid(f"tensor parsing error: {alias}") from None
-    if len(used) != len(inputs):
-        raise invalid(
-            "Inputs contains invalid name. Used request inputs: "
-            f"{_joined(used)}, request input: {_joined(inputs)}"
-        )
-    return feeds
-
-
-def _check_input_count(signature, inputs):
-    sent, expected = len(inputs), len(signature.inputs)
-    if sent > expected or (sent < expected and not signature.defaults):
-        aliases = {alias for alias, _, _ in signature.inputs}
-        extra = set(inputs) - aliases
-        missing = aliases - set(inputs)
-        raise invalid(
-            f"input size does not match signature: {sent}!={expected} "
-            f"len({{{_joined(inputs)}}}) != "
-            f"len({{{_joined(aliases)}}}). "
-            f"Sent extra: {{{_joined(extra)}}}. "
-            f"Missing but required: {{{_joined(missing)}}}."
-        )
-
-
-def _output_aliases(signature, output_filter):
-    seen = []
-    for alias in output_filter:
-        if alias not in signature.outputs:
-            raise invalid(
-                f"output tensor alias not found in signature: {alias} Outputs "
-                f"expected to be in the set {{{_joined(signature.outputs)}}}."
-            )
-        if alias in seen:
-            raise invalid(f"duplicate output tensor alias: {alias}")
-        seen.append(alias)
-    return seen or list(signature.outputs)
-
-
-def _joined(names):
-    # A request may have any number of names, and a message ends after so
-    # many characters.
-    return ",".join(heapq.nsmallest(rpc.MAX_MESSAGE, names))
+    def _function(self, aliases):
+        """Returns a function that has these outputs, and its outputs."""
+        key = tuple(aliases)
+        made = self._functions.get(key)
+        if made is None:
+            with self._lock:
+                if len(self._functions) > _MAX_FILTERS:
+                    # Whoever asks for ever other sets gets what is there.
+                    key = tuple(self.outputs)
+                made = self._functions.get(key) or self._graph.function(
+                    self._feeds, [self.outputs[alias] for alias in key]
+                )
+                self._functions[key] = made
+        return key, made
 
 
 def _fill_output(tensor, array):

@@ -1,22 +1,85 @@
-"""How much the local server does at a time, and who waits for what.
+"""How much the local server does at a time, and when a call's work ends.
 
 Calls beyond a number are refused at once, as TensorFlow Serving refuses what
 finds no thread; of the others some run, and the rest wait in the order in
-which they came. Whoever is cancelled, or out of time, waits no longer.
+which they came. Whoever is cancelled, or out of time, waits no longer, and
+what computes for it is told to stop.
 """
 
 import collections
 import contextlib
 import os
 import threading
-import time
+from collections.abc import Callable
 
 import grpc
 
+from kerasrnn_serving.server.deadlines import Deadlines
 from kerasrnn_serving.server.rpc import StatusError
 
 # Calls that run at a time.
 RUNNING = max(4 * (os.cpu_count() or 1), 16)
+
+
+class Call:
+    """A call that waits for its turn or runs, unless it was ended.
+
+    Attributes:
+        has_turn: Whether it may run.
+        error: A `StatusError` that says why it was ended; None, it was not.
+    """
+
+    def __init__(self):
+        self.has_turn = False
+        self.error = None
+        self._lock = threading.Lock()
+        self._listeners = []
+        self._decided = threading.Event()
+
+    def on_end(self, function: Callable[[], None]) -> None:
+        """Has `function` called when the call is ended; at once if it was."""
+        with self._lock:
+            if self.error is None:
+                self._listeners.append(function)
+                return
+        function()
+
+    def cancel(self) -> None:
+        """Ends it: its client waits no longer."""
+        self._end(grpc.StatusCode.CANCELLED, "The call was cancelled.")
+
+    def expire(self) -> None:
+        """Ends it: its time is up."""
+        message = "Timed out waiting for calls before this one."
+        if self.has_turn:
+            # In the runtime's words.
+            message = "Timed out waiting for notification"
+        self._end(grpc.StatusCode.DEADLINE_EXCEEDED, message)
+
+    def _end(self, code, message):
+        with self._lock:
+            if self.error is not None:
+                return
+            self.error = StatusError(code, message)
+            listeners = self._listeners
+        self._decided.set()
+        for function in listeners:
+            function()
+
+    def give_turn(self) -> None:
+        """Lets it run."""
+        self.has_turn = True
+        self._decided.set()
+
+    def wait(self) -> None:
+        """Waits until it may run.
+
+        Raises:
+            StatusError: It was ended before.
+        """
+        self._decided.wait()
+        if self.error is not None:
+            raise self.error
 
 
 class Work:
@@ -30,37 +93,35 @@ class Work:
     def __init__(self, calls: int, running: int):
         self._lock = threading.Lock()
         self._calls = calls
-        self._free = list(range(running))
+        self._free = running
         self._waiting = collections.deque()
+        self._deadlines = Deadlines()
 
     @contextlib.contextmanager
     def turn(self, context: grpc.ServicerContext, seconds: float):
-        """Waits for a turn; yields a number and the seconds that are left.
-
-        No other running call has the number, from 0 below `running`.
+        """Waits for a turn; yields the `Call`.
 
         Args:
-            context: Of the call: whether it is still wanted.
+            context: Of the call, which ends it when nobody waits for it.
             seconds: That the call may take, waiting included.
 
         Raises:
             StatusError: RESOURCE_EXHAUSTED, there are too many calls;
                 DEADLINE_EXCEEDED or CANCELLED, it has waited in vain.
         """
-        end = time.monotonic() + seconds
-        waiter = self._enter()
-        # Called at once where the call has ended already; then it is False.
-        if not context.add_callback(waiter.event.set):
-            waiter.event.set()
-        waiter.event.wait(seconds)
+        call = self._enter()
         try:
-            self._check(waiter, context)
-            yield waiter.place, max(0.0, end - time.monotonic())
+            # False where it has ended already.
+            if not context.add_callback(call.cancel):
+                call.cancel()
+            with self._deadlines.watch(call.expire, seconds):
+                call.wait()
+                yield call
         finally:
-            self._leave(waiter)
+            self._leave(call)
 
     def _enter(self):
-        waiter = _Waiter()
+        call = Call()
         with self._lock:
             if self._calls == 0:
                 raise StatusError(
@@ -68,40 +129,24 @@ class Work:
                     "Server Threadpool Exhausted",
                 )
             self._calls -= 1
-            self._waiting.append(waiter)
+            self._waiting.append(call)
             self._give_turns()
-        return waiter
+        return call
 
     def _give_turns(self):
         while self._free and self._waiting:
-            waiter = self._waiting.popleft()
-            waiter.place = self._free.pop()
-            waiter.event.set()
+            self._free -= 1
+            self._waiting.popleft().give_turn()
 
-    def _check(self, waiter, context):
-        if not context.is_active():
-            raise StatusError(
-                grpc.StatusCode.CANCELLED, "The call was cancelled."
-            )
-        if waiter.place is None:
-            raise StatusError(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                "Timed out waiting for calls before this one.",
-            )
-
-    def _leave(self, waiter):
+    def _leave(self, call):
         with self._lock:
             self._calls += 1
-            if waiter.place is None:
-                self._waiting.remove(waiter)
-            else:
-                self._free.append(waiter.place)
+            if call.has_turn:
+                self._free += 1
                 self._give_turns()
+            else:
+                self._waiting.remove(call)
 
-
-class _Waiter:
-    """A call: its place among the running ones, and when to look again."""
-
-    def __init__(self):
-        self.event = threading.Event()
-        self.place = None
+    def close(self) -> None:
+        """Lets go; no call may be running or waiting."""
+        self._deadlines.close()

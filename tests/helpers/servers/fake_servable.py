@@ -67,7 +67,7 @@ class FakeServable:
             for name, signature in signatures.SIGNATURES.items()
         }
 
-    def predict(self, request, timeout_seconds=None):
+    def predict(self, request, call=None):
         name = request.model_spec.signature_name
         inputs = {k: wire.to_array(v) for k, v in request.inputs.items()}
         self.requests.append(inputs)

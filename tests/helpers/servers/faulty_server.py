@@ -133,7 +133,7 @@ class FewThreads:
         self.attempts = self.refused = 0
         servable.predict = self.predict
 
-    def predict(self, request, timeout):
+    def predict(self, request, call):
         free = self._free.acquire(blocking=False)
         with self._lock:
             self.attempts += 1
@@ -145,6 +145,6 @@ class FewThreads:
             )
         try:
             threading.Event().wait(self._seconds)
-            return self._predict(request, timeout)
+            return self._predict(request, call)
         finally:
             self._free.release()

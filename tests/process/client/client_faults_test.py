@@ -45,11 +45,11 @@ class FaultsTest(absltest.TestCase):
         """Makes the next `times` calls fail; returns the count of calls."""
         predict, calls = self.servable.predict, []
 
-        def failing(request, timeout):
+        def failing(request, call):
             calls.append(request)
             if len(calls) <= times:
                 raise StatusError(code, "not now")
-            return predict(request, timeout)
+            return predict(request, call)
 
         self.servable.predict = failing
         return calls
@@ -136,11 +136,11 @@ class FaultsTest(absltest.TestCase):
         self.assert_answers(client, 1)
         predict, calls = self.servable.predict, []
 
-        def slow(request, timeout):
+        def slow(request, call):
             calls.append(request)
             # More than half of the call's time, and well below all of it.
             threading.Event().wait(3.6)
-            return predict(request, timeout)
+            return predict(request, call)
 
         self.servable.predict = slow
         self.assert_answers(client, 2)
@@ -202,10 +202,10 @@ class FaultsTest(absltest.TestCase):
         client.versions()
         predict, release = self.servable.predict, threading.Event()
 
-        def held(request, timeout):
+        def held(request, call):
             if wire_seed(request) == 7:
                 release.wait(_TIMEOUT)
-            return predict(request, timeout)
+            return predict(request, call)
 
         self.servable.predict = held
         results = []

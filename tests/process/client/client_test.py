@@ -285,9 +285,9 @@ class StreamTest(ClientTestCase):
         def watch(servable):
             predict, count = servable.predict, 0
 
-            def counting(request, timeout):
+            def counting(request, call):
                 nonlocal count
-                response = predict(request, timeout)
+                response = predict(request, call)
                 count += 1
                 if count == calls and versions:
                     self.server.publish(versions.pop(0))
@@ -335,8 +335,8 @@ class ReadingTest(ClientTestCase):
             servable = self.server.loaded[old]
             predict = servable.predict
 
-            def publishing(request, timeout, predict=predict, old=old):
-                response = predict(request, timeout)
+            def publishing(request, call, predict=predict, old=old):
+                response = predict(request, call)
                 if self.server.versions.version == old:
                     self.server.publish(old + 1)
                 return response
@@ -477,8 +477,8 @@ class ErrorsTest(ClientTestCase):
             ),
         ):
 
-            def broken(request, timeout, break_it=break_it):
-                response = predict(request, timeout)
+            def broken(request, call, break_it=break_it):
+                response = predict(request, call)
                 break_it(response.outputs)
                 return response
 

@@ -119,10 +119,10 @@ class ProgramTest(absltest.TestCase):
         self.addCleanup(seen.set)
         servable.requests.clear()
 
-        def held(request, timeout=None):
+        def held(request, call=None):
             if servable.requests:
                 seen.wait(_SECONDS)
-            return predict(servable, request, timeout)
+            return predict(servable, request, call)
 
         servable.predict = held
         terminal = Terminal(columns=200)

@@ -1,5 +1,8 @@
 """What the local server refuses: by its limits, and as the real one does."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +23,24 @@ from tensorflow_serving.apis import inference_pb2
 from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.apis import regression_pb2
+
+# Makes calls, as many as it is told, and waits for them.
+_CLIENT = """
+import sys
+import grpc
+target, count = sys.argv[1:]
+request = sys.stdin.buffer.read()
+method = "/tensorflow.serving.PredictionService/Predict"
+call = grpc.insecure_channel(target).unary_unary(method)
+calls = [call.future(request) for _ in range(int(count))]
+for call in calls:
+    call.result()
+"""
+
+
+def _processor_seconds(pid):
+    values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, values[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 class LimitsTest(ServerTestCase):
@@ -85,7 +106,11 @@ class LimitsTest(ServerTestCase):
         )
         self.stub.predict("spin", {"count": np.int64([1])})
 
-    def test_a_waiting_call_that_is_cancelled_makes_room(self):
+    def test_what_nobody_waits_for_ends(self):
+        """Whatever runs here would do so for an hour, and all places with it.
+
+        More calls than run at a time, so that some wait for their turn.
+        """
         directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
         fake_export.publish(directory, 1)
         server = serving_process.ServerProcess(
@@ -98,24 +123,66 @@ class LimitsTest(ServerTestCase):
         stub = Stub(server.target)
         self.addCleanup(stub.close)
         request = predict_request("spin", {"count": np.int64([10**15])})
-        calls = [
-            stub.prediction.Predict.future(request) for _ in range(RUNNING + 3)
-        ]
-        # Whatever comes now is refused, or waits until its deadline.
-        refused = grpc.StatusCode.RESOURCE_EXHAUSTED
-        waits = grpc.StatusCode.DEADLINE_EXCEEDED
-        self._ask_until(refused, stub, request)
+        for leave in (self._cancel, self._close, self._kill):
+            with self.subTest(leave.__name__):
+                leave(server, request)
+                self._wait_until_empty(stub, request)
+        self.assertNotIn("Traceback", server.errors())
+
+    def _cancel(self, server, request):
+        stub = Stub(server.target)
+        self.addCleanup(stub.close)
+        calls = self._fill(stub, request)
+        self._wait_until_busy(server)
         for call in calls:
             call.cancel()
-        # Those that run hold their places; three have left the queue.
-        self._ask_until(waits, stub, request)
+            self.assertEqual(call.code(), grpc.StatusCode.CANCELLED)
 
-    def _ask_until(self, code, stub, request):
+    def _close(self, server, request):
+        stub = Stub(server.target)
+        calls = self._fill(stub, request)
+        self._wait_until_busy(server)
+        stub.close()
+        # Without this they would be gone before.
+        del calls
+
+    def _kill(self, server, request):
+        """The client is gone, and its connection."""
+        client = subprocess.Popen(
+            [sys.executable, "-c", _CLIENT, server.target, str(RUNNING + 3)],
+            stdin=subprocess.PIPE,
+        )
+        self.addCleanup(client.wait)
+        self.addCleanup(client.kill)
+        client.stdin.write(request.SerializeToString())
+        client.stdin.close()
+        self._wait_until_busy(server)
+        client.kill()
+
+    def _fill(self, stub, request, timeout=None):
+        return [
+            stub.prediction.Predict.future(request, timeout=timeout)
+            for _ in range(RUNNING + 3)
+        ]
+
+    def _wait_until_busy(self, server):
+        """Waits until what it was asked has begun: that takes its processor."""
         end = time.monotonic() + TIMEOUT
-        received = None
-        while received != code:
-            self.assertLess(time.monotonic(), end, received)
-            received = stub.prediction.Predict.future(request, timeout=1).code()
+        before = _processor_seconds(server.process.pid)
+        while _processor_seconds(server.process.pid) < before + 0.5:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+
+    def _wait_until_empty(self, stub, request):
+        """Waits until as many calls as it takes are taken, all at once."""
+        end = time.monotonic() + TIMEOUT
+        refused = grpc.StatusCode.RESOURCE_EXHAUSTED
+        codes = [refused]
+        while refused in codes:
+            self.assertLess(time.monotonic(), end)
+            calls = self._fill(stub, request, timeout=1)
+            codes = [call.code() for call in calls]
+        self.assertEqual(set(codes), {grpc.StatusCode.DEADLINE_EXCEEDED})
 
     def test_methods_that_an_export_has_no_use_for(self):
         """They are refused in the real server's words."""

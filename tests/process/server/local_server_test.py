@@ -235,6 +235,17 @@ class AnswersTest(ServerTestCase):
                 inputs,
             )
 
+    def test_a_signature_that_has_no_tensors(self):
+        """It initializes; what it names as an output is no tensor."""
+        self.assert_status(
+            grpc.StatusCode.OUT_OF_RANGE,
+            "Node 'NoOp' (type: 'NoOp', num of outputs: 0) does not have "
+            "output 0",
+            self.stub.predict,
+            "__saved_model_init_op",
+            {},
+        )
+
     def test_a_tensor_that_does_not_fill_its_shape(self):
         request = predict_request("spin", {"count": np.int64([1])})
         request.inputs["count"].tensor_content = b"123"

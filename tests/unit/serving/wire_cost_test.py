@@ -12,9 +12,9 @@ import sys
 import tracemalloc
 
 from absl.testing import absltest
+from kerasrnn_serving.server.request_checks import PreparedSignature
+from kerasrnn_serving.server.request_checks import feeds_of
 from kerasrnn_serving.server.rpc import StatusError
-from kerasrnn_serving.server.servable import _feeds
-from kerasrnn_serving.server.servable import _Prepared
 
 from kerasrnn.contract import wire
 
@@ -124,7 +124,7 @@ def signature():
     for index in range(_INPUTS):
         definition.inputs[f"x{index}"].dtype = _TYPES[index]
         definition.defaults[f"x{index}"].CopyFrom(wire.to_tensor([0], "int32"))
-    return _Prepared(definition)
+    return PreparedSignature(definition)
 
 
 def read(content, prepared=None):
@@ -137,7 +137,7 @@ def read(content, prepared=None):
             except wire.WireError:
                 continue
         if prepared:
-            _feeds(prepared, request.inputs)
+            feeds_of(prepared, request.inputs)
     except (wire.DecodeError, StatusError):
         return False
     return True
