@@ -194,12 +194,20 @@ class _Signature(PreparedSignature):
         return key, made
 
 
-def _fill_output(tensor, array):
-    array = np.asarray(array)
+def _fill_output(tensor, value):
+    # A string that is no array: of NumPy it would be another type.
+    is_text = isinstance(value, bytes)
+    array = np.asarray(value, object if is_text else None)
     # Values in the field of their type, as the server sends them unless told
     # otherwise: clients read `float_val` and `string_val`.
     dtype = "string" if array.dtype.hasobject else array.dtype.name
-    wire.fill_tensor(tensor, array, dtype, content=False)
+    try:
+        wire.fill_tensor(tensor, array, dtype, content=False)
+    except KeyError:
+        raise StatusError(
+            grpc.StatusCode.UNIMPLEMENTED,
+            f"This server does not send tensors of {dtype}.",
+        ) from None
 
 
 def _status(error):

@@ -4,6 +4,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+import grpc
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
@@ -14,8 +15,10 @@ from helpers.servers.official_stubs import Stub
 from kerasrnn_export.graph import archive
 from kerasrnn_export.graph import operations
 from kerasrnn_serving.server import local_server
+from kerasrnn_serving.server.rpc import StatusError
 from tensorflow.core.protobuf import saved_model_pb2
 
+from kerasrnn.contract import wire
 from kerasrnn.errors import UserError
 
 
@@ -48,7 +51,12 @@ class _Writer(tf.Module):
             )
             return {"text": text, "value": value}
         # Not a function of its input alone: a call of the other kind.
-        return {"text": text, "value": self.variable.read_value()}
+        return {
+            "text": text,
+            "value": self.variable.read_value(),
+            "joined": tf.strings.reduce_join(text),
+            "halves": tf.cast(self.variable.read_value(), tf.bfloat16),
+        }
 
 
 def _save(directory, when, file=None):
@@ -129,6 +137,25 @@ class ForeignExportTest(parameterized.TestCase):
         versions = local_server.open_versions("kerasrnn", self.directory)
         self.addCleanup(versions.stop)
         self.assertEqual(versions.version, 1)
+
+    def test_outputs_that_ours_do_not_have(self):
+        _save(self.directory / "1", "never")
+        versions = local_server.open_versions("kerasrnn", self.directory)
+        self.addCleanup(versions.stop)
+        request = wire.PredictRequest()
+        wire.fill_tensor(
+            request.inputs["text"], np.array([b"a", b"b\0"], object), "string"
+        )
+        request.output_filter.extend(["joined", "text"])
+        with versions.use() as (_, servable):
+            response = servable.predict(request)
+            self.assertEqual(set(response.outputs), {"joined", "text"})
+            joined = wire.to_array(response.outputs["joined"])
+            self.assertEqual((joined.shape, joined.item()), ((), b"ab\0"))
+            request.output_filter.append("halves")
+            with self.assertRaisesRegex(StatusError, "bfloat16") as raised:
+                servable.predict(request)
+        self.assertEqual(raised.exception.code, grpc.StatusCode.UNIMPLEMENTED)
 
     def test_names_that_would_change_a_terminal_are_escaped(self):
         version = self.directory / "1"
