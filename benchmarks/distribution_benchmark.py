@@ -121,13 +121,13 @@ def _work(options):
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
     from kerasrnn.model.char_rnn import state_sizes
-    from kerasrnn.training.multi_worker.process_group import Workers
     from kerasrnn.training.multi_worker.process_group import join
+    from kerasrnn.training.multi_worker.tf_config import wanted_cluster
     from kerasrnn.training.step.devices import distribute
     from kerasrnn.training.step.devices import make_strategy
     from kerasrnn.training.step.flat_weights import initial_weights
-    from kerasrnn.training.step.tf_config import wanted_cluster
     from kerasrnn.training.step.trainer import Trainer
+    from kerasrnn.training.workers import Workers
 
     cluster = wanted_cluster("auto", "", os.environ)
     if cluster is None:

@@ -29,6 +29,7 @@ SPLITS = ("tail", "interleaved")
 VOCABULARIES = ("characters", "bytes")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 JIT_COMPILE = ("auto", "on", "off")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
 def _check_separator(separator, vocabulary):

@@ -23,6 +23,7 @@ from kerasrnn.command_line.flag_types import define_integer
 from kerasrnn.command_line.flag_types import define_path
 from kerasrnn.command_line.presets import summaries
 from kerasrnn.command_line.program_help import FlagGroup
+from kerasrnn.config import STRATEGIES
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
@@ -30,7 +31,6 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import AMOUNT
 from kerasrnn.foundation.constraints import COUNT
-from kerasrnn.training.step.tf_config import STRATEGIES
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -190,11 +190,9 @@ def _report(workdir, output):
 
 def _train(flag_values, interruption):
     from kerasrnn.training import run
-    from kerasrnn.training.step.tf_config import wanted_cluster
 
     if flag_values.preset is not None:
         raise UserError("--preset works on the command line only.")
-    cluster = wanted_cluster(flag_values.strategy, flag_values.tpu, os.environ)
     request = run.Request(
         workdir=flag_values.workdir,
         data=given_fields(flag_values, DataConfig),
@@ -208,16 +206,7 @@ def _train(flag_values, interruption):
         strategy=flag_values.strategy,
         tpu=flag_values.tpu,
     )
-    if cluster is None:
-        run.lead(request, interruption)
-        return
-    others = "the other worker" if len(cluster.tasks) == 2 else "all workers"
-    print(f"This is {cluster.task}. Waiting for {others} ...", flush=True)
-    from kerasrnn.training.multi_worker.process_group import joined
-
-    with joined(cluster, interruption) as workers:
-        play = run.lead if workers.is_chief else run.follow
-        play(request, interruption, workers)
+    run.train(request, interruption, os.environ)
 
 
 def run() -> None:

@@ -1,6 +1,6 @@
-"""Signals that end a training in order: a thread waits for them.
+"""Signals that end a run in an orderly way: a thread waits for them.
 
-A handler of Python's runs only between two calls of TensorFlow, and a second
+A Python signal handler runs only between two calls of TensorFlow, and a second
 signal could not end a call that hangs. So SIGINT, SIGTERM and SIGHUP (a closed
 terminal) are blocked in all threads, and one thread takes them with `sigwait`.
 """
@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from typing import Protocol
 
 from kerasrnn.errors import PicklableError
 from kerasrnn.foundation import closed_outputs
@@ -16,20 +17,30 @@ from kerasrnn.foundation import closed_outputs
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # GNU timeout signals the process and then its group, and systemd sends SIGHUP
-# after SIGTERM: what comes so soon is no second request.
+# after SIGTERM: a signal that follows so soon is not a second request.
 _SECONDS_OF_ONE_REQUEST = 1.0
 
 
 class Interrupted(PicklableError):
-    """Training ends because a signal asked for it.
+    """A run ends because a signal asked for it.
 
     Attributes:
-        signal: Its number.
+        signal: The signal's number.
     """
 
     def __init__(self, number: int):
         super().__init__(f"ended by signal {number}")
         self.signal = number
+
+
+class Broadcast(Protocol):
+    """How a signal to one of several workers reaches the others."""
+
+    def tell(self, number: int, ends: bool) -> bool:
+        """Tells the other workers; whether no other one did so before."""
+
+    def meet(self) -> None:
+        """Returns when all workers have been told."""
 
 
 class Interruption:
@@ -42,16 +53,16 @@ class Interruption:
     def __init__(self):
         self.signal: int | None = None
         self._unsaved = threading.Event()
-        self._workers = None
-        self._is_shared = threading.Event()
-        self._is_shared.set()
+        self._broadcast: Broadcast | None = None
+        self._can_tell = threading.Event()
+        self._can_tell.set()
         self._ending: tuple[int, str] | None = None
 
     def listen(self) -> None:
         """Starts to take the signals, once, for the whole process.
 
-        To be called before any other thread starts, as threads inherit
-        which signals are blocked: before TensorFlow is imported. SIGHUP stays
+        Call it before any other thread starts, as threads inherit which
+        signals are blocked: before TensorFlow is imported. SIGHUP stays
         ignored where it was, as under `nohup`.
         """
         signals = set(SIGNALS)
@@ -62,19 +73,14 @@ class Interruption:
             target=self._wait, args=(signals,), daemon=True
         ).start()
 
-    def wait_to_share(self) -> None:
-        """Makes a signal wait for `share`: then there is whom to tell."""
-        self._is_shared.clear()
+    def expect_broadcast(self) -> None:
+        """Makes a signal wait for `use_broadcast`: others must be told."""
+        self._can_tell.clear()
 
-    def share(self, workers) -> None:
-        """Makes the first signal one to all workers.
-
-        Args:
-            workers: A `kerasrnn.training.multi_worker.signal_broadcast
-                .SharedInterruption`.
-        """
-        self._workers = workers
-        self._is_shared.set()
+    def use_broadcast(self, broadcast: Broadcast) -> None:
+        """Makes the first signal to this worker a signal to all workers."""
+        self._broadcast = broadcast
+        self._can_tell.set()
 
     def check(self) -> None:
         """Raises `Interrupted` if a signal came."""
@@ -84,28 +90,28 @@ class Interruption:
     def set_unsaved(self, unsaved: bool) -> None:
         """Says whether ending at once would lose steps.
 
-        Where nothing would be lost, a signal ends the process at once,
-        however long it has still to import, to read or to compile.
+        If nothing would be lost, a signal ends the process at once, however
+        long it still has to import, to read or to compile.
         """
         if unsaved:
             self._unsaved.set()
         else:
             self._unsaved.clear()
 
-    def hear(self, number: int, ends: bool, task: str) -> None:
-        """Does as another worker does, to which a signal came.
+    def receive(self, number: int, ends: bool, task: str) -> None:
+        """Does what another worker does, which received a signal.
 
         Args:
             number: The signal's.
             ends: Whether that worker ends at once, and all others with it.
-            task: Its name.
+            task: The worker's name.
         """
         self._take(number, ends, f"The {task} received signal {number}. ")
 
     def end_if_ending(self) -> None:
-        """Ends the process, if all workers have been told to end at once.
+        """Ends the process if all workers have been told to end at once.
 
-        For the case that this shows first by the end of another one.
+        Call it when another worker seems lost: it may just have ended first.
         """
         if self._ending is not None:
             _end(*self._ending)
@@ -114,7 +120,7 @@ class Interruption:
         number = signal.sigwait(signals)
         first = time.monotonic()
         ends = not self._unsaved.is_set()
-        # To tell others may take a while, and a second signal does not wait.
+        # Telling the others may take a while; a second signal does not wait.
         threading.Thread(
             target=self._tell, args=(number, ends), daemon=True
         ).start()
@@ -124,23 +130,24 @@ class Interruption:
                 _end(number, "Ended at once.")
 
     def _tell(self, number, ends):
-        self._is_shared.wait()
-        # Otherwise another worker was first, and what it does is heard.
-        if self._workers is None or self._workers.tell(number, ends):
+        self._can_tell.wait()
+        # If another worker was first, its signal is received and counts.
+        if self._broadcast is None or self._broadcast.tell(number, ends):
             self._take(number, ends, "")
 
     def _take(self, number, ends, cause):
         if not ends:
             self.signal = number
-            # That of another worker is none here yet: the next is the first.
+            # Another worker's signal is not one of this process: here the
+            # next one is the first.
             again = "" if cause else "; again ends at once"
             closed_outputs.tell(
                 f"\n{cause}Saving a checkpoint before ending{again}."
             )
             return
         self._ending = (number, f"{cause}Ended; no step is lost.")
-        if self._workers is not None:
-            self._workers.meet()
+        if self._broadcast is not None:
+            self._broadcast.meet()
         self.end_if_ending()
 
 

@@ -16,9 +16,9 @@ from kerasrnn.text.streams import number_of_streams
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.evaluation.loss_units import Evaluation
-from kerasrnn.training.multi_worker.process_group import Workers
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.step.flat_weights import Layout
+from kerasrnn.training.workers import Workers
 
 
 class Chief:
@@ -87,7 +87,9 @@ class Chief:
                     most=most,
                     between_calls=self._evaluated,
                 )
-        nats, characters = self._workers.agree([result.nats, result.characters])
+        nats, characters = self._workers.broadcast(
+            [result.nats, result.characters]
+        )
         if not characters:
             self._end()
         held_out = sum(stop - start for start, stop in self._held_out)
@@ -108,7 +110,7 @@ class Chief:
             with self._until_signal():
                 self._write_sample(weights, step)
                 written = True
-        if not self._workers.agree([written])[0]:
+        if not self._workers.broadcast([written])[0]:
             self._end()
 
     def _write_sample(self, weights, step):

@@ -23,7 +23,6 @@ from kerasrnn.training.checkpoints import rollback
 from kerasrnn.training.checkpoints.rollback import Diverged
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.checkpoints.workdir import told_if_not_writable
-from kerasrnn.training.multi_worker.process_group import Workers
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.records.display import Status
 from kerasrnn.training.shared_clock import Moment
@@ -34,6 +33,7 @@ from kerasrnn.training.step.schedule import Plan
 from kerasrnn.training.step.steps_per_call import Pace
 from kerasrnn.training.timing import Timing
 from kerasrnn.training.train_state import TrainingState
+from kerasrnn.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The two roles in a training: the chief leads, the other workers follow.
+"""One run of kerasrnn-train, alone or together with other workers.
 
 The chief, or a process alone, takes what was asked for, fills in what the
 checkpoint says or the defaults, encodes the text and tells the others. It
@@ -7,6 +7,7 @@ imports TensorFlow only when there is something to train.
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 from rich.console import Console
 
@@ -54,13 +55,50 @@ class Request:
     tpu: str = ""
 
 
-def lead(request: Request, interruption: Interruption, workers=None) -> None:
-    """Trains as the chief, or alone.
+def train(
+    request: Request, interruption: Interruption, environment: Mapping[str, str]
+) -> None:
+    """Trains alone, or together with the workers that `TF_CONFIG` lists.
 
     Args:
         request: What to train.
-        interruption: Of this process.
-        workers: The `process_group.ManyWorkers` that train together; None is
+        interruption: This process's.
+        environment: The process's variables.
+
+    Raises:
+        UserError: See `train_as_chief`; or `TF_CONFIG` cannot be understood.
+        Interrupted: A signal came; the current step is saved.
+    """
+    cluster = None
+    if request.strategy == "multi_worker" or (
+        request.strategy == "auto" and environment.get("TF_CONFIG")
+    ):
+        from kerasrnn.training.multi_worker.tf_config import wanted_cluster
+
+        cluster = wanted_cluster(request.strategy, request.tpu, environment)
+    if cluster is None:
+        train_as_chief(request, interruption)
+        return
+    others = "the other worker" if len(cluster.tasks) == 2 else "all workers"
+    print(f"This is {cluster.task}. Waiting for {others} ...", flush=True)
+    from kerasrnn.training.multi_worker.process_group import joined
+
+    with joined(cluster, interruption) as workers:
+        if workers.is_chief:
+            train_as_chief(request, interruption, workers)
+        else:
+            train_with_chief(request, interruption, workers)
+
+
+def train_as_chief(
+    request: Request, interruption: Interruption, workers=None
+) -> None:
+    """Trains as the chief of several workers, or alone.
+
+    Args:
+        request: What to train.
+        interruption: This process's.
+        workers: The `process_group.WorkerGroup` that trains together; None is
             this process alone.
 
     Raises:
@@ -151,7 +189,7 @@ def _tell_that_nothing_is_left(workers):
     if workers is not None:
         from kerasrnn.training.multi_worker import chief_settings
 
-        chief_settings.give(workers, None)
+        chief_settings.send(workers, None)
 
 
 def _taking_over(request, workdir):
@@ -174,17 +212,19 @@ def _train(
 
     from kerasrnn.recurrence.threads import configure_threads
     from kerasrnn.training.loop import train_and_evaluate
-    from kerasrnn.training.multi_worker import chief_settings
-    from kerasrnn.training.multi_worker.process_group import Workers
     from kerasrnn.training.step.devices import make_strategy
+    from kerasrnn.training.workers import Workers
 
     if workers is None:
         policy = keras.DTypePolicy(config.model.dtype_policy)
         configure_threads(config.model.units, policy.compute_dtype)
         workers = Workers(make_strategy(request.strategy, request.tpu))
     else:
-        chief_settings.give(
-            workers, chief_settings.Briefing(config, limits, corpus.sha256)
+        from kerasrnn.training.multi_worker import chief_settings
+
+        chief_settings.send(
+            workers,
+            chief_settings.ChiefSettings(config, limits, corpus.sha256),
         )
     display.note(_description(config, corpus, workers))
     result = train_and_evaluate(
@@ -206,13 +246,15 @@ def _train(
     )
 
 
-def follow(request: Request, interruption: Interruption, workers) -> None:
+def train_with_chief(
+    request: Request, interruption: Interruption, workers
+) -> None:
     """Trains what the chief says, and leaves the writing to it.
 
     Args:
         request: What this process was asked for.
-        interruption: Of this process.
-        workers: The processes that train together.
+        interruption: This process's.
+        workers: The `process_group.WorkerGroup` that trains together.
 
     Raises:
         UserError: The request differs from the chief's, or this process does

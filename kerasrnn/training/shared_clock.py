@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kerasrnn.training.multi_worker.process_group import Workers
+from kerasrnn.training.workers import Workers
 
 
 class Moment(NamedTuple):
@@ -27,7 +27,7 @@ class Moment(NamedTuple):
 
     def agreed(self, workers: Workers) -> "Moment":
         """Returns the chief's, with the signal of whichever worker has one."""
-        elapsed, saving, sampling, count, seconds = workers.agree(
+        elapsed, saving, sampling, count, seconds = workers.broadcast(
             [
                 self.elapsed,
                 self.saving_is_due,

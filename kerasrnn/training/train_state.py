@@ -15,16 +15,16 @@ from kerasrnn.training.checkpoints.manager import Saver
 from kerasrnn.training.checkpoints.rollback import Diverged
 from kerasrnn.training.checkpoints.run_status import Position
 from kerasrnn.training.checkpoints.workdir import Workdir
-from kerasrnn.training.multi_worker.process_group import Workers
-from kerasrnn.training.multi_worker.shared_saving import SharedSaver
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.records.recorder import NoRecorder
 from kerasrnn.training.records.recorder import Recorder
+from kerasrnn.training.shared_saving import SharedSaver
 from kerasrnn.training.step.devices import collect
 from kerasrnn.training.step.devices import distribute
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.schedule import Plan
 from kerasrnn.training.step.trainer import Trainer
+from kerasrnn.training.workers import Workers
 
 
 class TrainingState:

@@ -1,4 +1,4 @@
-"""What the chief tells the other workers before the first step.
+"""The settings that the chief sends the other workers before the first step.
 
 So they need neither the flags that the chief was started with nor those of
 an earlier run, and all train the same model on the same text.
@@ -6,12 +6,13 @@ an earlier run, and all train the same model on the same text.
 
 import dataclasses
 import json
+import pathlib
 import time
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import Corpus
-from kerasrnn.training.multi_worker.process_group import Workers
+from kerasrnn.training.multi_worker.process_group import WorkerGroup
 from kerasrnn.training.step.schedule import Limits
 
 # A file on a network is not seen everywhere at once.
@@ -19,7 +20,7 @@ _SECONDS_TO_APPEAR = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Briefing:
+class ChiefSettings:
     """What every worker has to know.
 
     Attributes:
@@ -33,30 +34,32 @@ class Briefing:
     corpus_sha256: str
 
 
-def give(workers: Workers, briefing: Briefing | None) -> None:
-    """Tells the other workers; None is that there is nothing to do."""
-    if briefing is None:
-        workers.share(b"")
+def send(workers: WorkerGroup, settings: ChiefSettings | None) -> None:
+    """Sends the settings to the other workers; None: nothing is left to do."""
+    if settings is None:
+        workers.broadcast_bytes(b"")
         return
     values = {
-        "config": briefing.config.to_json(),
-        "limits": dataclasses.asdict(briefing.limits),
-        "corpus_sha256": briefing.corpus_sha256,
+        "config": settings.config.to_json(),
+        "limits": dataclasses.asdict(settings.limits),
+        "corpus_sha256": settings.corpus_sha256,
     }
-    workers.share(json.dumps(values).encode())
+    workers.broadcast_bytes(json.dumps(values).encode())
 
 
-def receive(workers: Workers, given: dict) -> Briefing | None:
-    """Waits for the chief's word; None is that there is nothing to do.
+def receive(
+    workers: WorkerGroup, given: dict[str, object]
+) -> ChiefSettings | None:
+    """Waits for the chief's settings; None: nothing is left to do.
 
     Args:
         workers: This worker and the others.
         given: Fields by name that this worker's own flags ask for.
 
     Raises:
-        UserError: They differ from what the chief says.
+        UserError: They differ from the chief's.
     """
-    data = workers.share(b"")
+    data = workers.broadcast_bytes(b"")
     if not data:
         return None
     values = json.loads(data)
@@ -75,17 +78,21 @@ def receive(workers: Workers, given: dict) -> Briefing | None:
             "This worker was started with other flags than the chief: "
             f"{'; '.join(differences)}. Start all workers with the same flags."
         )
-    return Briefing(config, Limits(**values["limits"]), values["corpus_sha256"])
+    return ChiefSettings(
+        config, Limits(**values["limits"]), values["corpus_sha256"]
+    )
 
 
 def wait_for_corpus(
-    directory, sha256: str, seconds: float = _SECONDS_TO_APPEAR
+    directory: pathlib.Path,
+    sha256: str,
+    seconds: float = _SECONDS_TO_APPEAR,
 ) -> Corpus:
-    """Returns the corpus that the chief has made, every byte of it checked.
+    """Returns the corpus that the chief has encoded, every byte checked.
 
     Args:
         directory: Where it is.
-        sha256: Of its ids, as the chief says.
+        sha256: Hash of its ids, from the chief.
         seconds: How long to wait for it to appear.
 
     Raises:

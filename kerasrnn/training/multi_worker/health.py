@@ -1,12 +1,11 @@
-"""Finds out when another worker is gone, and sees to it that this one ends.
+"""Notices that another worker is lost, and makes sure that this one ends.
 
 A worker that is killed resets its connections, which aborts whatever waits
 for it. One that hangs, or whose machine is gone, does not, and a worker that
-is busy by itself waits for nobody: so a thread asks all peers again and again
-whether they live.
+is busy by itself waits for nobody: so a thread keeps asking all other workers
+whether they are alive.
 """
 
-import collections
 import contextlib
 import os
 import re
@@ -14,12 +13,12 @@ import sys
 import threading
 
 import tensorflow as tf
-from tensorflow.python.eager import context
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import closed_outputs
-from kerasrnn.training.step.tf_config import Cluster
-from kerasrnn.training.step.tf_config import Task
+from kerasrnn.training.multi_worker import tensorflow_internals
+from kerasrnn.training.multi_worker.tf_config import Cluster
+from kerasrnn.training.multi_worker.tf_config import Task
 
 # Together they are what a survivor needs at most: below a minute.
 _SECONDS_BETWEEN_QUESTIONS = 4.0
@@ -30,7 +29,8 @@ _SECONDS_TO_END = 20.0
 # All of them are there when they are asked to, see `rendezvous`.
 _SECONDS_TO_REGISTER = 120.0
 
-_GONE = (
+# What a question to a lost worker fails with.
+LOST_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.FailedPreconditionError,
     tf.errors.DeadlineExceededError,
@@ -38,11 +38,11 @@ _GONE = (
 )
 
 
-class PeerLost(UserError):
-    """Another worker is gone, so this one cannot go on."""
+class WorkerLost(UserError):
+    """Another worker is lost, so this one cannot continue."""
 
-    def __init__(self, peer: Task | None, reason: str = ""):
-        who = "Another worker" if peer is None else f"The {peer}"
+    def __init__(self, task: Task | None, reason: str = ""):
+        who = "Another worker" if task is None else f"The {task}"
         reason = f" ({reason})" if reason else ""
         super().__init__(
             f"{who} is gone{reason}: it ended, hangs or cannot be reached; "
@@ -52,87 +52,76 @@ class PeerLost(UserError):
 
 
 def configure_heartbeat(cluster: Cluster) -> None:
-    """Makes TensorFlow notice a peer that hangs while all wait for it.
+    """Makes TensorFlow notice a worker that hangs while all wait for it.
 
-    To be called before the strategy is made. By itself TensorFlow takes
-    more than a minute.
+    Call it before the strategy is made.
     """
-    chief = cluster.tasks[0]
-    sizes = collections.Counter(task.job for task in cluster.tasks)
-    jobs = tf.compat.v1.ConfigProto().experimental.coordination_config
-    for job, size in sizes.items():
-        jobs.coordinated_job_list.add(name=job, num_tasks=size)
-    context.context().configure_coordination_service(
-        service_type="standalone",
-        service_leader=f"/job:{chief.job}/replica:0/task:{chief.index}",
-        cluster_register_timeout_in_ms=int(1000 * _SECONDS_TO_REGISTER),
-        heartbeat_timeout_in_ms=int(1000 * _QUESTIONS * _SECONDS_TO_ANSWER),
-        coordinated_jobs=list(jobs.coordinated_job_list),
+    tensorflow_internals.configure_coordination(
+        cluster,
+        register_seconds=_SECONDS_TO_REGISTER,
+        heartbeat_seconds=_QUESTIONS * _SECONDS_TO_ANSWER,
     )
 
 
 def wait_for_all(name: str, seconds: float) -> None:
-    """Returns when all workers have come here, or a while after.
+    """Returns when all workers have called it, or after so many seconds.
 
     Args:
-        name: Of the place; each is for one meeting.
-        seconds: The while.
+        name: Of this meeting; each name is used once.
+        seconds: How long to wait.
     """
-    # One may hang or be gone, and the chief keeps the place: this worker goes
-    # on in any case.
+    # One may hang or be lost, and the chief keeps the barrier: this worker
+    # continues in any case.
     with contextlib.suppress(Exception):
-        context.context().wait_at_barrier(name, int(1000 * seconds))
+        tensorflow_internals.wait_at_barrier(name, seconds)
 
 
-class PeerWatch:
-    """Asks all peers whether they live, in a thread, until it is stopped.
+class WorkerWatch:
+    """Asks all other workers whether they are alive, until it is stopped.
+
+    It does so in a thread of its own.
 
     Args:
-        cluster: Names the peers.
+        cluster: The workers.
 
     Attributes:
-        lost: None, or which peer is gone.
+        lost: None, or which worker is lost.
     """
 
     def __init__(self, cluster: Cluster):
-        self._peers = cluster.peers
-        self.lost: PeerLost | None = None
+        self._others = cluster.others
+        self.lost: WorkerLost | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the watch: the peers may leave."""
+        """Ends the watch: the other workers may leave."""
         self._stopped.set()
 
     def _watch(self):
         while not self._stopped.wait(_SECONDS_BETWEEN_QUESTIONS):
-            for peer in self._peers:
-                reason = self._reason_to_give_up(peer)
+            for task in self._others:
+                reason = self._reason_to_give_up(task)
                 if reason and not self._stopped.is_set():
-                    self._end(peer, reason)
+                    self._end(task, reason)
                     return
 
-    def _reason_to_give_up(self, peer):
-        name = f"/job:{peer.job}/replica:0/task:{peer.index}"
+    def _reason_to_give_up(self, task):
         reason = ""
         for _ in range(_QUESTIONS):
             try:
-                context.context().check_collective_ops_peer_health(
-                    name, timeout_in_ms=int(1000 * _SECONDS_TO_ANSWER)
-                )
-            except _GONE as error:
+                tensorflow_internals.check_health(task, _SECONDS_TO_ANSWER)
+            except LOST_ERRORS as error:
                 reason = first_line(error)
             else:
                 return ""
         return reason
 
-    def _end(self, peer, reason):
-        """Aborts what waits for the peer; if that is no use, the process."""
-        self.lost = PeerLost(peer, reason)
-        context.context().abort_collective_ops(
-            tf.errors.UNAVAILABLE, str(self.lost)
-        )
+    def _end(self, task, reason):
+        """Aborts what waits for the lost worker; if that fails, the process."""
+        self.lost = WorkerLost(task, reason)
+        tensorflow_internals.abort_collectives(str(self.lost))
         if not self._stopped.wait(_SECONDS_TO_END):
             end_process(self.lost)
 
@@ -144,9 +133,9 @@ def first_line(error: tf.errors.OpError) -> str:
 
 
 def end_process(error: UserError) -> None:
-    """Says an error and ends the process at once, with status 1.
+    """Prints an error and ends the process at once, with status 1.
 
-    TensorFlow's own way out waits for peers, and a peer is gone.
+    TensorFlow's own exit waits for the other workers, and one is lost.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()

@@ -1,12 +1,12 @@
-"""Workers wait for each other, at the chief's address.
+"""Workers wait for one another, at the chief's address.
 
-TensorFlow would wait, too, but it holds Python's own lock meanwhile, so that
-no signal is heard, and a worker that is started again while others wait for
+TensorFlow would wait, too, but it holds Python's global lock meanwhile, so
+that no signal is noticed, and a worker that is restarted while others wait for
 a third one makes them all fail. So they meet here first, and TensorFlow
 connects them when all are there.
 
-A worker says `kerasrnn INDEX`, a line, and hears a dot every second, and an
-exclamation mark when it is time.
+A worker sends the line `kerasrnn INDEX` to the chief, and receives a dot every
+second, and an exclamation mark when all are there.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ import socket
 import time
 
 from kerasrnn.errors import UserError
-from kerasrnn.training.step.tf_config import Cluster
-from kerasrnn.training.step.tf_config import Task
+from kerasrnn.training.multi_worker.tf_config import Cluster
+from kerasrnn.training.multi_worker.tf_config import Task
 
 _SECONDS_BETWEEN_DOTS = 1.0
 _SECONDS_TO_ANSWER = 10.0
@@ -23,10 +23,10 @@ _SECONDS_TO_COME = 3600.0
 
 
 def meet(cluster: Cluster, seconds: float = _SECONDS_TO_COME) -> None:
-    """Returns when all workers are there. Those that leave may come again.
+    """Returns when all workers are there; one that leaves may come back.
 
     Args:
-        cluster: Who they are.
+        cluster: The workers.
         seconds: How long to wait for them.
 
     Raises:
@@ -62,7 +62,7 @@ def _receive(cluster, deadline):
     visitors = {}
     with server:
         server.settimeout(_SECONDS_BETWEEN_DOTS)
-        while len(visitors) < len(cluster.peers):
+        while len(visitors) < len(cluster.others):
             if time.monotonic() > deadline:
                 missing = set(range(1, len(cluster.tasks))) - set(visitors)
                 raise _missing(cluster.tasks[index] for index in missing)

@@ -1,39 +1,39 @@
-"""A signal at one worker is a signal at all of them.
+"""A signal to one worker is a signal to all of them.
 
-Workers agree between two calls of steps, and that can be far away: the chief
-may encode a text or validate for minutes, while the others wait for it. So a
-worker tells of a signal by the key-value store of TensorFlow's coordination
-service, where a thread of each worker listens, whatever its others are at.
+Workers agree between two calls of steps, which can be minutes apart: the chief
+may be encoding a text or validating while the others wait for it. So a worker
+announces a signal in the key-value store of TensorFlow's coordination service,
+where a thread of each worker listens, whatever its other threads do.
 """
 
 import json
 import threading
 
 import tensorflow as tf
-from tensorflow.python.eager import context
 
 from kerasrnn.foundation.signals import Interruption
+from kerasrnn.training.multi_worker import tensorflow_internals
 from kerasrnn.training.multi_worker.health import wait_for_all
-from kerasrnn.training.step.tf_config import Cluster
+from kerasrnn.training.multi_worker.tf_config import Cluster
 
 _KEY = "kerasrnn/signal"
 _SECONDS_TO_HEAR = 5.0
 
 
-class SharedInterruption:
-    """Tells the other workers of a signal, and hears of theirs.
+class SignalBroadcast:
+    """Tells the other workers of a signal, and listens for theirs.
 
-    To be made when all workers are there (see `workers.join`).
+    Make it when all workers are connected (see `process_group.join`).
 
     Args:
-        cluster: Who they are.
-        interruption: Of this process.
+        cluster: The workers.
+        interruption: This process's.
     """
 
     def __init__(self, cluster: Cluster, interruption: Interruption):
         self._task = str(cluster.task)
         self._interruption = interruption
-        interruption.share(self)
+        interruption.use_broadcast(self)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def tell(self, number: int, ends: bool) -> bool:
@@ -41,38 +41,38 @@ class SharedInterruption:
 
         Args:
             number: The signal's.
-            ends: Whether all are to end at once.
+            ends: Whether all workers should end at once.
 
         Returns:
-            Whether it is. Otherwise they do as another one has told.
+            Whether it is the first. If not, the workers do what the first
+            one says.
         """
         value = {"number": number, "ends": ends, "task": self._task}
         try:
-            context.context().set_config_key_value(_KEY, json.dumps(value))
+            tensorflow_internals.set_value(_KEY, json.dumps(value))
         except tf.errors.AlreadyExistsError:
             return False
         except Exception:
-            # The chief, which keeps the store, is gone, or TensorFlow has it
-            # no more. Here the signal counts, whatever is the matter.
+            # The chief, which keeps the store, is lost, or TensorFlow has
+            # closed it. In this process the signal counts in any case.
             pass
         return True
 
     def meet(self) -> None:
-        """Returns when all have heard, or a while after.
+        """Returns when all workers have heard, or after some seconds.
 
-        Whoever goes before looks like a lost worker to them; and the chief's
-        process keeps the store.
+        A worker that leaves before looks like a lost one to the others; and
+        the chief's process keeps the store.
         """
         wait_for_all(_KEY, _SECONDS_TO_HEAR)
 
     def _listen(self):
         try:
-            # Without a timeout, so until the process ends.
-            text = context.context().get_config_key_value(_KEY)
+            text = tensorflow_internals.wait_for_value(_KEY)
         except tf.errors.OpError:
-            return  # The chief is gone; see `peers`.
+            return  # The chief is lost; see `health`.
         value = json.loads(text)
         if value["task"] != self._task:
-            self._interruption.hear(
+            self._interruption.receive(
                 value["number"], value["ends"], value["task"]
             )

@@ -1,8 +1,8 @@
-"""A word becomes a `tf.distribute.Strategy`; nobody else knows devices.
+"""Turns `--strategy` into a `tf.distribute.Strategy`, the only one to do so.
 
-Every replica carries B / R of the B streams of text, in the order of the
-replicas, and its own recurrent state for them. The replicas belong to one
-process, or to several (see `workers`).
+Each of R replicas reads B / R of the B streams of text, in the order of the
+replicas, and carries their recurrent states. The replicas belong to one
+process, or to several (see `kerasrnn.training.workers`).
 """
 
 import functools
@@ -10,9 +10,9 @@ import os
 
 import tensorflow as tf
 
+from kerasrnn.config import STRATEGIES
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
-from kerasrnn.training.step.tf_config import STRATEGIES
 
 
 def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:

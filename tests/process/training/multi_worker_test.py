@@ -20,9 +20,9 @@ from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.multi_worker.chief_settings import wait_for_corpus
 from kerasrnn.training.multi_worker.process_group import join
 from kerasrnn.training.multi_worker.rendezvous import meet
+from kerasrnn.training.multi_worker.tf_config import Cluster
+from kerasrnn.training.multi_worker.tf_config import Task
 from kerasrnn.training.records.history import read_history
-from kerasrnn.training.step.tf_config import Cluster
-from kerasrnn.training.step.tf_config import Task
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60

@@ -32,6 +32,15 @@ SMALL = (
     "--dropout=0.2",
 )
 
+# The program, and what it has imported when it ends.
+_TELLING_MODULES = """
+import atexit
+import sys
+from kerasrnn import train
+atexit.register(lambda: print("modules:", *sorted(sys.modules)))
+train.run()
+"""
+
 
 class TrainTest(absltest.TestCase):
     def setUp(self):
@@ -157,6 +166,23 @@ class TrainTest(absltest.TestCase):
         _, errors = process.communicate()
         self.assertEqual(process.returncode, 143)
         self.assertIn("no step is lost", errors)
+
+    def test_one_machine_imports_nothing_that_only_several_need(self):
+        command = [sys.executable, "-c", _TELLING_MODULES]
+        command += self.small(f"--workdir={self.workdir}", "--max_steps=41")
+        process = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CONFIG": ""},
+            timeout=300,
+        )
+        self.assertEqual(process.returncode, 0, process.stderr)
+        modules = process.stdout.split("modules: ")[-1].split()
+        several = "kerasrnn.training.multi_worker"
+        self.assertEqual([m for m in modules if m.startswith(several)], [])
+        self.assertIn("kerasrnn.training.step.trainer", modules)
 
     def test_preset_on_a_text_of_ones_own(self):
         status, output, errors = self.train(

@@ -204,7 +204,7 @@ class ModelIsLeftTest(parameterized.TestCase):
         with self.assertRaisesRegex(
             UserError, "but no checkpoint to resume from, .*, delete"
         ):
-            run.lead(request, Interruption())
+            run.train_as_chief(request, Interruption())
         self.assertEqual(contents(self.workdir), before)
 
 

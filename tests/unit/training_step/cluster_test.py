@@ -6,8 +6,8 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.errors import UserError
-from kerasrnn.training.step.tf_config import parse_tf_config
-from kerasrnn.training.step.tf_config import wanted_cluster
+from kerasrnn.training.multi_worker.tf_config import parse_tf_config
+from kerasrnn.training.multi_worker.tf_config import wanted_cluster
 
 TWO = {"worker": ["a:1", "b:2"]}
 
@@ -21,7 +21,8 @@ class ParseTest(parameterized.TestCase):
         cluster = parse_tf_config(tf_config(TWO, index=1))
         self.assertFalse(cluster.is_chief)
         self.assertEqual(str(cluster.task), "worker 1 (b:2)")
-        self.assertEqual([str(p) for p in cluster.peers], ["worker 0 (a:1)"])
+        (other,) = cluster.others
+        self.assertEqual(str(other), "worker 0 (a:1)")
         self.assertTrue(parse_tf_config(tf_config(TWO)).is_chief)
 
     def test_a_chief_comes_first(self):
@@ -29,7 +30,7 @@ class ParseTest(parameterized.TestCase):
         self.assertTrue(parse_tf_config(tf_config(jobs, "chief")).is_chief)
         cluster = parse_tf_config(tf_config(jobs, "worker"))
         self.assertFalse(cluster.is_chief)
-        self.assertEqual(str(cluster.peers[0]), "chief 0 (c:3)")
+        self.assertEqual(str(cluster.others[0]), "chief 0 (c:3)")
 
     @parameterized.parameters(
         "{}",

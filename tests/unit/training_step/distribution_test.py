@@ -28,10 +28,10 @@ _CONTEXT.set_forkserver_preload(
 
 def train(connection, replicas, tf_config=""):
     """Trains on some replicas; sends losses and where it ended."""
-    from kerasrnn.training.multi_worker.process_group import Workers
     from kerasrnn.training.multi_worker.process_group import join
+    from kerasrnn.training.multi_worker.tf_config import parse_tf_config
     from kerasrnn.training.step.devices import make_strategy
-    from kerasrnn.training.step.tf_config import parse_tf_config
+    from kerasrnn.training.workers import Workers
 
     if tf_config:
         os.environ["TF_CONFIG"] = tf_config
@@ -41,7 +41,8 @@ def train(connection, replicas, tf_config=""):
         name = "mirrored" if replicas > 1 else "one_device"
         workers = Workers(make_strategy(name))
     result = _train(workers)
-    workers.finish()
+    if tf_config:
+        workers.finish()
     if workers.is_chief:
         connection.send(result)
     connection.close()

@@ -1,15 +1,14 @@
 """Which processes train together: what `TF_CONFIG` says.
 
-Nothing here needs TensorFlow, so a worker knows its part before it is
-imported.
+Nothing here needs TensorFlow, so a worker knows which one it is before
+TensorFlow is imported.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import dataclass_json
-
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 _EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
@@ -58,12 +57,14 @@ class Cluster:
         return self.tasks[self.index]
 
     @property
-    def peers(self) -> list[Task]:
+    def others(self) -> list[Task]:
         """The tasks of all other processes."""
         return [task for task in self.tasks if task != self.task]
 
 
-def wanted_cluster(strategy: str, tpu: str, environment) -> Cluster | None:
+def wanted_cluster(
+    strategy: str, tpu: str, environment: Mapping[str, str]
+) -> Cluster | None:
     """Returns the cluster to join, or None to train in this process alone.
 
     Args:

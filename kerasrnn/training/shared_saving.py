@@ -4,7 +4,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.training.checkpoints.best import Best
 from kerasrnn.training.checkpoints.manager import Saved
 from kerasrnn.training.checkpoints.manager import Saver
-from kerasrnn.training.multi_worker.process_group import Workers
+from kerasrnn.training.workers import Workers
 
 
 class SharedSaver:
@@ -41,7 +41,7 @@ class SharedSaver:
         step = 0
         if self._workers.is_chief:
             step = self._saver.set_aside_failed(failed, count)
-        return int(self._workers.agree([step])[0])
+        return int(self._workers.broadcast([step])[0])
 
     def newest(self) -> Saved | None:
         """Returns what to resume from: what the chief finds.
@@ -51,7 +51,7 @@ class SharedSaver:
         """
         found = self._saver.newest() if self._workers.is_chief else None
         step = -1 if found is None else found.position.step
-        step = int(self._workers.agree([step])[0])
+        step = int(self._workers.broadcast([step])[0])
         if step < 0 or self._workers.is_chief:
             return found
         try:
