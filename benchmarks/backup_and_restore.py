@@ -268,16 +268,16 @@ def _train_by_kerasrnn(folder, save_every):
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
     from kerasrnn.text.corpus import build_corpus
-    from kerasrnn.training.checkpoints import manager
+    from kerasrnn.training.checkpoints.manager import CheckpointManager
     from kerasrnn.training.checkpoints.workdir import locked
-    from kerasrnn.training.loop import train_and_evaluate
+    from kerasrnn.training.train_and_evaluate import train_and_evaluate
 
     text = folder / "text.txt"
     text.write_text("".join(chr(0x4E00 + id_) for id_ in _text()))
     data = DataConfig(data=(str(text),), validation_fraction=0.0)
-    manager.Saver.save = _marking(manager.Saver.save, folder)
+    CheckpointManager.save = _marking(CheckpointManager.save, folder)
     with locked(folder / "workdir") as workdir:
-        before = workdir.latest()
+        before = CheckpointManager(workdir).newest()
         corpus = build_corpus(data, workdir.corpus)
         config = Config(
             model=ModelConfig(
@@ -301,7 +301,7 @@ def _train_by_kerasrnn(folder, save_every):
         result = train_and_evaluate(config, workdir, corpus)
         if result.step != STEPS:
             raise RuntimeError(f"{result.step} steps")
-        last = workdir.latest()
+        last = CheckpointManager(workdir).newest()
     arrays = {**last.weights, **last.training}
     _write_result(
         folder,

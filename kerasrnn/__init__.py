@@ -31,8 +31,8 @@ _EXPORTS = {
     "kerasrnn.text.corpus": ("Corpus", "build_corpus"),
     "kerasrnn.text.dataset": ("Batch", "TextDataset"),
     "kerasrnn.text.vocabulary": ("Vocabulary",),
-    "kerasrnn.training.checkpoints.checkpoint": ("load_model",),
-    "kerasrnn.training.loop": ("train_and_evaluate",),
+    "kerasrnn.training.checkpoints.load_model": ("load_model",),
+    "kerasrnn.training.train_and_evaluate": ("train_and_evaluate",),
 }
 _MODULES = {
     name: module for module, names in _EXPORTS.items() for name in names

@@ -190,10 +190,11 @@ def _report(workdir, output):
 
 def _train(flag_values, interruption):
     from kerasrnn.training import run
+    from kerasrnn.training.settings import Request
 
     if flag_values.preset is not None:
         raise UserError("--preset works on the command line only.")
-    request = run.Request(
+    request = Request(
         workdir=flag_values.workdir,
         data=given_fields(flag_values, DataConfig),
         model=given_fields(flag_values, ModelConfig),

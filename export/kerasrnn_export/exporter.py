@@ -9,7 +9,7 @@ from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.text.vocabulary import Vocabulary
-from kerasrnn.training.checkpoints.checkpoint import load_model
+from kerasrnn.training.checkpoints.load_model import load_model
 from kerasrnn_export.graph import archive
 from kerasrnn_export.graph.options import SamplerOptions
 from kerasrnn_export.graph.sampler import Sampler

@@ -105,9 +105,9 @@ def main(argv) -> int:
     )
     require_tensorflow("kerasrnn-export")
     # What is amiss is told before TensorFlow is imported.
-    from kerasrnn.training.checkpoints import checkpoint
+    from kerasrnn.training.checkpoints.finding import find
 
-    path = checkpoint.find(values.workdir, values.checkpoint)
+    path = find(values.workdir, values.checkpoint).path
     with preparation(values.export_dir):
         pass
     print(f"Exporting {path}", flush=True)

@@ -1,16 +1,15 @@
-"""The training loop: steps, and what is seen to between them.
+"""The training loop: steps, and what is due between them.
 
 Truncated backpropagation through time over B contiguous streams of text:
 the recurrent states are carried from batch to batch. Batch, dropout and
-learning rate of a step are functions of its number, so a checkpoint at any
-step is enough to go on as if nothing had happened, bit for bit.
+learning rate of a step are functions of its number, so a run resumes from a
+checkpoint of any step as if it had never stopped, bit for bit.
 """
 
 import contextlib
 import dataclasses
 import time
-
-import tensorflow as tf
+from collections.abc import Iterator
 
 from kerasrnn.config import Config
 from kerasrnn.foundation.signals import Interrupted
@@ -18,315 +17,303 @@ from kerasrnn.foundation.signals import Interruption
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.dataset import training_dataset
 from kerasrnn.text.streams import is_scorable
-from kerasrnn.training.between_calls import Chief
-from kerasrnn.training.checkpoints import rollback
-from kerasrnn.training.checkpoints.rollback import Diverged
+from kerasrnn.training.checkpoints.finding import Best
+from kerasrnn.training.checkpoints.manager import CheckpointManager
+from kerasrnn.training.checkpoints.rollback import rate_factor
 from kerasrnn.training.checkpoints.workdir import Workdir
-from kerasrnn.training.checkpoints.workdir import told_if_not_writable
-from kerasrnn.training.records.display import Display
-from kerasrnn.training.records.display import Status
-from kerasrnn.training.shared_clock import Moment
+from kerasrnn.training.chief_tasks import ChiefTasks
+from kerasrnn.training.clock import ClockReading
+from kerasrnn.training.clock import RunClock
+from kerasrnn.training.records.observers import Observer
+from kerasrnn.training.records.observers import Progress
+from kerasrnn.training.records.observers import Validation
 from kerasrnn.training.step.devices import distribute
-from kerasrnn.training.step.devices import make_strategy
+from kerasrnn.training.step.divergence import Diverged
+from kerasrnn.training.step.divergence import check_arrays
+from kerasrnn.training.step.divergence import check_steps
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
-from kerasrnn.training.step.steps_per_call import Pace
-from kerasrnn.training.timing import Timing
+from kerasrnn.training.step.steps_per_call import StepsPerCall
 from kerasrnn.training.train_state import TrainingState
 from kerasrnn.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How a training ended.
+    """How a run ended.
 
     Attributes:
         step: Steps made.
-        best_step: Step of the checkpoint in `best/`.
-        best_loss: Its validation loss in nats per character; None if there is
-            no such checkpoint.
+        best: Which checkpoint in `best/` is the best; None if there is none.
         reason: Why it ended.
     """
 
     step: int
-    best_step: int
-    best_loss: float | None
+    best: Best | None
     reason: str
 
+    @property
+    def best_step(self) -> int:
+        """Step of the best checkpoint; 0 if there is none."""
+        return self.best.step if self.best else 0
 
-def train_and_evaluate(
-    config: Config,
-    workdir: Workdir,
-    corpus: Corpus,
-    strategy: tf.distribute.Strategy | None = None,
-    limits: Limits | None = None,
-    display: Display | None = None,
-    interruption: Interruption | None = None,
-    workers: Workers | None = None,
-) -> Result:
-    """Trains, from the newest checkpoint in the working directory on.
+    @property
+    def best_loss(self) -> float | None:
+        """Its validation loss in nats per character."""
+        return self.best.loss if self.best else None
+
+
+class TrainingLoop:
+    """One run, from its newest checkpoint to its end.
 
     Args:
         config: What to train, and how.
-        workdir: Where to; held by `checkpoints.workdir.locked`, of several
-            workers by the chief.
+        workdir: Where to.
         corpus: The encoded text.
-        strategy: The devices; by default those of "auto".
         limits: When to stop before the epochs are over.
-        display: Where to show progress.
+        workers: The processes that train together.
+        checkpoints: Those of the working directory.
+        observer: Is told what happens.
         interruption: Asked between calls whether to end.
-        workers: The processes that train together, with their strategy; by
-            default there is this one only, and `strategy` counts.
 
     Raises:
-        UserError: The settings do not fit the text or the checkpoint, a
-            file cannot be written, or the training has diverged.
-        Interrupted: A signal came.
-
-    Whatever ends it, the current step is saved, if it can be.
+        UserError: The settings do not fit the text or the checkpoint.
     """
-    with told_if_not_writable(workdir.path):
-        training = _Training(
-            config,
-            workdir,
-            corpus,
-            workers or Workers(strategy or make_strategy()),
-            limits or Limits(),
-            display or Display(),
-            interruption or Interruption(),
-        )
-        try:
-            return training.run()
-        except Interrupted:
-            training.save()
-            raise
-        except BaseException:
-            # Whatever ends the run, its steps are not lost.
-            training.save_if_possible()
-            raise
-        finally:
-            training.close()
 
-
-class _Training:
     def __init__(
-        self, config, workdir, corpus, workers, limits, display, interruption
+        self,
+        config: Config,
+        workdir: Workdir,
+        corpus: Corpus,
+        limits: Limits,
+        workers: Workers,
+        checkpoints: CheckpointManager,
+        observer: Observer,
+        interruption: Interruption,
     ):
-        self.config = config
-        self.workers = workers
-        self.display = display
-        self.interruption = interruption
-        training = config.training
-        self.dataset = training_dataset(corpus, config)
-        held_out = corpus.split_ranges("validation", training.sequence_length)
-        self.plan = Plan(
-            training,
-            self.dataset.steps_per_epoch,
+        self._config = config
+        self._workers = workers
+        self._observer = observer
+        self._interruption = interruption
+        self._dataset = training_dataset(corpus, config)
+        held_out = corpus.split_ranges(
+            "validation", config.training.sequence_length
+        )
+        self._held_out = sum(stop - start for start, stop in held_out)
+        self._plan = Plan(
+            config.training,
+            self._dataset.steps_per_epoch,
             limits,
             validates=is_scorable(held_out),
         )
-        self.state = TrainingState(
-            config, workdir, corpus, self.plan, workers, display
+        self._state = TrainingState(
+            config, workdir, corpus, self._plan, workers, checkpoints, observer
         )
-        self.chief = Chief(
+        self._chief_tasks = ChiefTasks(
             config,
             workdir,
             corpus,
             held_out,
-            self.state.layout,
+            self._state.layout,
             workers,
-            display,
+            observer,
             interruption,
         )
-        self.held_out = sum(stop - start for start, stop in held_out)
-        self.pace = Pace()
-        self.timing = Timing(self.plan, self.held_out, self.state, self.pace)
-        self.moment = Moment()
-        self._is_whole = True
+        self._steps_per_call = StepsPerCall()
+        self._clock = RunClock(
+            self._plan, self._held_out, self._state, self._steps_per_call
+        )
+        self._reading = ClockReading()
+        self._is_consistent = True
         self._nothing_is_unsaved()
 
     def run(self) -> Result:
+        """Trains to the end, and goes back where training diverges."""
         while True:
             try:
                 reason = self._train()
                 break
             except Diverged as diverged:
-                with self._as_a_whole():
-                    self.state.go_back(diverged)
+                with self._changing_consistently():
+                    self._state.roll_back(diverged)
                 self._nothing_is_unsaved()
-        self.state.recorder.finish()
-        best = self.state.best
-        return Result(
-            step=self.state.position.step,
-            best_step=best.step if best else 0,
-            best_loss=best.loss if best else None,
-            reason=reason,
-        )
+        self._state.lines.finish()
+        self._observer.saving()
+        return Result(self._state.status.step, self._state.best, reason)
 
     def save(self, finished: str = "") -> None:
-        self.state.save(finished)
+        """Saves the current step; see `TrainingState.save`."""
+        self._state.save(finished)
         self._nothing_is_unsaved()
 
     def save_if_possible(self) -> None:
-        # Several workers only save together, and one of them may be gone.
-        if self._is_whole and self.workers.size == 1:
-            with contextlib.suppress(Exception):  # There is a first error.
+        """Saves after an error, unless that is what made the state unusable."""
+        # Several workers only save together, and one of them may be lost.
+        if self._is_consistent and self._workers.size == 1:
+            with contextlib.suppress(Exception):  # The first error counts.
                 self.save()
 
-    @contextlib.contextmanager
-    def _as_a_whole(self):
-        """What the block changes is saved as a whole, or not at all."""
-        self._is_whole = False
-        yield
-        self._is_whole = True
-
     def close(self) -> None:
-        self.state.recorder.close()
+        """Ends what observes the run."""
+        self._observer.close()
 
-    def _train(self):
-        """Trains to the end, and returns why it is that."""
+    def _train(self) -> str:
+        """Trains to the end, and returns the reason for it."""
         reason = ""
         while True:
-            self._agree()
-            reason = reason or self._is_over()
-            self._attend(reason)
+            self._read_clock()
+            reason = reason or self._reason_to_end()
+            self._do_what_is_due(reason)
             if reason:
                 return reason
             # Early stopping is decided by the validation just made.
-            reason = self._is_over()
+            reason = self._reason_to_end()
             self._check_signal()
             if not reason:
-                self._advance()
+                self._make_steps()
 
-    def _nothing_is_unsaved(self):
-        # Of several workers the chief may be writing it still.
-        if self.workers.size == 1:
-            self.interruption.set_unsaved(False)
-
-    def _agree(self):
+    def _read_clock(self):
         """Takes the chief's word on what clocks and signals decide."""
-        own = self.timing.moment(self.interruption.signal or 0)
-        self.moment = own.agreed(self.workers)
+        own = self._clock.read(self._interruption.signal or 0)
+        self._reading = own.agreed(self._workers)
+
+    def _reason_to_end(self):
+        status = self._state.status
+        return self._plan.is_over(
+            status.step, self._reading.elapsed, status.stale
+        )
 
     def _check_signal(self):
-        if self.workers.size == 1:
-            self.interruption.check()
-        elif self.moment.signal:
-            raise Interrupted(self.moment.signal)
+        if self._workers.size == 1:
+            self._interruption.check()
+        elif self._reading.signal:
+            raise Interrupted(self._reading.signal)
 
-    def _is_over(self):
-        return self.plan.is_over(
-            self.state.position.step,
-            self.moment.elapsed,
-            self.state.position.stale,
-        )
-
-    def _attend(self, reason):
-        """Does all that is due after the current step.
+    def _do_what_is_due(self, reason):
+        """Validates, samples and saves, if that is due after this step.
 
         Args:
-            reason: Why it is the last one, or "".
+            reason: Why the step is the last one, or "".
         """
-        position, plan = self.state.position, self.plan
-        step, ending = position.step, bool(reason)
-        if plan.validation_is_due(step, ending) and not position.is_validated:
-            with self.timing.of("validation"):
+        status, plan, reading = self._state.status, self._plan, self._reading
+        step, ending = status.step, bool(reason)
+        if plan.validation_is_due(step, ending) and not status.is_validated:
+            with self._clock.timing("validation"):
                 self._validate(ending)
         if (
-            plan.sample_is_due(step, ending, self.moment.sampling_is_due)
-            and position.sampled != step
+            plan.sample_is_due(step, ending, reading.sample_is_due)
+            and status.sampled != step
         ):
-            with self.timing.of("sample"):
+            with self._clock.timing("sample"):
                 self._sample()
-        if plan.checkpoint_is_due(step, ending) or self.moment.saving_is_due:
+        if plan.checkpoint_is_due(step, ending) or reading.checkpoint_is_due:
             self.save(reason)
 
-    def _advance(self):
-        """Runs as many steps as one call should."""
-        position, plan = self.state.position, self.plan
-        step = position.step
-        moment = self.moment
-        count = min(moment.count, plan.steps_to_event(step))
-        horizon = plan.horizon(step, moment.elapsed, moment.seconds_per_step)
-        count = min(count, horizon - step)
-        factor = rollback.RATE_FACTOR**position.rollbacks
-        rates = [factor * rate for rate in plan.rates(step, count, horizon)]
-        batch = self.dataset.batches(step, count)
+    def _make_steps(self):
+        """Makes as many steps as one call should: updates the weights."""
+        state, step = self._state, self._state.status.step
+        count, rates = self._next_steps()
+        batches = self._dataset.batches(step, count)
         inputs, targets = distribute(
-            self.workers.strategy, [batch.inputs, batch.targets], 1
+            self._workers.strategy, [batches.inputs, batches.targets], 1
         )
-        # In this process's first call nothing is done yet that could be lost.
-        self.interruption.set_unsaved(self.pace.has_started)
-        started = time.monotonic()
-        with self._as_a_whole():
-            self.state.states, records = self.state.trainer.run(
-                inputs, targets, self.state.states, step, rates
+        # During this process's first call there is nothing yet to lose.
+        self._interruption.set_unsaved(self._steps_per_call.has_started)
+        with self._changing_consistently():
+            started = time.monotonic()
+            state.states, records = state.trainer.run(
+                inputs, targets, state.states, step, rates
             )
             seconds = time.monotonic() - started
-            self.pace.update(count, seconds)
-            position.seconds_per_step = self.pace.seconds_per_step or (
-                position.seconds_per_step
-            )
-            rollback.check_steps(
-                records, step + 1, self.config.model.vocabulary_size
-            )
-            self.interruption.set_unsaved(True)
-            position.step += count
-            per_second = batch.inputs.size / seconds
-            self.state.recorder.steps(step, records, rates, per_second)
-        self._show(per_second)
+            self._note_speed(count, seconds)
+            check_steps(records, step + 1, self._config.model.vocabulary_size)
+            self._interruption.set_unsaved(True)
+            state.status.step += count
+            per_second = batches.inputs.size / seconds
+            state.lines.add_steps(step, records, rates, per_second)
+        self._show_progress(per_second)
 
-    def _show(self, per_second):
-        position = self.state.position
-        if self.pace.seconds_per_step is None:
-            return  # the first call's speed says nothing
-        horizon = self.plan.horizon(
-            position.step,
-            self.timing.elapsed_at_the_end(),
-            self.pace.seconds_per_step,
+    def _next_steps(self):
+        """Returns how many steps the next call makes, and at which rates."""
+        status, plan, reading = self._state.status, self._plan, self._reading
+        last = plan.horizon(
+            status.step, reading.elapsed, reading.seconds_per_step
         )
-        left = (horizon - position.step) * self.pace.seconds_per_step
-        self.display.status(
-            Status(
-                step=position.step,
-                total_steps=horizon,
-                epoch=position.step / self.plan.steps_per_epoch,
-                loss=self.state.recorder.recent_loss,
-                characters_per_second=per_second,
-                seconds_left=left,
+        count = min(
+            reading.steps,
+            plan.steps_to_event(status.step),
+            last - status.step,
+        )
+        factor = rate_factor(status.rollbacks)
+        rates = plan.rates(status.step, count, last)
+        return count, [factor * rate for rate in rates]
+
+    def _note_speed(self, count, seconds):
+        self._steps_per_call.update(count, seconds)
+        measured = self._steps_per_call.seconds_per_step
+        if measured is not None:
+            self._state.status.seconds_per_step = measured
+
+    def _show_progress(self, characters_per_second):
+        status = self._state.status
+        seconds_per_step = self._steps_per_call.seconds_per_step
+        if seconds_per_step is None:
+            return  # The speed of the first call says nothing.
+        total = self._plan.horizon(
+            status.step, self._clock.elapsed_at_the_end(), seconds_per_step
+        )
+        self._observer.progressed(
+            Progress(
+                step=status.step,
+                total_steps=total,
+                epoch=status.step / self._plan.steps_per_epoch,
+                loss=self._state.lines.recent_loss,
+                characters_per_second=characters_per_second,
+                seconds_left=(total - status.step) * seconds_per_step,
             )
         )
 
     def _validate(self, ending):
-        position = self.state.position
-        sample = position.validation_sample
+        state, status = self._state, self._state.status
+        sample = status.validation_sample
         if sample is None:
-            sample = self.plan.validation_sample(position.step, self.held_out)
-        result = self.chief.evaluate(
-            self.state.trainer.evaluation_weights, sample
+            sample = self._plan.validation_sample(status.step, self._held_out)
+        result = self._chief_tasks.validate(
+            state.trainer.evaluation_weights, sample
         )
-        rollback.check_arrays([result.loss], position.step)
-        with self._as_a_whole():
-            position.take_validation(result.loss)
-            position.validation_sample = sample
-            self.interruption.set_unsaved(True)
-            self.state.recorder.validation(self.config.data.split, result)
-        self.state.save_best()
-        is_asked_for = ending or self.config.training.evaluate_every
-        if is_asked_for or self.timing.is_time_for("line of a validation"):
-            with self.timing.of("line of a validation"):
-                self._show_validation(result)
-
-    def _show_validation(self, result):
-        step, best = self.state.position.step, self.state.best
-        self.display.validation(
-            step,
-            self.config.data.split,
-            result,
-            best is not None and best.step == step,
+        check_arrays([result.loss], status.step)
+        split = self._config.data.split
+        with self._changing_consistently():
+            status.take_validation(result.loss)
+            status.validation_sample = sample
+            self._interruption.set_unsaved(True)
+            state.lines.add_validation(split, result)
+        state.save_best()
+        best = state.best
+        self._observer.validated(
+            Validation(
+                step=status.step,
+                split=split,
+                result=result,
+                is_best=best is not None and best.step == status.step,
+                is_asked_for=ending or self._config.training.evaluate_every > 0,
+            )
         )
 
     def _sample(self):
-        step = self.state.position.step
-        self.chief.sample(self.state.trainer.evaluation_weights, step)
-        self.state.position.sampled = step
+        step = self._state.status.step
+        weights = self._state.trainer.evaluation_weights
+        self._chief_tasks.sample(weights, step)
+        self._state.status.sampled = step
+
+    def _nothing_is_unsaved(self):
+        # Of several workers the chief may still be writing.
+        if self._workers.size == 1:
+            self._interruption.set_unsaved(False)
+
+    @contextlib.contextmanager
+    def _changing_consistently(self) -> Iterator[None]:
+        """Says that the state must not be saved if the block fails half-way."""
+        self._is_consistent = False
+        yield
+        self._is_consistent = True

@@ -1,58 +1,47 @@
-"""One run of kerasrnn-train, alone or together with other workers.
+"""One run of kerasrnn-train, from what the user asks for to a trained model.
 
-The chief, or a process alone, takes what was asked for, fills in what the
-checkpoint says or the defaults, encodes the text and tells the others. It
-imports TensorFlow only when there is something to train.
+What happens between a text file and an updated weight:
+
+1.  `settings` decides what is trained, and encodes the text: characters
+    become ids (`text.corpus.build_corpus`).
+2.  `loop` takes the newest checkpoint (`train_state`) and trains until the
+    run is over. In between it validates, samples and saves.
+3.  For some steps at a time, the batches of these steps are cut out of the
+    ids (`text.dataset`) and handed to the replicas (`step.devices`).
+4.  Each step computes the loss and its gradient (`step.gradients`), clips it
+    and lets the optimizer update the weights (`step.trainer.Trainer`).
+
+With several workers all of them run the same loop, and the chief does what
+is done once: it decides, writes and tells the others. A process alone is its
+own chief. TensorFlow is imported only when there is something to train.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from kerasrnn.config import Config
-from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
-from kerasrnn.config import TrainingConfig
 from kerasrnn.foundation.phrases import command
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.foundation.signals import Interruption
-from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.dataset import training_dataset
-from kerasrnn.training.checkpoints import resuming
-from kerasrnn.training.checkpoints import warm_start
-from kerasrnn.training.checkpoints.best import Best
-from kerasrnn.training.checkpoints.best import read_best
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.finding import Best
+from kerasrnn.training.checkpoints.finding import read_best
+from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.checkpoints.workdir import locked
 from kerasrnn.training.records import announcement
 from kerasrnn.training.records.display import Display
-from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.settings import Request
+from kerasrnn.training.settings import Settings
+from kerasrnn.training.settings import settings_of_new_run
+from kerasrnn.training.settings import settings_of_resumed_run
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a user asks for. What is not given stays as it was.
-
-    Attributes:
-        workdir: The working directory.
-        data: Fields of `DataConfig` that are given, by name.
-        model: Fields of `ModelConfig`.
-        training: Fields of `TrainingConfig`.
-        limits: Fields of `Limits`.
-        strategy: Which devices, see `kerasrnn.training.step.devices`.
-        tpu: Name or address of the TPU, or "".
-    """
-
-    workdir: str
-    data: dict
-    model: dict
-    training: dict
-    limits: dict
-    strategy: str = "auto"
-    tpu: str = ""
+if TYPE_CHECKING:  # They import TensorFlow.
+    from kerasrnn.training.multi_worker.process_group import WorkerGroup
+    from kerasrnn.training.workers import Workers
 
 
 def train(
@@ -91,200 +80,144 @@ def train(
 
 
 def train_as_chief(
-    request: Request, interruption: Interruption, workers=None
+    request: Request,
+    interruption: Interruption,
+    group: "WorkerGroup | None" = None,
 ) -> None:
     """Trains as the chief of several workers, or alone.
 
     Args:
         request: What to train.
         interruption: This process's.
-        workers: The `process_group.WorkerGroup` that trains together; None is
-            this process alone.
+        group: The workers that train together; None is this process alone.
 
     Raises:
         UserError: The request does not fit the directory or the text, a file
-            cannot be written, or the training has diverged.
+            cannot be written, or the run has diverged.
         Interrupted: A signal came; the current step is saved.
     """
     # It looks for what is not there, before the directory is made.
-    beginning = announcement.of_standard_library(request.workdir)
+    standard_library = announcement.of_standard_library(request.workdir)
     with locked(request.workdir) as workdir, Display() as display:
-        saved = workdir.latest()
-        # A mistake in the model's fields is told before the text is read.
+        checkpoints = CheckpointManager(workdir)
+        saved = checkpoints.newest()
+        # A mistake in the model's fields is reported before the text is read.
         ModelConfig(vocabulary_size=2, **request.model)
         if saved is None:
-            limits = Limits(**request.limits)
-            config, corpus = _begin(request, workdir, beginning, display)
+            settings = settings_of_new_run(
+                request, workdir, standard_library, display
+            )
         else:
-            config, limits = _resume(request, workdir, saved)
-            reason = resuming.reason_it_is_over(saved, config, limits)
-            # Of a finished run only files that are newly named are looked at.
-            if not reason or config.data.data != saved.config.data.data:
-                corpus, note = resuming.resumed_corpus(
-                    saved, config, workdir, _encoding(display)
-                )
-                if note:
-                    display.note(note)
-            if reason:
-                display.note(
-                    f"{workdir.path} is trained already: {reason}, "
-                    f"{_summary(saved.step, read_best(workdir.best))}. A "
-                    "larger --epochs, --max_steps or --minutes resumes it."
-                )
-                _tell_that_nothing_is_left(workers)
-                return
-        # A text that is too short is told before TensorFlow starts.
-        training_dataset(corpus, config)
-        _train(
-            request,
-            config,
+            settings = settings_of_resumed_run(request, workdir, saved, display)
+        if settings.finished:
+            display.note(
+                f"{workdir.path} is trained already: {settings.finished}, "
+                f"{_summary(saved.step, read_best(workdir.best))}. A "
+                "larger --epochs, --max_steps or --minutes resumes it."
+            )
+            _send_to_others(group, None)
+            return
+        del (
+            saved
+        )  # It holds all weights; `checkpoints` has it until it is used.
+        # A text that is too short is reported before TensorFlow starts.
+        training_dataset(settings.corpus, settings.config)
+        display.note("Starting TensorFlow ...")
+        from kerasrnn.training.train_and_evaluate import train_and_evaluate
+
+        workers = group or _this_process_alone(request, settings)
+        _send_to_others(group, settings)
+        display.note(_description(settings, workers))
+        result = train_and_evaluate(
+            settings.config,
             workdir,
-            corpus,
-            limits,
-            display,
-            interruption,
-            workers,
+            settings.corpus,
+            limits=settings.limits,
+            display=display,
+            interruption=interruption,
+            workers=workers,
+            checkpoints=checkpoints,
         )
-
-
-def _begin(request, workdir, beginning, display):
-    """Returns the configuration and the text of a new training."""
-    if request.training.get("init_from"):
-        request = _taking_over(request, workdir)
-    workdir.check_has_no_model()
-    if not request.data.get("data"):
-        display.note(beginning)
-    data = DataConfig(**request.data)
-    training = TrainingConfig(**request.training)
-    corpus = build_corpus(data, workdir.corpus, progress=_encoding(display))
-    model = ModelConfig(
-        vocabulary_size=len(corpus.vocabulary),
-        separator_id=corpus.separator_id,
-        **request.model,
-    )
-    for sentence in announcement.of_text(corpus):
-        display.note(sentence)
-    return Config(model=model, data=data, training=training), corpus
-
-
-def _resume(request, workdir, saved):
-    """Returns the configuration and the limits of one that resumes."""
-    # What the file says is not trusted before it is checked.
-    Position.from_dict(saved.info)
-    limits = Limits.from_info(saved.info)
-    config = resuming.resumed_config(
-        saved, workdir, request.data, request.model, request.training
-    )
-    return config, dataclasses.replace(limits, **request.limits)
-
-
-def _encoding(display):
-    """Returns what shows how far the text is read."""
-    return lambda done, total, what: display.activity(
-        f"{what} the text", done / max(total, 1)
-    )
-
-
-def _tell_that_nothing_is_left(workers):
-    if workers is not None:
-        from kerasrnn.training.multi_worker import chief_settings
-
-        chief_settings.send(workers, None)
-
-
-def _taking_over(request, workdir):
-    """Returns a request with what comes from the model to start from."""
-    source = warm_start.load_source(request.training["init_from"], workdir.path)
-    data = {"vocabulary": source.vocabulary.kind, **request.data}
-    warm_start.check_kind(source.vocabulary, data["vocabulary"])
-    return dataclasses.replace(
-        request,
-        data=data,
-        model=warm_start.model_fields(source.config, request.model),
-    )
-
-
-def _train(
-    request, config, workdir, corpus, limits, display, interruption, workers
-):
-    display.note("Starting TensorFlow ...")
-    import keras
-
-    from kerasrnn.recurrence.threads import configure_threads
-    from kerasrnn.training.loop import train_and_evaluate
-    from kerasrnn.training.step.devices import make_strategy
-    from kerasrnn.training.workers import Workers
-
-    if workers is None:
-        policy = keras.DTypePolicy(config.model.dtype_policy)
-        configure_threads(config.model.units, policy.compute_dtype)
-        workers = Workers(make_strategy(request.strategy, request.tpu))
-    else:
-        from kerasrnn.training.multi_worker import chief_settings
-
-        chief_settings.send(
-            workers,
-            chief_settings.ChiefSettings(config, limits, corpus.sha256),
+        display.note(
+            f"Finished: {result.reason}, "
+            f"{_summary(result.step, result.best)}.\n"
+            f"The model is in {workdir.path}. Try\n"
+            f"    {command('kerasrnn-sample', f'--workdir={workdir.path}')}"
         )
-    display.note(_description(config, corpus, workers))
-    result = train_and_evaluate(
-        config,
-        workdir,
-        corpus,
-        limits=limits,
-        display=display,
-        interruption=interruption,
-        workers=workers,
-    )
-    best = None
-    if result.best_loss is not None:
-        best = Best(result.best_step, result.best_loss)
-    display.note(
-        f"Finished: {result.reason}, {_summary(result.step, best)}.\n"
-        f"The model is in {workdir.path}. Try\n"
-        f"    {command('kerasrnn-sample', f'--workdir={workdir.path}')}"
-    )
 
 
 def train_with_chief(
-    request: Request, interruption: Interruption, workers
+    request: Request, interruption: Interruption, group: "WorkerGroup"
 ) -> None:
     """Trains what the chief says, and leaves the writing to it.
 
     Args:
         request: What this process was asked for.
         interruption: This process's.
-        workers: The `process_group.WorkerGroup` that trains together.
+        group: The workers that train together.
 
     Raises:
         UserError: The request differs from the chief's, or this process does
             not see the same directory.
         Interrupted: A signal came; the current step is saved.
     """
-    from kerasrnn.training.loop import train_and_evaluate
     from kerasrnn.training.multi_worker import chief_settings
+    from kerasrnn.training.train_and_evaluate import train_and_evaluate
 
-    chiefs = chief_settings.receive(workers, request.model | request.training)
-    if chiefs is None:
+    settings = chief_settings.receive(group, request.model | request.training)
+    if settings is None:
         return
     workdir = Workdir(pathlib.Path(request.workdir))
     corpus = chief_settings.wait_for_corpus(
-        workdir.corpus, chiefs.corpus_sha256
+        workdir.corpus, settings.corpus_sha256
     )
     print("Training with the chief, which shows how it goes.", flush=True)
     result = train_and_evaluate(
-        chiefs.config,
+        settings.config,
         workdir,
         corpus,
-        limits=chiefs.limits,
+        limits=settings.limits,
         display=Display(Console(quiet=True)),
         interruption=interruption,
-        workers=workers,
+        workers=group,
     )
     print(f"Finished: {result.reason}.")
 
 
-def _summary(step, best):
+def _this_process_alone(request: Request, settings: Settings) -> "Workers":
+    """Returns this process as the only worker, with its devices set up."""
+    import keras
+
+    from kerasrnn.recurrence.threads import configure_threads
+    from kerasrnn.training.step.devices import make_strategy
+    from kerasrnn.training.workers import Workers
+
+    model = settings.config.model
+    policy = keras.DTypePolicy(model.dtype_policy)
+    configure_threads(model.units, policy.compute_dtype)
+    return Workers(make_strategy(request.strategy, request.tpu))
+
+
+def _send_to_others(
+    group: "WorkerGroup | None", settings: Settings | None
+) -> None:
+    """Sends the settings to the other workers; None: nothing is left to do."""
+    if group is None:
+        return
+    from kerasrnn.training.multi_worker import chief_settings
+
+    if settings is None:
+        chief_settings.send(group, None)
+        return
+    chief_settings.send(
+        group,
+        chief_settings.ChiefSettings(
+            settings.config, settings.limits, settings.corpus.sha256
+        ),
+    )
+
+
+def _summary(step: int, best: Best | None) -> str:
     text = counted(step, "step")
     if best is not None:
         text += (
@@ -294,8 +227,9 @@ def _summary(step, best):
     return text
 
 
-def _description(config, corpus, workers):
-    model, training = config.model, config.training
+def _description(settings: Settings, workers: "Workers") -> str:
+    model, training = settings.config.model, settings.config.training
+    corpus = settings.corpus
     replicas = workers.strategy.num_replicas_in_sync
     of_workers = f" of {workers.size} workers" if workers.size > 1 else ""
     return (

@@ -1,26 +1,25 @@
-"""What a training carries from step to step, and from run to run."""
+"""What a run carries from step to step, and from process to process."""
 
 import time
 
-import numpy as np
-
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
-from kerasrnn.model.char_rnn import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training.checkpoints import rollback
 from kerasrnn.training.checkpoints import warm_start
-from kerasrnn.training.checkpoints.best import Best
-from kerasrnn.training.checkpoints.manager import Saver
-from kerasrnn.training.checkpoints.rollback import Diverged
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.checkpoint import Checkpoint
+from kerasrnn.training.checkpoints.finding import Best
+from kerasrnn.training.checkpoints.manager import CheckpointManager
+from kerasrnn.training.checkpoints.run_status import RunStatus
+from kerasrnn.training.checkpoints.state_codec import SavedState
+from kerasrnn.training.checkpoints.state_codec import StateCodec
 from kerasrnn.training.checkpoints.workdir import Workdir
-from kerasrnn.training.records.display import Display
-from kerasrnn.training.records.recorder import NoRecorder
-from kerasrnn.training.records.recorder import Recorder
-from kerasrnn.training.shared_saving import SharedSaver
+from kerasrnn.training.records.lines import HistoryLines
+from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.step.devices import collect
 from kerasrnn.training.step.devices import distribute
+from kerasrnn.training.step.divergence import Diverged
+from kerasrnn.training.step.divergence import check_arrays
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.schedule import Plan
 from kerasrnn.training.step.trainer import Trainer
@@ -28,28 +27,29 @@ from kerasrnn.training.workers import Workers
 
 
 class TrainingState:
-    """All that a checkpoint holds, from the newest one in the directory on.
+    """All that a checkpoint holds, taken from the newest one at the start.
 
-    All workers call its methods together.
+    All workers call its methods together; only the chief writes.
 
     Args:
         config: What is trained, and how.
         workdir: Where checkpoints and the history are.
         corpus: The encoded text.
-        plan: The steps of the training.
+        plan: The steps of the run.
         workers: The processes that train together.
-        display: Where to say what it starts from.
+        checkpoints: Those of the working directory.
+        observer: Is told what the run starts from.
 
     Attributes:
-        layout: Where each weight stands in the flat vector.
+        layout: Where each weight is in the flat vector.
         trainer: Weights, averages and the optimizer's slots.
         states: Recurrent states of all streams, see `distribute`.
-        position: Where the training stands.
-        recorder: The history up to there.
+        status: How far the run has come.
+        lines: The history up to there.
         save_seconds: How long the newest checkpoint took; 0 is not known.
 
     Raises:
-        UserError: The newest checkpoint does not fit, or has gone.
+        UserError: The newest checkpoint does not fit, or is gone.
     """
 
     def __init__(
@@ -59,147 +59,131 @@ class TrainingState:
         corpus: Corpus,
         plan: Plan,
         workers: Workers,
-        display: Display,
+        checkpoints: CheckpointManager,
+        observer: Observer,
     ):
         self._config = config
         self._workdir = workdir
         self._corpus = corpus
         self._plan = plan
         self._workers = workers
-        self._display = display
-        self._strategy = workers.strategy
+        self._checkpoints = checkpoints
+        self._observer = observer
         if workers.is_chief and not workdir.has_checkpoints():
             workdir.check_has_no_model()
-        self.layout, self.trainer = self._untrained()
-        self._saver = SharedSaver(
-            Saver(config, workdir, corpus, self.layout, plan), workers
-        )
-        self.position = Position()
+        self.layout, weights = self._first_weights()
+        self.trainer = Trainer(config, workers.strategy, self.layout, weights)
+        self._codec = StateCodec(config, workdir, corpus, self.layout, plan)
         self.save_seconds = 0.0
         self._failures = 0  # since the newest checkpoint
         saved = self._resume()
         if saved is not None:
-            self._take_learning_rate(saved.config.training.learning_rate)
-        self._note_saved(saved.finished if saved else "")
-        self.recorder = self._recorder()
-        self._started = time.monotonic() - self.position.elapsed
+            self._resume_learning_rate(saved)
+        self._start_records(saved)
+        self._started = time.monotonic() - self.status.elapsed
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training so far, over all runs."""
+        """Seconds of training so far, over all processes."""
         return time.monotonic() - self._started
 
     @property
-    def unsaved(self) -> float:
+    def seconds_unsaved(self) -> float:
         """Seconds since the newest checkpoint."""
         return time.monotonic() - self._saved_time
 
     @property
     def best(self) -> Best | None:
-        """Which checkpoint is the best; known to the chief alone."""
-        return self._saver.best
+        """Which checkpoint is the best; only the chief knows it."""
+        return self._checkpoints.best if self._workers.is_chief else None
 
     def save(self, finished: str = "") -> None:
-        """Saves where the training stands, unless that is done already.
+        """Saves a checkpoint, unless the newest one says the same.
 
-        It is when a checkpoint says the same, not when it is of the same
-        step: a validation after it changes what is best, and for how long.
+        That it is of the same step is not enough: a validation after it
+        changes which model is the best, and for how long.
 
         Args:
             finished: Why nothing is left to do, or "".
 
         Raises:
             UserError: It could not be written.
-            Diverged: It is none to resume from.
+            Diverged: No run can resume from it.
         """
-        position = self.position
+        status = self.status
         if self._content() == self._saved_content and (
             finished in ("", self._finished)
         ):
             return
         started = time.monotonic()
-        position.elapsed = self.elapsed
+        status.elapsed = self.elapsed
         arrays = self.trainer.snapshot()
-        rollback.check_arrays(arrays.values(), position.step)
-        self.recorder.sync()
-        self._saver.save(
-            position,
-            arrays,
-            collect(self._strategy, self.states, 0),
-            finished,
-        )
-        if position.step > self._saved_content["step"]:
+        check_arrays(arrays.values(), status.step)
+        states = collect(self._workers.strategy, self.states, 0)
+        self._observer.saving()
+        if self._workers.is_chief:
+            self._checkpoints.save(
+                self._codec.encode(status, arrays, states, finished)
+            )
+        if status.step > self._saved_content["step"]:
             self._failures = 0
         self._note_saved(finished)
         self._has_checkpoint = True
         self.save_seconds = time.monotonic() - started
 
     def save_best(self) -> None:
-        """Saves the weights that were just validated, if none are better.
+        """Saves the weights that were just validated, if they are the best.
 
         Raises:
             UserError: They could not be written.
-            Diverged: They are none to resume from.
+            Diverged: No run can resume from them.
         """
-        # Whoever resumes needs more than the best weights, and validates on
-        # the same sample.
+        # A run that resumes needs more than the best weights, and must
+        # validate on the same sample.
         saved_sample = self._saved_content["validation_sample"]
         if (
             not self._has_checkpoint
-            or self.position.validation_sample != saved_sample
+            or self.status.validation_sample != saved_sample
         ):
             self.save()
-        self.position.elapsed = self.elapsed
-        self._saver.save_best(
-            self.position, self.trainer.evaluation_weights.numpy()
-        )
+        self.status.elapsed = self.elapsed
+        if self._workers.is_chief:
+            weights = self.trainer.evaluation_weights.numpy()
+            self._checkpoints.save_best(
+                self._codec.encode_weights(self.status, weights)
+            )
 
-    def go_back(self, diverged: Diverged) -> None:
-        """Goes back to before the training diverged.
+    def roll_back(self, diverged: Diverged) -> None:
+        """Goes back to before the run diverged.
 
         Raises:
-            UserError: The training is to end there.
+            UserError: It may not go back, or not again.
         """
-        before = self.position
+        before = self.status
         self._failures += 1
-        step = self._saver.set_aside_failed(diverged.step, self._failures)
-        rollback.check_rollback(
-            diverged, self._config.training.on_nan, before.rollbacks, step
+        target = 0
+        if self._workers.is_chief:
+            target = self._checkpoints.set_aside_failed(
+                diverged.step, self._failures
+            )
+        target = int(self._workers.broadcast([target])[0])
+        rollback.check_allowed(
+            diverged, self._config.training.on_nan, before.rollbacks, target
         )
-        factor = rollback.RATE_FACTOR ** (before.rollbacks + 1)
-        self._display.note(
-            f"{diverged} Going back to step {step:,} with the learning rate "
-            f"times {factor:g}."
-        )
-        if step == 0:
-            _, self.trainer = self._untrained()
-        self.position = Position()
+        rollbacks = before.rollbacks + 1
+        self._observer.note(rollback.announcement(diverged, target, rollbacks))
+        if target == 0:
+            _, weights = self._first_weights()
+            self.trainer = Trainer(
+                self._config, self._workers.strategy, self.layout, weights
+            )
         saved = self._resume()
-        self.position.rollbacks = before.rollbacks + 1
-        self.position.validation_sample = before.validation_sample
-        self._note_saved(saved.finished if saved else "")
-        self.recorder.close()
-        self.recorder = self._recorder()
+        self.status.rollbacks = rollbacks
+        self.status.validation_sample = before.validation_sample
+        self._start_records(saved)
 
-    def _content(self):
-        """What a checkpoint says, but for the time, which never stands."""
-        content = self.position.to_dict()
-        del content["elapsed"], content["seconds_per_step"]
-        return content
-
-    def _note_saved(self, finished):
-        self._finished = finished
-        self._saved_content = self._content()
-        self._saved_time = time.monotonic()
-
-    def _counts(self):
-        ranges = self._corpus.split_ranges(
-            "train", self._config.training.sequence_length
-        )
-        return self._corpus.counts(ranges)
-
-    def _untrained(self):
-        """Returns the layout, and a trainer of step 0."""
+    def _first_weights(self):
+        """Returns the layout and the weights [P] of step 0."""
         training = self._config.training
         layout, weights = initial_weights(
             self._config.model,
@@ -211,67 +195,89 @@ class TrainingState:
             and self._workers.is_chief  # its weights become those of all
             and not self._workdir.has_checkpoints()
         ):
-            weights, note = warm_start.first_weights(
+            first = warm_start.first_weights(
                 self._config,
                 self._corpus.vocabulary,
                 self._workdir.path,
                 layout.unpack(weights),
             )
-            weights = layout.pack(weights)
-            self._display.note(note)
-        return layout, Trainer(self._config, self._strategy, layout, weights)
+            weights = layout.pack(first.weights)
+            self._observer.note(first.note)
+        return layout, weights
 
-    def _resume(self):
+    def _counts(self):
+        """Returns how often each id occurs in the training text, [V]."""
+        ranges = self._corpus.split_ranges(
+            "train", self._config.training.sequence_length
+        )
+        return self._corpus.counts(ranges)
+
+    def _resume(self) -> SavedState | None:
         """Takes over the newest checkpoint and returns it, or None."""
-        saved = self._saver.newest()
-        self._has_checkpoint = saved is not None
-        if saved is None:
-            batch_size = self._config.training.batch_size
-            states = [
-                np.zeros([batch_size, size], np.float32)
-                for size in state_sizes(self._config.model)
-            ]
-            self.states = distribute(self._strategy, states, 0)
+        checkpoint = self._newest()
+        self._has_checkpoint = checkpoint is not None
+        if checkpoint is None:
+            self.status = RunStatus()
+            states = self._codec.zero_states()
+            self.states = distribute(self._workers.strategy, states, 0)
             return None
-        self.position = saved.position
+        saved = self._codec.decode(checkpoint)
+        self.status = saved.status
         try:
             self.trainer.restore(saved.arrays)
         except UserError as error:
-            path = self._workdir.checkpoints / str(self.position.step)
+            path = self._workdir.checkpoints / str(saved.status.step)
             raise UserError(
                 f"{path} is no checkpoint that this training can resume from: "
                 f"{error}. Remove it to resume from the one before."
             ) from None
-        self.states = distribute(self._strategy, saved.states, 0)
-        self._display.note(f"Going on from step {self.position.step:,}.")
+        self.states = distribute(self._workers.strategy, saved.states, 0)
+        if self._workers.is_chief:
+            self._checkpoints.describe(self._config, self._corpus.vocabulary)
+        self._checkpoints.release()
+        self._observer.note(f"Going on from step {self.status.step:,}.")
         return saved
 
-    def _take_learning_rate(self, before):
-        """Lets a new learning rate count as given, without a rollback's factor.
+    def _newest(self) -> Checkpoint | None:
+        """Returns the newest checkpoint: that which the chief finds."""
+        found = self._checkpoints.newest() if self._workers.is_chief else None
+        step = -1 if found is None else found.step
+        step = int(self._workers.broadcast([step])[0])
+        if step < 0 or self._workers.is_chief:
+            return found
+        try:
+            return self._checkpoints.load(step)
+        except UserError as error:
+            raise UserError(
+                f"{error} The chief goes on from it: all workers must see "
+                "the same working directory. Give --workdir on a file system "
+                "that they share."
+            ) from None
 
-        Args:
-            before: That of the run before this one.
-        """
-        rollbacks = self.position.rollbacks
-        if not rollbacks:
-            return
-        rate = self._config.training.learning_rate
-        factor = rollback.RATE_FACTOR**rollbacks
-        if rate != before:
-            self.position.rollbacks = 0
-            self._display.note(
-                f"The learning rate is {rate:g} as given, no longer "
-                f"{before:g} times {factor:g} (rollbacks: {rollbacks})."
-            )
-        else:
-            self._display.note(
-                f"The learning rate is {rate:g} times {factor:g} (rollbacks: "
-                f"{rollbacks}); another --learning_rate counts as given."
-            )
-
-    def _recorder(self):
-        if not self._workers.is_chief:
-            return NoRecorder()
-        return Recorder(
-            self._workdir, self._plan.steps_per_epoch, self.position
+    def _resume_learning_rate(self, saved):
+        resumed = rollback.resumed_rate(
+            self.status.rollbacks,
+            self._config.training.learning_rate,
+            saved.config.training.learning_rate,
         )
+        self.status.rollbacks = resumed.rollbacks
+        if resumed.note:
+            self._observer.note(resumed.note)
+
+    def _start_records(self, saved):
+        self._note_saved(saved.finished if saved else "")
+        self._observer.started(self.status)
+        self.lines = HistoryLines(
+            self.status, self._plan.steps_per_epoch, self._observer
+        )
+
+    def _content(self):
+        """What a checkpoint would say, except for the time, which runs on."""
+        content = self.status.to_dict()
+        del content["elapsed"], content["seconds_per_step"]
+        return content
+
+    def _note_saved(self, finished):
+        self._finished = finished
+        self._saved_content = self._content()
+        self._saved_time = time.monotonic()

@@ -1,4 +1,4 @@
-"""Checkpoints: directories that are whole, verified, and all there is to know.
+"""The format of checkpoints: directories that are complete and verified.
 
 `<directory>/<step>/` holds
 
@@ -7,28 +7,25 @@
     vocabulary.json  the `Vocabulary`
     info.json        losses, counters and the like
     weights.npz      the weights to evaluate, sample and export, by name
-    training.npz     what training needs beyond them to go on bit for bit
+    training.npz     what else training needs to resume, bit for bit
 
-A directory with a number for a name is complete: it was written under
-another name, synced and renamed. What is damaged later is found by the
-manifest. Loading executes nothing and trusts no name, size or type in it.
+A directory that has a number as its name is complete: it was written under
+another name, synced and renamed. The manifest reveals later damage. Loading
+executes nothing and trusts no name, size or type in the files.
 """
 
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import pathlib
 
 import numpy as np
-from absl import logging
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
 from kerasrnn.foundation.paths import local_path
-from kerasrnn.foundation.phrases import command
 from kerasrnn.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -44,15 +41,15 @@ _FILES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A training at one step.
+    """A run at one step.
 
     Attributes:
         step: Steps made.
         config: The configuration.
         vocabulary: The vocabulary.
         weights: The weights to use, by name.
-        training: Arrays that training goes on from; may be empty.
-        info: What else is known, of JSON's types.
+        training: Arrays that training resumes from; may be empty.
+        info: What else is known, in JSON's types.
     """
 
     step: int
@@ -63,7 +60,7 @@ class Checkpoint:
     info: dict = dataclasses.field(default_factory=dict)
 
 
-def save(directory, checkpoint: Checkpoint) -> pathlib.Path:
+def save(directory: os.PathLike | str, checkpoint: Checkpoint) -> pathlib.Path:
     """Writes `<directory>/<step>/` and returns its path.
 
     Raises:
@@ -99,7 +96,7 @@ def save(directory, checkpoint: Checkpoint) -> pathlib.Path:
     return target
 
 
-def steps(directory) -> list[int]:
+def steps(directory: os.PathLike | str) -> list[int]:
     """Returns the steps of the checkpoints in a directory, sorted."""
     try:
         names = os.listdir(directory)
@@ -112,83 +109,7 @@ def steps(directory) -> list[int]:
     )
 
 
-def latest(directory) -> pathlib.Path | None:
-    """Returns the path of the newest checkpoint that is intact, or None."""
-    checkpoint = load_latest(directory)
-    if checkpoint is None:
-        return None
-    return pathlib.Path(directory) / str(checkpoint.step)
-
-
-def load_latest(directory) -> Checkpoint | None:
-    """Returns the newest checkpoint that is intact, or None.
-
-    Damaged ones are left where they are, with a warning.
-    """
-    newest, damaged = newest_intact(directory)
-    warn_of(damaged)
-    return newest
-
-
-def newest_intact(
-    directory,
-) -> tuple[Checkpoint | None, dict[int, UserError]]:
-    """Returns the newest intact checkpoint, and what newer ones suffer from.
-
-    Returns:
-        The checkpoint, or None; and the errors of all newer ones by step.
-    """
-    damaged = {}
-    for step in reversed(steps(directory)):
-        try:
-            return load(pathlib.Path(directory) / str(step)), damaged
-        except UserError as error:
-            damaged[step] = error
-    return None, damaged
-
-
-def warn_of(damaged: dict[int, UserError]) -> None:
-    """Says which checkpoints are passed over, and why."""
-    for error in damaged.values():
-        logging.warning("%s That checkpoint is passed over.", error)
-
-
-def load_best(directory) -> Checkpoint | None:
-    """Returns the intact checkpoint with the lowest validation loss, or None.
-
-    There are several where a process was killed as it replaced one by a
-    better one. Damaged ones are left where they are, with a warning.
-    """
-    best, damaged = best_intact(directory)
-    warn_of(damaged)
-    return best
-
-
-def best_intact(directory) -> tuple[Checkpoint | None, dict[int, UserError]]:
-    """Returns the intact checkpoint with the lowest loss, and damaged ones.
-
-    Returns:
-        The checkpoint, or None; and the errors of the damaged ones by step.
-    """
-    intact, damaged = [], {}
-    for step in steps(directory):
-        try:
-            intact.append(load(pathlib.Path(directory) / str(step)))
-        except UserError as error:
-            damaged[step] = error
-    # Of equals the newest.
-    return min(reversed(intact), key=recorded_loss, default=None), damaged
-
-
-def recorded_loss(checkpoint: Checkpoint) -> float:
-    """Returns a checkpoint's own validation loss; infinity if it has none."""
-    loss = checkpoint.info.get("validation_loss")
-    if checkpoint.info.get("validated") != checkpoint.step:
-        return math.inf
-    return loss if type(loss) is float and math.isfinite(loss) else math.inf
-
-
-def load(path) -> Checkpoint:
+def load(path: os.PathLike | str) -> Checkpoint:
     """Returns a checkpoint, every byte of it checked against its manifest.
 
     Raises:
@@ -219,66 +140,6 @@ def load(path) -> Checkpoint:
         training=contents["training.npz"],
         info=info,
     )
-
-
-def load_model(workdir, which: str = "best"):
-    """Returns the model that a working directory holds.
-
-    Args:
-        workdir: What `kerasrnn-train` wrote to.
-        which: "best" by validation, or "latest". Before the first
-            validation there is no best one, and the latest is taken.
-
-    Returns:
-        `(CharRNN, Vocabulary, Config, info)`; `info["step"]` is the step.
-
-    Raises:
-        UserError: There is no such checkpoint, or it is damaged.
-    """
-    checkpoint = load(find(workdir, which))
-    info = {"step": checkpoint.step, **checkpoint.info}
-    model = model_of(checkpoint)
-    return model, checkpoint.vocabulary, checkpoint.config, info
-
-
-def model_of(checkpoint: Checkpoint):
-    """Returns the `CharRNN` that a checkpoint holds the weights of."""
-    # TensorFlow takes seconds to import, and saving does not need it.
-    from kerasrnn.training.step.flat_weights import make_model
-    from kerasrnn.training.step.flat_weights import set_weights
-
-    model = make_model(checkpoint.config.model)
-    set_weights(model, checkpoint.weights)
-    return model
-
-
-def find(workdir, which: str = "best") -> pathlib.Path:
-    """Returns the path of a working directory's best or latest checkpoint.
-
-    Raises:
-        UserError: There is none.
-    """
-    if which not in ("best", "latest"):
-        raise UserError(f"checkpoint must be best or latest, not {which!r}.")
-    workdir = local_path(workdir)
-    if not workdir.is_dir():
-        raise UserError(
-            f"There is no directory {workdir}; {_how_to_train(workdir)}"
-        )
-    path = None
-    if which == "best" and (best := load_best(workdir / "best")):
-        path = workdir / "best" / str(best.step)
-    path = path or latest(workdir / "checkpoints")
-    if path is None:
-        raise UserError(
-            f"{workdir} has no intact checkpoint; {_how_to_train(workdir)}"
-        )
-    return path
-
-
-def _how_to_train(workdir):
-    training = command("kerasrnn-train", f"--workdir={workdir}")
-    return f"train a model first (`{training}`), or give another --workdir."
 
 
 def _write(path, data):

@@ -1,230 +1,203 @@
-"""What a training writes to its working directory, and resumes from."""
+"""The checkpoints of a run: saved, kept, set aside, and which is the best.
 
-import dataclasses
-from typing import NamedTuple
+A working directory has the newest checkpoints, to resume from, and the best
+one by validation. What is best is decided by what the checkpoint on disk says
+of itself: the run may know only of a worse one, because it was killed after
+it had found the best, or resumes from an older checkpoint. It may also know
+of a better one that has been deleted since.
+"""
 
-import numpy as np
+import contextlib
+import os
+import pathlib
+import shutil
+
+from absl import logging
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
-from kerasrnn.model.char_rnn import state_sizes
-from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints import retention
-from kerasrnn.training.checkpoints import rollback
-from kerasrnn.training.checkpoints.best import Best
-from kerasrnn.training.checkpoints.best import BestCheckpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.finding import Best
 from kerasrnn.training.checkpoints.workdir import Workdir
-from kerasrnn.training.checkpoints.workdir import check_resumable
-from kerasrnn.training.step.flat_weights import Layout
-from kerasrnn.training.step.schedule import Plan
 
 
-class Saved(NamedTuple):
-    """What a training resumes from.
+class CheckpointManager:
+    """Manages the checkpoints of a working directory.
 
-    Attributes:
-        position: Where it stood.
-        arrays: What `Trainer.snapshot` returned.
-        states: The recurrent states of all streams, [B, units].
-        finished: Why it was over there, or "".
-        config: What it was trained by.
-    """
-
-    position: Position
-    arrays: dict[str, np.ndarray]
-    states: list[np.ndarray]
-    finished: str
-    config: Config
-
-
-class Saver:
-    """Saves one training's checkpoints and finds the newest.
+    The process must hold the directory (see `workdir.locked`); of several
+    workers only the chief does. Another process may only call `load`.
 
     `config.json` and `vocabulary.json` are written once there is a checkpoint
-    to resume from, so that a directory that has them without one is known to
+    to resume from, so a directory that has them but no checkpoint is known to
     have lost a model.
 
     Args:
-        config: What is trained, and how.
-        workdir: Where to.
-        corpus: The encoded text.
-        layout: Where each weight stands in the flat vector.
-        plan: The steps of the training.
+        workdir: The working directory.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        workdir: Workdir,
-        corpus: Corpus,
-        layout: Layout,
-        plan: Plan,
-    ):
-        self._config = config
+    def __init__(self, workdir: Workdir):
         self._workdir = workdir
-        self._corpus = corpus
-        self._layout = layout
-        self._plan = plan
-        self._best: BestCheckpoint | None = None
+        self._directory = workdir.checkpoints
+        self._newest: Checkpoint | None = None
+        self._best: Best | None = None
+        self._has_looked_for_best = False
         self._is_described = False
+
+    def newest(self) -> Checkpoint | None:
+        """Returns the newest intact checkpoint, or None at the very start.
+
+        Damaged ones that are newer are set aside. Otherwise they would count
+        among the newest, and intact ones would be removed to make room.
+
+        The checkpoint is loaded once and kept in memory until `release`.
+
+        Raises:
+            UserError: There are checkpoints, but none is intact; all of them
+                stay where they are.
+        """
+        if self._newest is not None:
+            return self._newest
+        found, damaged = finding.newest_intact(self._directory)
+        if found is not None:
+            _set_aside_damaged(self._directory, damaged)
+        elif damaged:
+            finding.warn_of(damaged)
+            raise UserError(
+                f"None of the checkpoints in {self._directory} is intact. "
+                "Put a good copy there, or give another --workdir."
+            )
+        self._newest = found
+        return found
+
+    def release(self) -> None:
+        """Frees the memory of the checkpoint that `newest` returned."""
+        self._newest = None
+
+    def load(self, step: int) -> Checkpoint:
+        """Returns the checkpoint of a step.
+
+        Raises:
+            UserError: It is not there, or damaged.
+        """
+        return checkpoint.load(self._directory / str(step))
+
+    def save(self, saved: Checkpoint) -> None:
+        """Saves a checkpoint that a run can resume from, and keeps the newest.
+
+        Raises:
+            UserError: It could not be written.
+        """
+        self.release()
+        checkpoint.save(self._directory, saved)
+        self.describe(saved.config, saved.vocabulary)
+        keep_newest(self._directory, saved.config.training.keep)
+
+    def describe(self, config: Config, vocabulary: Vocabulary) -> None:
+        """Writes, once, what the checkpoints are checkpoints of."""
+        if not self._is_described:
+            self._workdir.write_configuration(config, vocabulary)
+            self._is_described = True
 
     @property
     def best(self) -> Best | None:
-        """Which checkpoint is the best in the working directory."""
-        return self._best_checkpoint().record
+        """Which checkpoint is the best in the working directory, or None."""
+        if not self._has_looked_for_best:
+            self._best = self._find_best()
+            self._has_looked_for_best = True
+        return self._best
 
-    def save(
-        self,
-        position: Position,
-        arrays: dict[str, np.ndarray],
-        states: list[np.ndarray],
-        finished: str,
-    ) -> None:
-        """Saves a checkpoint that a training can resume from.
-
-        Args:
-            position: Where the training stands.
-            arrays: What `Trainer.snapshot` returned.
-            states: The recurrent states of all streams, [B, units].
-            finished: Why nothing is left to do, or "".
+    def save_best(self, saved: Checkpoint) -> None:
+        """Saves a checkpoint as the best one, unless there is one as good.
 
         Raises:
-            UserError: It could not be written.
+            UserError: It could not be written; the best is still there.
         """
-        arrays = dict(arrays)
-        # What is evaluated is kept by name, all else as it is.
-        weights = arrays.pop(_evaluated_name(self._config))
-        for index, state in enumerate(states):
-            arrays[f"state_{index}"] = state
-        directory = self._workdir.checkpoints
-        checkpoint.save(
-            directory, self._checkpoint(position, weights, arrays, finished)
-        )
-        self._describe()
-        retention.keep_newest(directory, self._config.training.keep)
+        best = self.best
+        if best is None or finding.recorded_loss(saved) < best.loss:
+            checkpoint.save(self._workdir.best, saved)
+            self._best = Best.of(saved)
+            keep_only(self._workdir.best, saved.step)
 
-    def save_best(self, position: Position, weights: np.ndarray) -> None:
-        """Saves weights [P] that were just validated, if none are better.
-
-        Raises:
-            UserError: It could not be written.
-        """
-        best = self._best_checkpoint()
-        if best.is_beaten_by(position.validation_loss):
-            best.replace(self._checkpoint(position, weights, {}, ""))
-
-    def set_aside_failed(self, failed: int, count: int) -> int:
+    def set_aside_failed(self, failed_step: int, back: int) -> int:
         """Sets aside the checkpoints that only lead to a failed step.
 
+        The loss of a step is that of the weights before it, so a checkpoint
+        is good if the step after it has not failed.
+
         Args:
-            failed: Number of the step.
-            count: How many of the good checkpoints to go back.
+            failed_step: Number of the step, from 1.
+            back: How many good checkpoints to go back.
 
         Returns:
             The step of the newest that stays; 0 if none does.
         """
-        directory = self._workdir.checkpoints
-        steps = checkpoint.steps(directory)
-        good = rollback.good_steps(steps, failed)
-        target = good[max(len(good) - count, 0)] if good else 0
+        self.release()
+        steps = checkpoint.steps(self._directory)
+        good = [step for step in steps if step < failed_step - 1]
+        target = good[max(len(good) - back, 0)] if good else 0
         for step in steps:
             if step > target:
-                retention.set_aside(directory, step, "diverged")
+                set_aside(self._directory, step, "diverged")
         return target
 
-    def newest(self) -> Saved | None:
-        """Returns what to resume from, or None at the very start.
+    def _find_best(self):
+        directory = self._workdir.best
+        found, damaged = finding.best_intact(directory)
+        if found is None:
+            # The next best must not replace what might be repaired.
+            _set_aside_damaged(directory, damaged)
+        else:
+            finding.warn_of(damaged)
+            keep_only(directory, found.step)
+        return Best.of(found)
 
-        Raises:
-            UserError: It does not fit the configuration or the text.
-        """
-        saved = self._workdir.latest()
-        if saved is None:
-            return None
-        found = self._fitting(saved)
-        self._describe()
-        return found
 
-    def load(self, step: int) -> Saved:
-        """Returns the checkpoint of a step, to resume from.
+def keep_newest(directory: os.PathLike | str, count: int) -> None:
+    """Removes all but the newest `count` checkpoints."""
+    for step in checkpoint.steps(directory)[:-count]:
+        _remove(directory, step)
 
-        Raises:
-            UserError: It is not there, or does not fit.
-        """
-        return self._fitting(
-            checkpoint.load(self._workdir.checkpoints / str(step))
-        )
 
-    def _fitting(self, saved):
-        path = self._workdir.path
-        check_resumable(saved.config, self._config, path)
-        if (
-            saved.info.get("corpus_sha256") != self._corpus.sha256
-            or saved.vocabulary != self._corpus.vocabulary
-        ):
-            raise UserError(
-                f"The text is not the one that {path} was trained on. Put it "
-                "back as it was, or give another --workdir."
+def keep_only(directory: os.PathLike | str, step: int) -> None:
+    """Removes all checkpoints but that of one step."""
+    for other in checkpoint.steps(directory):
+        if other != step:
+            _remove(directory, other)
+
+
+def set_aside(
+    directory: os.PathLike | str, step: int, why: str
+) -> pathlib.Path:
+    """Renames a checkpoint to `<step>.<why>`, which no program reads.
+
+    It is not removed, so that a user can look into it.
+    """
+    path = pathlib.Path(directory) / str(step)
+    aside = path.with_name(f"{step}.{why}")
+    shutil.rmtree(aside, ignore_errors=True)
+    path.rename(aside)
+    return aside
+
+
+def _set_aside_damaged(directory, damaged):
+    """Sets damaged checkpoints aside, as far as possible, with a warning."""
+    for step, error in damaged.items():
+        with contextlib.suppress(OSError):
+            aside = set_aside(directory, step, "damaged")
+            logging.warning(
+                "%s That checkpoint is passed over and kept as %s.",
+                error,
+                aside,
             )
-        arrays = dict(saved.training)
-        arrays[_evaluated_name(saved.config)] = self._layout.pack(saved.weights)
-        states = self._states(arrays)
-        if states is None:
-            raise UserError(
-                f"The checkpoint of step {saved.step} in {path} has no "
-                "recurrent states that fit."
-            )
-        return Saved(
-            Position.from_dict(saved.info),
-            arrays,
-            states,
-            str(saved.info.get("finished", "")),
-            saved.config,
-        )
-
-    def _states(self, arrays):
-        states = []
-        batch_size = self._config.training.batch_size
-        for index, size in enumerate(state_sizes(self._config.model)):
-            state = arrays.pop(f"state_{index}", None)
-            if state is None or state.shape != (batch_size, size):
-                return None
-            states.append(state)
-        return states
-
-    def _best_checkpoint(self):
-        # Only the chief, who writes, may tidy up there.
-        if self._best is None:
-            self._best = BestCheckpoint(self._workdir.best)
-        return self._best
-
-    def _describe(self):
-        if not self._is_described:
-            self._workdir.write_configuration(
-                self._config, self._corpus.vocabulary
-            )
-            self._is_described = True
-
-    def _checkpoint(self, position, weights, arrays, finished):
-        return Checkpoint(
-            step=position.step,
-            config=self._config,
-            vocabulary=self._corpus.vocabulary,
-            weights=self._layout.unpack(weights),
-            training=arrays,
-            info={
-                **position.to_dict(),
-                "split": self._config.data.split,
-                "corpus_sha256": self._corpus.sha256,
-                "steps_per_epoch": self._plan.steps_per_epoch,
-                "limits": dataclasses.asdict(self._plan.limits),
-                "finished": finished,
-            },
-        )
 
 
-def _evaluated_name(config):
-    return "average" if config.training.averaging else "weights"
+def _remove(directory, step):
+    """Removes a checkpoint; one that is half removed has no number."""
+    path = pathlib.Path(directory) / str(step)
+    removed = path.with_name(f".tmp-{step}-removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    path.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)

@@ -1,11 +1,13 @@
 """What a run takes over from the one before it (no TensorFlow).
 
-Its settings, where they are not given anew; its text, which stays the one
-that was read at the start; and whether anything is left to do.
+Its settings, unless they are given again; its text, which stays the one that
+was read at the start; and whether anything is left to do.
 """
 
 import contextlib
 import dataclasses
+import os
+from typing import NamedTuple
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
@@ -14,11 +16,41 @@ from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.encoding import Progress
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.workdir import Workdir
-from kerasrnn.training.checkpoints.workdir import check_resumable
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
+
+# What may change from one start to the next. All else decides what the
+# weights, the states and the order of the text mean.
+_MAY_CHANGE = frozenset(
+    {
+        "accumulation_steps",
+        "averaging",
+        "beta_1",
+        "beta_2",
+        "checkpoint_every",
+        "clip_norm",
+        "clip_value",
+        # Files may move; the SHA-256 of the ids says whether it is the text.
+        "data",
+        "decay_after",
+        "decay_rate",
+        "epochs",
+        "epsilon",
+        "evaluate_every",
+        "jit_compile",
+        "keep",
+        "learning_rate",
+        "on_nan",
+        "patience",
+        "sample_every",
+        "sample_length",
+        "schedule",
+        "warmup_steps",
+        "weight_decay",
+    }
+)
 
 
 def resumed_config(
@@ -46,8 +78,29 @@ def resumed_config(
     return config
 
 
+def check_resumable(
+    saved: Config, wanted: Config, path: os.PathLike | str
+) -> None:
+    """Checks that a run can resume with a configuration.
+
+    Raises:
+        UserError: It differs in what must stay; the message says where.
+    """
+    differences = [
+        f"--{name} is {_shown(there)} there and {_shown(here)} here"
+        for name, there, here in _differences(saved, wanted)
+        if name not in _MAY_CHANGE
+    ]
+    if differences:
+        raise UserError(
+            f"The model in {path} was made with other settings: "
+            f"{'; '.join(differences)}. Leave these flags as they were, or "
+            "give another --workdir."
+        )
+
+
 def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
-    """Returns why a finished training stays so, or "" if it is to go on.
+    """Returns why a finished run stays finished, or "" if it resumes.
 
     Args:
         saved: Its newest checkpoint.
@@ -57,7 +110,7 @@ def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
     steps_per_epoch = saved.info.get("steps_per_epoch")
     if not saved.info.get("finished") or type(steps_per_epoch) is not int:
         return ""
-    position = Position.from_dict(saved.info)
+    status = RunStatus.from_dict(saved.info)
     # It has ended a little sooner, lest its end takes it beyond its minutes.
     before = Limits.from_info(saved.info)
     if (
@@ -66,7 +119,19 @@ def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
     ):
         return limits.reached_minutes
     plan = Plan(config.training, steps_per_epoch, limits, validates=False)
-    return plan.is_over(position.step, position.elapsed, position.stale)
+    return plan.is_over(status.step, status.elapsed, status.stale)
+
+
+class ResumedText(NamedTuple):
+    """The text of a run that resumes.
+
+    Attributes:
+        corpus: The encoded text.
+        note: What to show about it, or "".
+    """
+
+    corpus: Corpus
+    note: str
 
 
 def resumed_corpus(
@@ -74,8 +139,8 @@ def resumed_corpus(
     config: Config,
     workdir: Workdir,
     progress: Progress | None = None,
-) -> tuple[Corpus, str]:
-    """Returns the text of a run that resumes, and a note on it or "".
+) -> ResumedText:
+    """Returns the text of a run that resumes.
 
     It is the copy in the working directory, if that is whole, whatever has
     become of the files that it was read from. Files under other names are
@@ -95,14 +160,14 @@ def resumed_corpus(
     if copy is not None and data == saved.config.data.data:
         change = copy.source_change(config.data)
         if not change:
-            return copy, ""
+            return ResumedText(copy, "")
         with contextlib.suppress(UserError):
             copy.verify()
-            return copy, _note(change, data, workdir)
+            return ResumedText(copy, _note(change, data, workdir))
     corpus = build_corpus(
         config.data, workdir.corpus, saved.vocabulary, progress, sha256
     )
-    return corpus, ""
+    return ResumedText(corpus, "")
 
 
 def _copy(workdir, sha256, vocabulary):
@@ -130,3 +195,20 @@ def _note(change, data, workdir):
         "is now, start another run from this one:\n"
         f"    {command(*arguments)} --workdir=OTHER"
     )
+
+
+def _differences(saved, wanted):
+    for section in dataclasses.fields(Config):
+        there = dataclasses.asdict(getattr(saved, section.name))
+        here = dataclasses.asdict(getattr(wanted, section.name))
+        for name, value in there.items():
+            if value != here[name]:
+                yield name, value, here[name]
+
+
+def _shown(value):
+    if isinstance(value, tuple):
+        return ",".join(value) or "the standard library"
+    if isinstance(value, str) and not value.isprintable():
+        return repr(value)
+    return str(value)

@@ -1,106 +1,34 @@
-"""Training that diverges: at which step it shows, and what follows then.
+"""What follows when a run diverges: how far it goes back, and how often.
 
-A step has failed if its loss or gradient is not a finite number, or if its
-loss explodes: if it is above three times that of guessing, as in char-rnn.
-The loss of a step tells of the weights before it, so a checkpoint is good
-once a step that starts from it has not failed.
+With `--on_nan=rollback` it resumes from the last good checkpoint with half the
+learning rate. If it fails again before it has saved anything newer, it goes
+back one checkpoint further.
 """
 
-import math
-from collections.abc import Iterable
-
-import numpy as np
+from typing import NamedTuple
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
-from kerasrnn.training.step.trainer import StepRecords
+from kerasrnn.training.step.divergence import Diverged
 
-# With `--on_nan=rollback`.
-RATE_FACTOR = 0.5
 MOST_ROLLBACKS = 5
-
-_EXPLOSION = 3.0
-# Where there are few kinds of characters, a handful of unlikely ones in a
-# small batch would be enough.
-_LOWEST_LIMIT = 10.0
+_RATE_FACTOR = 0.5
 
 
-class Diverged(UserError):
-    """A step has failed.
-
-    Attributes:
-        step: Its number, from 1 on.
-        reason: A clause that says how it shows.
-    """
-
-    def __init__(self, step: int, reason: str):
-        super().__init__(f"Training has diverged: at step {step} {reason}.")
-        self.step = step
-        self.reason = reason
+def rate_factor(rollbacks: int) -> float:
+    """Returns what the learning rate is multiplied by after rollbacks."""
+    return _RATE_FACTOR**rollbacks
 
 
-def loss_limit(vocabulary_size: int) -> float:
-    """Returns the loss above which it explodes, nats a character."""
-    return max(_EXPLOSION * math.log(vocabulary_size), _LOWEST_LIMIT)
-
-
-def check_steps(
-    records: StepRecords, first_step: int, vocabulary_size: int
-) -> None:
-    """Checks steps that were made.
-
-    Args:
-        records: What they report.
-        first_step: Number of the first of them, from 1 on.
-        vocabulary_size: Kinds of characters to guess from.
-
-    Raises:
-        Diverged: One has failed.
-    """
-    limit = loss_limit(vocabulary_size)
-    losses = records.nats / np.maximum(records.characters, 1)
-    good = np.isfinite(losses) & np.isfinite(records.gradient_norm)
-    good &= losses <= limit
-    if good.all():
-        return
-    index = int(np.argmin(good))
-    loss, norm = losses[index], records.gradient_norm[index]
-    if not np.isfinite(loss):
-        reason = f"the loss is {loss}"
-    elif not np.isfinite(norm):
-        reason = f"the gradient's norm is {norm}"
-    else:
-        reason = (
-            f"the loss is {loss:.1f} nats a character, above {limit:.1f}, "
-            "three times that of guessing"
-        )
-    raise Diverged(first_step + index, reason)
-
-
-def check_arrays(arrays: Iterable, step: int) -> None:
-    """Checks arrays or numbers that tell how the weights are after a step.
-
-    Raises:
-        Diverged: A number is not finite, so that the next step must fail.
-    """
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise Diverged(step + 1, "the weights are not finite numbers")
-
-
-def good_steps(steps: list[int], failed: int) -> list[int]:
-    """Returns those checkpoints of a list that the failed step spares."""
-    return [step for step in steps if step < failed - 1]
-
-
-def check_rollback(
+def check_allowed(
     diverged: Diverged, on_nan: str, rollbacks: int, target: int
 ) -> None:
-    """Checks that a training may go back.
+    """Checks that a run may go back.
 
     Args:
         diverged: Why it has to.
         on_nan: "stop" or "rollback".
-        rollbacks: Times that it went back already.
+        rollbacks: How often it went back already.
         target: Step of the last good checkpoint; 0 is the start.
 
     Raises:
@@ -120,4 +48,54 @@ def check_rollback(
     raise UserError(
         f"{str(diverged).rstrip('.')}{after}. {where}, run the same command "
         f"with {way_out}."
+    )
+
+
+def announcement(diverged: Diverged, target: int, rollbacks: int) -> str:
+    """Returns what to show when a run goes back.
+
+    Args:
+        diverged: Why.
+        target: The step that it goes back to.
+        rollbacks: How often it went back, this time included.
+    """
+    return (
+        f"{diverged} Going back to step {target:,} with the learning rate "
+        f"times {rate_factor(rollbacks):g}."
+    )
+
+
+class ResumedRate(NamedTuple):
+    """How the learning rate continues in a run that resumes.
+
+    Attributes:
+        rollbacks: How many rollbacks still lower it.
+        note: What to show about it, or "".
+    """
+
+    rollbacks: int
+    note: str
+
+
+def resumed_rate(rollbacks: int, rate: float, before: float) -> ResumedRate:
+    """Returns which rollbacks count: none if a new learning rate is given.
+
+    Args:
+        rollbacks: Rollbacks of the run before.
+        rate: The learning rate as configured now.
+        before: The learning rate as configured in the run before.
+    """
+    if not rollbacks:
+        return ResumedRate(0, "")
+    factor = rate_factor(rollbacks)
+    if rate != before:
+        return ResumedRate(
+            0,
+            f"The learning rate is {rate:g} as given, no longer "
+            f"{before:g} times {factor:g} (rollbacks: {rollbacks}).",
+        )
+    return ResumedRate(
+        rollbacks,
+        f"The learning rate is {rate:g} times {factor:g} (rollbacks: "
+        f"{rollbacks}); another --learning_rate counts as given.",
     )

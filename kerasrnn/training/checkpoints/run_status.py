@@ -1,4 +1,4 @@
-"""Where a training stands, apart from its arrays."""
+"""How far a run has come, apart from its arrays."""
 
 import dataclasses
 import math
@@ -7,24 +7,24 @@ from kerasrnn.errors import UserError
 
 
 @dataclasses.dataclass
-class Position:
+class RunStatus:
     """What changes from step to step, kept in every checkpoint.
 
     Attributes:
         step: Steps made.
-        elapsed: Seconds of training, over all runs.
-        seconds_per_step: Smoothed; None where it is not known.
+        elapsed: Seconds of training, over all processes.
+        seconds_per_step: Smoothed; None if it is not known.
         validated: Step of the newest validation.
-        validation_loss: Its loss, nats a character.
-        best_step: Step of the best validation on the way here. What is in
-            `best/` may be better, see `kerasrnn.training.checkpoints.best`.
+        validation_loss: Its loss in nats per character.
+        best_step: Step of the best validation that led here. What is in
+            `best/` may be better, see `kerasrnn.training.checkpoints.manager`.
         best_loss: Its loss.
-        stale: Validations since then.
+        stale: Number of validations since then.
         validation_sample: Held-out characters that each validation reads;
             0 is all of them, None is not yet decided.
         sampled: Step of the newest sample.
-        rollbacks: Times that it went back after it had diverged, with this
-            learning rate.
+        rollbacks: How often the run went back after it had diverged, with
+            this learning rate.
         pending: `[nats, characters, gradient norm, skipped, learning rate]`
             of each step that is not yet in a line of the history.
     """
@@ -48,7 +48,7 @@ class Position:
         return self.validation_loss is not None and self.validated == self.step
 
     def has_recorded(self, line: dict) -> bool:
-        """Whether a line of the history was written on the way here.
+        """Whether a line of the history belongs to the steps that led here.
 
         Args:
             line: Has a `step`, and a `validation_loss` where it is that of a
@@ -63,7 +63,7 @@ class Position:
         )
 
     def take_validation(self, loss: float) -> None:
-        """Takes notice of a validation of the current step."""
+        """Records the loss of a validation of the current step."""
         self.validated = self.step
         self.validation_loss = loss
         if self.best_loss is not None and not loss < self.best_loss:
@@ -78,7 +78,7 @@ class Position:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Position":
+    def from_dict(cls, values: dict) -> "RunStatus":
         """Returns what `to_dict` returned; other keys are left out.
 
         Raises:
@@ -87,18 +87,18 @@ class Position:
         names = [field.name for field in dataclasses.fields(cls)]
         given, values = values, {**_older_values(values), **values}
         try:
-            position = cls(**{name: values[name] for name in names})
-            position.pending = [
-                _pending_record(record) for record in position.pending
+            status = cls(**{name: values[name] for name in names})
+            status.pending = [
+                _pending_record(record) for record in status.pending
             ]
-            position._check()
-            if "seconds_per_step" not in given and position.step:
-                position.seconds_per_step = position.elapsed / position.step
+            status._check()
+            if "seconds_per_step" not in given and status.step:
+                status.seconds_per_step = status.elapsed / status.step
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"The checkpoint does not say where it stands: {error!r}."
             ) from None
-        return position
+        return status
 
     def _check(self):
         """Checks the types and ranges of what a file said."""

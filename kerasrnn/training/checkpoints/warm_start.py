@@ -17,6 +17,7 @@ Shapes: V vocabulary size, E embedding size, U units, G gates.
 
 import dataclasses
 import os
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,8 @@ from kerasrnn.foundation.paths import local_path
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.text.vocabulary import UNKNOWN_ID
 from kerasrnn.text.vocabulary import Vocabulary
-from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
+from kerasrnn.training.checkpoints.finding import find
 
 # What decides which weights there are.
 _SHAPE = ("cell", "units", "num_layers", "embedding_size")
@@ -56,7 +57,9 @@ class Remapping:
         )
 
 
-def load_source(init_from, workdir) -> Checkpoint:
+def load_source(
+    init_from: os.PathLike | str, workdir: os.PathLike | str
+) -> Checkpoint:
     """Returns the model to start from: the best of a working directory.
 
     Args:
@@ -77,21 +80,33 @@ def load_source(init_from, workdir) -> Checkpoint:
             f"There is no directory {init_from}; give --init_from the "
             "--workdir of a training."
         )
-    return checkpoint.load(checkpoint.find(init_from))
+    return find(init_from).checkpoint
+
+
+class FirstWeights(NamedTuple):
+    """What a run starts from.
+
+    Attributes:
+        weights: By name.
+        note: What to show about them.
+    """
+
+    weights: dict[str, np.ndarray]
+    note: str
 
 
 def first_weights(
     config: Config,
     vocabulary: Vocabulary,
-    workdir,
+    workdir: os.PathLike | str,
     initial: dict[str, np.ndarray],
-) -> tuple[dict[str, np.ndarray], str]:
-    """Returns the weights that a training starts from, and a note on them.
+) -> FirstWeights:
+    """Returns the weights that a run starts from, and a note on them.
 
     Args:
-        config: Of the training; `training.init_from` is the old model's
-            working directory.
-        vocabulary: Of the new model.
+        config: The run's; `training.init_from` is the old model's working
+            directory.
+        vocabulary: The new model's.
         workdir: The directory to train in.
         initial: Fresh weights of the new model by name.
 
@@ -101,7 +116,7 @@ def first_weights(
     source = load_source(config.training.init_from, workdir)
     check_shape(source.config, dataclasses.asdict(config.model))
     mapping = remapping(source.vocabulary, vocabulary)
-    return (
+    return FirstWeights(
         remapped_weights(source.weights, initial, mapping),
         f"Starting from step {source.step:,} of {config.training.init_from}: "
         f"{mapping}.",

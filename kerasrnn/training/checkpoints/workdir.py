@@ -1,10 +1,11 @@
-"""The working directory: who may write to it, and whether flags fit it."""
+"""The working directory: its paths, and which process may write to it."""
 
 import contextlib
 import dataclasses
 import os
 import pathlib
 import socket
+from collections.abc import Iterator
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
@@ -14,39 +15,8 @@ from kerasrnn.foundation.locks import try_lock
 from kerasrnn.foundation.paths import local_path
 from kerasrnn.foundation.phrases import command
 from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints import retention
-
-# What may change from one start to the next. All else decides what the
-# weights, the states and the order of the text mean.
-_MAY_CHANGE = frozenset(
-    {
-        "accumulation_steps",
-        "averaging",
-        "beta_1",
-        "beta_2",
-        "checkpoint_every",
-        "clip_norm",
-        "clip_value",
-        # Files may move; the SHA-256 of the ids says whether it is the text.
-        "data",
-        "decay_after",
-        "decay_rate",
-        "epochs",
-        "epsilon",
-        "evaluate_every",
-        "jit_compile",
-        "keep",
-        "learning_rate",
-        "on_nan",
-        "patience",
-        "sample_every",
-        "sample_length",
-        "schedule",
-        "warmup_steps",
-        "weight_decay",
-    }
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,37 +59,23 @@ class Workdir:
         """Texts generated while training."""
         return self.path / "samples"
 
-    def latest(self) -> checkpoint.Checkpoint | None:
-        """Returns the newest intact checkpoint, or None at the very start.
-
-        Raises:
-            UserError: There are checkpoints, but none is intact.
-        """
-        newest = checkpoint.load_latest(self.checkpoints)
-        if newest is None and checkpoint.steps(self.checkpoints):
-            raise UserError(
-                f"None of the checkpoints in {self.checkpoints} is intact. "
-                "Put a good copy there, or give another --workdir."
-            )
-        return newest
-
     def has_checkpoints(self) -> bool:
-        """Whether a training resumes here, rather than begins."""
+        """Whether a run resumes here, rather than begins."""
         return bool(checkpoint.steps(self.checkpoints))
 
     def check_has_no_model(self) -> None:
-        """Checks that no model is lost where a training begins here.
+        """Checks that a run that begins here replaces no model.
 
-        To be called where there is no checkpoint to resume from. A run that
-        was killed before its first one has left neither a best checkpoint
-        nor a `config.json`, so it begins again; and so does one that has
-        diverged and set aside all of its checkpoints.
+        Call it where there is no checkpoint to resume from. A run that was
+        killed before its first one has left neither a best checkpoint nor a
+        `config.json`, so it begins again; and so does one that has diverged
+        and set aside all of its checkpoints.
 
         Raises:
-            UserError: There is a model, or what one has left.
+            UserError: There is a model, or what is left of one.
         """
         best = checkpoint.steps(self.best)
-        diverged = retention.steps_set_aside(self.checkpoints, "diverged")
+        diverged = _steps_set_aside(self.checkpoints, "diverged")
         if diverged and max(diverged) >= max(best, default=0):
             return
         way_out = f"To resume, put {self.checkpoints} back; "
@@ -140,7 +96,9 @@ class Workdir:
             f"{self.path} first."
         )
 
-    def write_configuration(self, config: Config, vocabulary) -> None:
+    def write_configuration(
+        self, config: Config, vocabulary: Vocabulary
+    ) -> None:
         """Writes config.json and vocabulary.json."""
         files.write_file(self.path / "config.json", config.to_json().encode())
         files.write_file(
@@ -148,7 +106,12 @@ class Workdir:
         )
 
 
-def open_corpus(path, sha256: str | None) -> Corpus:
+def _steps_set_aside(directory, why):
+    paths = directory.glob(f"*.{why}")
+    return [int(path.stem) for path in paths if path.stem.isdecimal()]
+
+
+def open_corpus(path: os.PathLike | str, sha256: str | None) -> Corpus:
     """Returns the text that a model was trained on.
 
     Args:
@@ -169,12 +132,12 @@ def open_corpus(path, sha256: str | None) -> Corpus:
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path: os.PathLike | str) -> Iterator[Workdir]:
     """Makes a working directory and holds it for this process.
 
     The lock belongs to the open file: however the process ends, the next
     one can take it. If the block raises before anything is written, a
-    directory that was made for it goes again.
+    directory that was made for it is removed again.
 
     Yields:
         A `Workdir`.
@@ -188,7 +151,6 @@ def locked(path):
     try:
         for directory in (workdir.path, workdir.checkpoints, workdir.best):
             files.sweep(directory)
-        retention.set_aside_damaged(workdir.checkpoints)
         yield workdir
     except BaseException:
         _remove_unused(workdir, made)
@@ -239,8 +201,8 @@ def _remove_unused(workdir, made):
 
 
 @contextlib.contextmanager
-def told_if_not_writable(path):
-    """Turns what a full disk and its like raise in the block into words.
+def explaining_disk_errors(path: os.PathLike | str) -> Iterator[None]:
+    """Explains errors of the block such as that of a full disk.
 
     Raises:
         UserError: Something in `path` could not be read or written.
@@ -267,39 +229,3 @@ def _lock(path, descriptor):
     os.ftruncate(descriptor, 0)
     owner = f"process {os.getpid()} on {socket.gethostname()}\n"
     os.pwrite(descriptor, owner.encode(), 0)
-
-
-def check_resumable(saved: Config, wanted: Config, path) -> None:
-    """Checks that a training can go on with a configuration.
-
-    Raises:
-        UserError: It differs in what must stay; the message says where.
-    """
-    differences = [
-        f"--{name} is {_shown(there)} there and {_shown(here)} here"
-        for name, there, here in _differences(saved, wanted)
-        if name not in _MAY_CHANGE
-    ]
-    if differences:
-        raise UserError(
-            f"The model in {path} was made with other settings: "
-            f"{'; '.join(differences)}. Leave these flags as they were, or "
-            "give another --workdir."
-        )
-
-
-def _differences(saved, wanted):
-    for section in dataclasses.fields(Config):
-        there = dataclasses.asdict(getattr(saved, section.name))
-        here = dataclasses.asdict(getattr(wanted, section.name))
-        for name, value in there.items():
-            if value != here[name]:
-                yield name, value, here[name]
-
-
-def _shown(value):
-    if isinstance(value, tuple):
-        return ",".join(value) or "the standard library"
-    if isinstance(value, str) and not value.isprintable():
-        return repr(value)
-    return str(value)

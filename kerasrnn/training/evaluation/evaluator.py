@@ -20,7 +20,7 @@ from kerasrnn.text.streams import nothing_to_score
 from kerasrnn.training.evaluation.loss_units import Evaluation
 from kerasrnn.training.step import cross_entropy
 from kerasrnn.training.step.flat_weights import Layout
-from kerasrnn.training.step.steps_per_call import Pace
+from kerasrnn.training.step.steps_per_call import StepsPerCall
 
 
 class Evaluator:
@@ -79,21 +79,19 @@ class Evaluator:
         documents = bool(self._config.separator_id)
         text = Streams(ids, ranges, streams, start_id, documents, most)
         batches = -(-text.length // self._sequence_length)
-        pace, position, nats, characters = Pace(), 0, 0.0, 0
-        while position < batches:
-            count = min(pace.count, batches - position)
-            inputs, targets = text.batches(
-                position, count, self._sequence_length
-            )
+        per_call, done, nats, characters = StepsPerCall(), 0, 0.0, 0
+        while done < batches:
+            count = min(per_call.count, batches - done)
+            inputs, targets = text.batches(done, count, self._sequence_length)
             started = time.monotonic()
             states, batch_nats, batch_characters = self._run(
                 weights, tf.constant(inputs), tf.constant(targets), states
             )
             nats += float(batch_nats.numpy().sum(dtype=np.float64))
             characters += int(batch_characters.numpy().sum(dtype=np.float64))
-            pace.update(count, time.monotonic() - started)
-            position += count
-            between_calls(position / batches)
+            per_call.update(count, time.monotonic() - started)
+            done += count
+            between_calls(done / batches)
         if not characters:
             raise nothing_to_score()
         return Evaluation(nats, characters)

@@ -1,6 +1,6 @@
-"""What a training shows: a live line in a terminal, plain lines elsewhere."""
+"""What a run shows: a live line in a terminal, plain lines elsewhere."""
 
-import dataclasses
+import math
 import textwrap
 import time
 
@@ -10,40 +10,23 @@ import rich.progress
 import rich.text
 
 from kerasrnn.foundation.closed_outputs import EnduringFile
-from kerasrnn.training.evaluation.loss_units import Evaluation
 from kerasrnn.training.evaluation.loss_units import bits
+from kerasrnn.training.records.observers import Observer
+from kerasrnn.training.records.observers import Progress
+from kerasrnn.training.records.observers import Validation
 
 _SECONDS_BETWEEN_LINES = 5.0
+# Of validations that the user did not ask for.
+_SECONDS_BETWEEN_VALIDATIONS = 60.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Status:
-    """Where a training stands.
+class Display(Observer):
+    """Shows a run; use it in a `with` statement.
 
-    Attributes:
-        step: Steps made.
-        total_steps: Steps to make, as far as is known.
-        epoch: Passes over the training text, with a fraction.
-        loss: Of the newest steps, nats a character.
-        characters_per_second: Read in training.
-        seconds_left: Until the last step.
-    """
-
-    step: int
-    total_steps: int
-    epoch: float
-    loss: float
-    characters_per_second: float
-    seconds_left: float
-
-
-class Display:
-    """Shows a training; to be used in a `with` statement.
-
-    It goes on without a word where it can no longer be shown.
+    If the output can no longer be written, it stays silent.
 
     Args:
-        console: Where to; standard output by default.
+        console: Where to show it; standard output by default.
     """
 
     def __init__(self, console: rich.console.Console | None = None):
@@ -58,9 +41,10 @@ class Display:
         )
         self._task = self._bar.add_task("", after="", total=None)
         self._last_line = 0.0
-        self._begun = ""  # The activity that a plain line has told of.
+        self._last_validation = -math.inf
+        self._begun = ""  # The activity that a plain line has announced.
 
-    def __enter__(self):
+    def __enter__(self) -> "Display":
         if self.console.is_terminal:
             self._live = rich.live.Live(
                 console=self.console, transient=True, refresh_per_second=4
@@ -68,16 +52,16 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def note(self, text: str) -> None:
-        """Says something that stays on the screen.
+        """Shows a text that stays on the screen.
 
-        In a terminal it is wrapped at words, but for indented lines, which
-        are commands to copy.
+        In a terminal it is wrapped at words, except for indented lines,
+        which are commands to copy.
         """
         if self.console.is_terminal:
             text = "\n".join(map(self._wrapped, text.split("\n")))
@@ -98,7 +82,7 @@ class Display:
         self.console.print(rich.text.Text(text), soft_wrap=True)
 
     def activity(self, name: str, share: float) -> None:
-        """Shows what is done between the steps, `share` of it finished."""
+        """Shows what goes on between the steps, `share` of it done."""
         if self._live is not None:
             self._show(name, share, 1.0, f"{share:4.0%}", "")
         elif share >= 1 and self._begun == name:
@@ -109,38 +93,49 @@ class Display:
             self._begun = name
             self.note(f"{name}: {share:.0%}")
 
-    def status(self, status: Status) -> None:
-        """Shows where the training stands, if it is time to."""
-        left = f"{duration(status.seconds_left)} left"
+    def progressed(self, progress: Progress) -> None:
+        """Shows how far the run has come, if it is time to."""
+        left = f"{duration(progress.seconds_left)} left"
         if self._live is not None:
             self._show(
-                f"step {status.step:,} of {status.total_steps:,}",
-                status.step,
-                status.total_steps,
+                f"step {progress.step:,} of {progress.total_steps:,}",
+                progress.step,
+                progress.total_steps,
                 left,
-                f"{_numbers(status)}, epoch {status.epoch:.2f}",
+                f"{_numbers(progress)}, epoch {progress.epoch:.2f}",
             )
         elif self._is_time():
             self.note(
-                f"step {status.step:,} of {status.total_steps:,}, "
-                f"epoch {status.epoch:.2f}: {_numbers(status)}, {left}"
+                f"step {progress.step:,} of {progress.total_steps:,}, "
+                f"epoch {progress.epoch:.2f}: {_numbers(progress)}, {left}"
             )
 
-    def validation(self, step: int, split: str, result: Evaluation, best: bool):
-        """Shows a validation's result."""
-        sample = ""
+    def validated(self, validation: Validation) -> None:
+        """Shows a validation's result.
+
+        Of those that nobody asked for, at most one a minute.
+        """
+        now = time.monotonic()
+        seconds = now - self._last_validation
+        if not validation.is_asked_for and (
+            seconds < _SECONDS_BETWEEN_VALIDATIONS
+        ):
+            return
+        self._last_validation = now
+        result, sample = validation.result, ""
         if result.sampled_from:
             sample = (
                 f" ({result.characters:,} of {result.sampled_from:,} "
                 "characters)"
             )
         self.note(
-            f"step {step:,}: validation loss {result.loss:.4f} nats "
-            f"({result.bits:.3f} bits) a character, {split} split{sample}"
-            + (", the best so far" if best else "")
+            f"step {validation.step:,}: validation loss {result.loss:.4f} "
+            f"nats ({result.bits:.3f} bits) a character, {validation.split} "
+            f"split{sample}"
+            + (", the best so far" if validation.is_best else "")
         )
 
-    def sample(self, step: int, text: str) -> None:
+    def sampled(self, step: int, text: str) -> None:
         """Shows a generated text."""
         self._verbatim(f"--- sample after step {step:,} ---\n{text}\n---")
 
@@ -171,8 +166,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def _numbers(status):
+def _numbers(progress):
     return (
-        f"loss {status.loss:.4f} nats ({bits(status.loss):.3f} bits) a "
-        f"character, {status.characters_per_second:,.0f} characters/s"
+        f"loss {progress.loss:.4f} nats ({bits(progress.loss):.3f} bits) a "
+        f"character, {progress.characters_per_second:,.0f} characters/s"
     )

@@ -1,5 +1,6 @@
 """A working directory's records and samples as one HTML page."""
 
+import os
 import pathlib
 
 from kerasrnn.errors import UserError
@@ -15,7 +16,9 @@ from kerasrnn.training.records.history import read_history
 _LONGEST_SAMPLE = 2**20
 
 
-def write_report(path, output=None) -> pathlib.Path:
+def write_report(
+    path: os.PathLike | str, output: os.PathLike | str | None = None
+) -> pathlib.Path:
     """Writes the report on a working directory; returns its path.
 
     It only reads what is there, so it may be called while a training runs.

@@ -1,12 +1,12 @@
-"""How many steps one call runs, so that nobody waits long for the next."""
+"""How many steps one call runs: about as many as take a second."""
 
 # Signals, checkpoints and the display wait for the end of a call.
 _TARGET_SECONDS = 1.0
 _MOST_STEPS = 500
 
 
-class Pace:
-    """Finds the number of steps that take about a second.
+class StepsPerCall:
+    """Measures calls, and finds the number of steps for the next one.
 
     Attributes:
         count: Steps to run in the next call.
@@ -22,7 +22,7 @@ class Pace:
         self._calls = 0
 
     def update(self, count: int, seconds: float) -> None:
-        """Takes notice of a call of `count` steps."""
+        """Records that a call of `count` steps took so many seconds."""
         self._calls += 1
         if self._calls == 1:
             self.first_seconds = seconds
@@ -30,7 +30,7 @@ class Pace:
         measured = max(seconds, 1e-6) / count
         if self.seconds_per_step is None:
             self.seconds_per_step = measured
-        # Slower counts at once, faster by and by: no call may last long.
+        # Slower counts at once, faster gradually: no call may last long.
         elif measured > self.seconds_per_step:
             self.seconds_per_step = measured
         else:
@@ -40,5 +40,5 @@ class Pace:
 
     @property
     def has_started(self) -> bool:
-        """Whether there was a call yet."""
+        """Whether there has been a call."""
         return self._calls > 0

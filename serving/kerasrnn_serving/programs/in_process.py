@@ -11,7 +11,7 @@ from kerasrnn_export.graph import archive
 from kerasrnn_export.graph.sampler import Sampler
 
 from kerasrnn.contract import signatures
-from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.load_model import load_model
 from kerasrnn_serving.client._progress import begin_reading
 from kerasrnn_serving.client.results import Inspection
 from kerasrnn_serving.client.results import Score
@@ -33,9 +33,7 @@ class InProcessModel:
     """
 
     def __init__(self, workdir, which: str = "best"):
-        model, vocabulary, self.config, info = checkpoint.load_model(
-            workdir, which
-        )
+        model, vocabulary, self.config, info = load_model(workdir, which)
         self.step = info["step"]
         sampler = Sampler(
             self.config.model,

@@ -170,10 +170,9 @@ def _served(values, text, stack):
 def _saved_model(values):
     """Returns the `Checkpoint` to look into, which has the unit to show."""
     require_tensorflow("kerasrnn-inspect --workdir")
-    from kerasrnn.training.checkpoints import checkpoint
+    from kerasrnn.training.checkpoints.finding import find
 
-    path = checkpoint.find(values.workdir, values.checkpoint)
-    saved = checkpoint.load(path)
+    path, saved = find(values.workdir, values.checkpoint)
     model = saved.config.model
     num_layers = values.num_layers or model.num_layers
     per_layer = readings.units_per_layer(

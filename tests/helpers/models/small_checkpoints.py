@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
+from kerasrnn.config import TrainingConfig
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training.checkpoints import checkpoint
 
@@ -20,14 +21,14 @@ FILES = (
 )
 
 
-def make_checkpoint(step, size=1000):
+def make_checkpoint(step, size=1000, keep=3):
     """Returns a checkpoint with random arrays, a function of the step."""
     draws = np.random.default_rng(step)
     vocabulary = Vocabulary.from_text("to be or not to be\n é")
     model = ModelConfig(vocabulary_size=len(vocabulary), units=3)
     return checkpoint.Checkpoint(
         step=step,
-        config=Config(model=model),
+        config=Config(model=model, training=TrainingConfig(keep=keep)),
         vocabulary=vocabulary,
         weights={
             "lstm_0/lstm_cell/kernel": draws.normal(size=(7, 3)).astype("f4"),

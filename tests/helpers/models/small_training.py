@@ -14,11 +14,11 @@ from kerasrnn.config import TrainingConfig
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.foundation.signals import Interruption
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.checkpoints.workdir import locked
-from kerasrnn.training.loop import train_and_evaluate
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.records.history import read_history
+from kerasrnn.training.train_and_evaluate import train_and_evaluate
 
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
 
@@ -96,8 +96,7 @@ class TrainingTestCase(absltest.TestCase):
 
     def newest(self, name):
         """Returns the newest intact checkpoint."""
-        path = checkpoint.latest(self.folder / name / "checkpoints")
-        return checkpoint.load(path)
+        return finding.load_latest(self.folder / name / "checkpoints")
 
     def assert_same_arrays(self, first, second):
         """Checks that arrays by name are equal, bit for bit."""

@@ -18,8 +18,9 @@ from helpers.sources.repository import ROOT
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints import retention
-from kerasrnn.training.checkpoints.best import BestCheckpoint
+from kerasrnn.training.checkpoints import finding
+from kerasrnn.training.checkpoints.manager import CheckpointManager
+from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.checkpoints.workdir import locked
 from kerasrnn.training.step.schedule import Limits
 
@@ -44,13 +45,14 @@ class DamageTest(absltest.TestCase):
             damage(self.checkpoints / "2", draws)
             with self.subTest(trial), self.assertLogs(level="WARNING") as logs:
                 with locked(self.folder) as workdir:
-                    self.assertEqual(workdir.latest().step, 1)
+                    newest = CheckpointManager(workdir).newest()
+                    self.assertEqual(newest.step, 1)
                 # One damage, one warning.
                 (warning,) = logs.output
                 self.assertIn("is passed over and kept as", warning)
                 self.assertIn(f"{self.checkpoints / '2.damaged'}.", warning)
                 # Programs that only read, and hold no lock, find it too.
-                self.assertEqual(checkpoint.find(self.folder).name, "1")
+                self.assertEqual(finding.find(self.folder).path.name, "1")
                 fallen_back += 1
             self.assertCountEqual(
                 os.listdir(self.checkpoints), ["1", "2.damaged"]
@@ -64,7 +66,7 @@ class DamageTest(absltest.TestCase):
         for step, expected in ((2, "is passed over."), (1, "and kept as")):
             (best / str(step) / "weights.npz").unlink()
             with self.assertLogs(level="WARNING") as logs:
-                BestCheckpoint(best)
+                CheckpointManager(Workdir(self.folder)).best  # noqa: B018
             (warning,) = logs.output
             self.assertIn(expected, warning)
         self.assertCountEqual(os.listdir(best), ["1.damaged"])
@@ -94,17 +96,19 @@ class DamageTest(absltest.TestCase):
             checkpoint.save(self.checkpoints, make_checkpoint(step))
         for step in (20, 30):
             (self.checkpoints / str(step) / "weights.npz").unlink()
-        with locked(self.folder):
-            checkpoint.save(self.checkpoints, make_checkpoint(15))
-            retention.keep_newest(self.checkpoints, 1)
-        self.assertEqual(checkpoint.latest(self.checkpoints).name, "15")
+        with locked(self.folder) as workdir:
+            manager = CheckpointManager(workdir)
+            self.assertEqual(manager.newest().step, 10)
+            manager.save(make_checkpoint(15, keep=1))
+        self.assertEqual(checkpoint.steps(self.checkpoints), [15])
+        self.assertEqual(finding.load_latest(self.checkpoints).step, 15)
 
     def test_where_none_is_intact_all_stay(self):
         path = checkpoint.save(self.checkpoints, make_checkpoint(10))
         (path / "weights.npz").unlink()
         with locked(self.folder) as workdir:
             with self.assertRaisesRegex(UserError, "None of the checkpoints"):
-                workdir.latest()
+                CheckpointManager(workdir).newest()
         self.assertEqual(checkpoint.steps(self.checkpoints), [10])
 
     def test_killed_between_two_renames(self):
@@ -115,7 +119,7 @@ class DamageTest(absltest.TestCase):
             path.with_name(".tmp-10-replaced"), path.with_name(".tmp-10-77")
         )
         with locked(self.folder) as workdir:
-            self.assertEqual(workdir.latest().step, 10)
+            self.assertEqual(CheckpointManager(workdir).newest().step, 10)
         self.assertEqual(os.listdir(self.checkpoints), ["10"])
         # Or the other one had come there: then that is the newer.
         shutil.copytree(path, path.with_name(".tmp-10-replaced"))

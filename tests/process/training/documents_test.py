@@ -32,7 +32,7 @@ from kerasrnn.model.char_rnn import step_model
 from kerasrnn.model.text_generator import TextGenerator
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.dataset import TextDataset
-from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.step.flat_weights import layout
 from kerasrnn.training.step.flat_weights import make_model
@@ -430,7 +430,7 @@ class ProgramTest(absltest.TestCase):
             "--sample_length=0",
             "--jit_compile=off",
         )
-        saved = checkpoint.load(checkpoint.find(folder / "workdir"))
+        saved = finding.find(folder / "workdir").checkpoint
         self.assertEqual(saved.config.data.document_separator, ";")
         separator = saved.config.model.separator_id
         self.assertEqual(saved.vocabulary.decode([separator]), ";")

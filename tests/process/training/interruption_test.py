@@ -15,6 +15,7 @@ from helpers.processes.forked_trainer import ForkedTrainer
 from helpers.sources.repository import ROOT
 
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
@@ -72,8 +73,7 @@ class InterruptionTest(absltest.TestCase):
 
     def newest(self, workdir):
         """Returns the newest checkpoint."""
-        path = checkpoint.latest(self.folder / workdir / "checkpoints")
-        return checkpoint.load(path)
+        return finding.load_latest(self.folder / workdir / "checkpoints")
 
     def test_while_training(self):
         for workdir, number, delay in self.moments():

@@ -16,7 +16,7 @@ from absl.testing import absltest
 from helpers.processes.forked_trainer import ForkedTrainer
 
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints.best import read_best
+from kerasrnn.training.checkpoints.finding import read_best
 from kerasrnn.training.records.history import read_history
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))

@@ -17,6 +17,7 @@ from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.multi_worker.chief_settings import wait_for_corpus
 from kerasrnn.training.multi_worker.process_group import join
 from kerasrnn.training.multi_worker.rendezvous import meet
@@ -91,9 +92,7 @@ class MultiWorkerTestCase(absltest.TestCase):
         return texts
 
     def newest(self, workdir):
-        return checkpoint.load(
-            checkpoint.latest(self.folder / workdir / "checkpoints")
-        )
+        return finding.load_latest(self.folder / workdir / "checkpoints")
 
     def losses(self, workdir):
         history = read_history(self.folder / workdir / "history.jsonl")

@@ -12,6 +12,7 @@ from helpers.processes.forked_trainer import ForkedTrainer
 
 from kerasrnn.foundation import closed_outputs
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.step.schedule import Limits
 
@@ -40,7 +41,7 @@ class BrokenDisplay(Display):
         self._left = 3
         self._error = error
 
-    def status(self, status):
+    def progressed(self, progress):
         self._left -= 1
         if not self._left:
             raise self._error
@@ -119,8 +120,7 @@ class ProcessTest(absltest.TestCase):
         return trainer
 
     def newest(self):
-        path = checkpoint.latest(self.folder / "w" / "checkpoints")
-        return checkpoint.load(path)
+        return finding.load_latest(self.folder / "w" / "checkpoints")
 
     def test_a_reader_that_goes_away_does_not_end_a_training(self):
         trainer = self.start("--max_steps=2500")

@@ -19,7 +19,7 @@ from helpers.models import trained_workdir
 from kerasrnn import sample
 from kerasrnn.errors import UserError
 from kerasrnn.model.text_generator import TextGenerator
-from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.load_model import load_model
 
 TEXT = "a bad cab.\nfeed ade a head, é €.\n" * 12
 
@@ -139,7 +139,7 @@ class SampleTest(absltest.TestCase):
         self.assertEqual(output, expected)
 
     def test_long_prompt_is_read_in_pieces(self):
-        model, vocabulary, config, _ = checkpoint.load_model(self.workdir)
+        model, vocabulary, config, _ = load_model(self.workdir)
         weights = [variable.value for variable in model.weights]
         generator = TextGenerator(config.model, vocabulary)
         text = "a bad cab.\n" * 900

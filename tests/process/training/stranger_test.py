@@ -23,7 +23,7 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.step.schedule import Limits
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -54,7 +54,7 @@ class StrangerTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.create_tempdir().full_path)
-        position = Position(
+        position = RunStatus(
             step=1, best_loss=1.5, pending=[[9.0, 4.0, 1.0, 0.0, 0.1]]
         )
         info = {**position.to_dict(), "limits": {"minutes": 0.5}}
@@ -194,7 +194,7 @@ class StrangerTest(parameterized.TestCase):
             with self.subTest(f"{trial}: {name} {path.read_text()[:500]}"):
                 try:
                     loaded = checkpoint.load(self.path)
-                    Position.from_dict(loaded.info)
+                    RunStatus.from_dict(loaded.info)
                     Limits.from_info(loaded.info)
                 except UserError:
                     refused += 1

@@ -13,6 +13,7 @@ from absl.testing import absltest
 from helpers.sources.repository import ROOT
 
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.records.history import read_history
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -130,7 +131,7 @@ class TrainTest(absltest.TestCase):
         self.assertLen(losses, reached + 25)
         self.assertEqual(losses, _losses(disturbed))
         expected, actual = (
-            checkpoint.load(checkpoint.latest(folder / "checkpoints"))
+            finding.load_latest(folder / "checkpoints")
             for folder in (self.workdir, disturbed)
         )
         for arrays, others in (

@@ -9,7 +9,8 @@ from absl.testing import absltest
 from helpers.processes.forked_trainer import ForkedTrainer
 from helpers.sources.repository import ROOT
 
-from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
+from kerasrnn.training.checkpoints.load_model import load_model
 from kerasrnn.training.records.history import read_history
 
 GOLDEN = ROOT / "tests" / "data" / "golden_workdir"
@@ -80,11 +81,11 @@ class GoldenTest(WorkdirTestCase):
         self.assertEqual(actual[:24], expected[:24])
         np.testing.assert_allclose(actual, expected, rtol=1e-4)
         # So are the newest weights, for whoever evaluates or exports.
-        path = checkpoint.find(self.folder / "workdir", "latest")
+        path = finding.find(self.folder / "workdir", "latest").path
         self.assertEqual(path.name, "40")
 
     def test_older_directory_is_read(self):
-        model, vocabulary, config, info = checkpoint.load_model(
+        model, vocabulary, config, info = load_model(
             self.folder / "workdir", "latest"
         )
         self.assertEqual(info["step"], 24)

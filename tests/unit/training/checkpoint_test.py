@@ -19,7 +19,9 @@ from helpers.sources.repository import ROOT
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints import retention
+from kerasrnn.training.checkpoints import finding
+from kerasrnn.training.checkpoints import manager
+from kerasrnn.training.checkpoints.load_model import load_model
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 
@@ -49,15 +51,15 @@ class CheckpointTest(parameterized.TestCase):
             checkpoint.save(self.folder, make_checkpoint(step))
         (self.folder / "0101").mkdir()
         (self.folder / ".tmp-200-1").mkdir()
-        self.assertEqual(checkpoint.latest(self.folder).name, "100")
-        retention.keep_newest(self.folder, 2)
+        self.assertEqual(finding.load_latest(self.folder).step, 100)
+        manager.keep_newest(self.folder, 2)
         self.assertEqual(checkpoint.steps(self.folder), [20, 100])
-        retention.keep_only(self.folder, 20)
+        manager.keep_only(self.folder, 20)
         self.assertEqual(checkpoint.steps(self.folder), [20])
 
     def test_nothing_there(self):
-        self.assertIsNone(checkpoint.latest(self.folder))
-        self.assertIsNone(checkpoint.latest(self.folder / "missing"))
+        self.assertIsNone(finding.load_latest(self.folder))
+        self.assertIsNone(finding.load_latest(self.folder / "missing"))
 
     def test_saving_again_replaces(self):
         checkpoint.save(self.folder, make_checkpoint(5, size=3))
@@ -71,14 +73,14 @@ class CheckpointTest(parameterized.TestCase):
             f"""
             import sys
             sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT)!r}]
-            from kerasrnn.training.checkpoints import checkpoint, retention
+            from kerasrnn.training.checkpoints import checkpoint, manager
             from helpers.models.small_checkpoints import make_checkpoint
             step = 0
             while True:
                 step += 1
                 checkpoint.save(sys.argv[1], make_checkpoint(step, 300_000))
                 print(step, flush=True)
-                retention.keep_newest(sys.argv[1], 2)
+                manager.keep_newest(sys.argv[1], 2)
             """
         )
         draws = random.Random(0)
@@ -98,8 +100,8 @@ class CheckpointTest(parameterized.TestCase):
             process.send_signal(signal.SIGKILL)
             rest = process.communicate()[0].split()
             finished = max([finished, *map(int, rest)])
-            latest = checkpoint.latest(folder)
-            self.assertGreaterEqual(int(latest.name), finished)
+            latest = finding.load_latest(folder)
+            self.assertGreaterEqual(latest.step, finished)
             files.sweep(folder)
             self.assertLessEqual(len(os.listdir(folder)), 3)
 
@@ -128,9 +130,7 @@ class CheckpointTest(parameterized.TestCase):
         )
         checkpoint.save(self.folder / "checkpoints", saved)
         for which in ("best", "latest"):
-            model, vocabulary, config, info = checkpoint.load_model(
-                self.folder, which
-            )
+            model, vocabulary, config, info = load_model(self.folder, which)
             self.assertEqual(vocabulary, sample.vocabulary)
             self.assertEqual(config, sample.config)
             self.assertEqual(info, {"step": 3, "best_loss": 1.5})
@@ -140,15 +140,15 @@ class CheckpointTest(parameterized.TestCase):
     def test_weights_that_do_not_fit_are_refused(self):
         checkpoint.save(self.folder / "best", make_checkpoint(1))
         with self.assertRaisesRegex(UserError, "do not fit the model"):
-            checkpoint.load_model(self.folder)
+            load_model(self.folder)
 
     def test_no_checkpoint(self):
         with self.assertRaisesRegex(UserError, "no intact checkpoint"):
-            checkpoint.load_model(self.folder)
+            load_model(self.folder)
         with self.assertRaisesRegex(UserError, "There is no directory"):
-            checkpoint.load_model(self.folder / "missing")
+            load_model(self.folder / "missing")
         with self.assertRaisesRegex(UserError, "must be best or latest"):
-            checkpoint.load_model(self.folder, "newest")
+            load_model(self.folder, "newest")
 
 
 if __name__ == "__main__":

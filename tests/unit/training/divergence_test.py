@@ -1,11 +1,13 @@
 """Tests of trainings that diverge: NaN, infinity, exploding losses."""
 
 import math
+import pathlib
 import re
 
 import numpy as np
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.models.small_checkpoints import make_checkpoint
 from helpers.models.small_training import StopsAt
 from helpers.models.small_training import TrainingTestCase
 from helpers.processes.forked_trainer import ForkedTrainer
@@ -13,8 +15,12 @@ from helpers.processes.forked_trainer import ForkedTrainer
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints import rollback
+from kerasrnn.training.checkpoints.manager import CheckpointManager
+from kerasrnn.training.checkpoints.rollback import MOST_ROLLBACKS
+from kerasrnn.training.checkpoints.rollback import rate_factor
+from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.records.history import read_history
+from kerasrnn.training.step import divergence
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.trainer import StepRecords
 
@@ -45,20 +51,27 @@ class RecordsTest(parameterized.TestCase):
             records = self.records()
             getattr(records, field)[bad:] = value
             with self.assertRaisesRegex(
-                rollback.Diverged, f"at step {101 + bad} {message}"
+                divergence.Diverged, f"at step {101 + bad} {message}"
             ):
-                rollback.check_steps(records, 101, 65)
+                divergence.check_steps(records, 101, 65)
 
     def test_good_steps_pass(self):
         records = self.records()
         records.nats[:] = 64 * 3 * math.log(65) - 0.01
-        rollback.check_steps(records, 101, 65)
+        divergence.check_steps(records, 101, 65)
         # A step may score nothing, where all characters are unknown.
         records.nats[2] = records.characters[2] = 0
-        rollback.check_steps(records, 101, 65)
+        divergence.check_steps(records, 101, 65)
 
     def test_checkpoint_is_good_if_its_next_step_was(self):
-        self.assertEqual(rollback.good_steps([3, 8, 9, 10], 10), [3, 8])
+        workdir = Workdir(pathlib.Path(self.create_tempdir().full_path))
+        manager = CheckpointManager(workdir)
+        for step in (3, 8, 9, 10):
+            checkpoint.save(workdir.checkpoints, make_checkpoint(step))
+        for back, good in ((1, 8), (2, 3), (2, 3)):
+            self.assertEqual(manager.set_aside_failed(10, back), good)
+        self.assertEqual(checkpoint.steps(workdir.checkpoints), [3])
+        self.assertTrue((workdir.checkpoints / "9.diverged").is_dir())
 
     def records(self):
         def filled(value):
@@ -119,7 +132,7 @@ class RollbackTest(TrainingTestCase):
         self.assertEqual(result.step, 60)
         newest = self.newest("a")
         rollbacks = newest.info["rollbacks"]
-        self.assertBetween(rollbacks, 1, rollback.MOST_ROLLBACKS)
+        self.assertBetween(rollbacks, 1, MOST_ROLLBACKS)
         self.assertIn("Going back to step", self.output.getvalue())
         history = read_history(self.folder / "a" / "history.jsonl")
         self.assertEqual(history[-1]["learning_rate"], 4.0 * 0.5**rollbacks)
@@ -152,7 +165,7 @@ class RollbackTest(TrainingTestCase):
         self.output.truncate(0)
         # The same rate is a resumed run's, and is still lowered.
         self.train("a", Limits(max_steps=14), **options)
-        factor = rollback.RATE_FACTOR**rollbacks
+        factor = rate_factor(rollbacks)
         self.assertIn(
             f"learning rate is 4 times {factor:g}", self.output.getvalue()
         )

@@ -12,6 +12,7 @@ from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.load_model import load_model
 from kerasrnn.training.records.history import read_history
 from kerasrnn.training.step.schedule import Limits
 
@@ -83,7 +84,7 @@ class LoopTest(TrainingTestCase):
         }
         best = min(validations, key=validations.get)
         self.assertEqual(checkpoint.steps(self.folder / "a" / "best"), [best])
-        _, _, _, info = checkpoint.load_model(self.folder / "a", "best")
+        _, _, _, info = load_model(self.folder / "a", "best")
         self.assertEqual(info["step"], best)
         self.assertEqual(info["best_loss"], validations[best])
 
@@ -131,7 +132,7 @@ class LoopTest(TrainingTestCase):
         result = self.train("a", Limits(max_steps=13), data=data)
         self.assertIsNone(result.best_loss)
         self.assertLen(self.losses("a"), 13)
-        checkpoint.load_model(self.folder / "a", "best")
+        load_model(self.folder / "a", "best")
 
     def test_writes_samples_and_scalars(self):
         self.train("a", Limits(max_steps=12), sample_length=20)

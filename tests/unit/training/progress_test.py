@@ -1,16 +1,18 @@
 """Tests of what a training shows, in a terminal and elsewhere."""
 
 import io
+import re
 
 import rich.console
 from absl.testing import absltest
 
 from kerasrnn.training.evaluation.loss_units import Evaluation
 from kerasrnn.training.records.display import Display
-from kerasrnn.training.records.display import Status
 from kerasrnn.training.records.display import duration
+from kerasrnn.training.records.observers import Progress
+from kerasrnn.training.records.observers import Validation
 
-STATUS = Status(
+PROGRESS = Progress(
     step=1200,
     total_steps=21150,
     epoch=2.84,
@@ -20,6 +22,12 @@ STATUS = Status(
 )
 
 
+def validation(step=1200, is_best=False, is_asked_for=True, **result):
+    """Returns a validation of 200 characters."""
+    result = Evaluation(300.0, 200, **result)
+    return Validation(step, "tail", result, is_best, is_asked_for)
+
+
 def show(terminal):
     """Returns what is shown of a short training, 80 columns wide."""
     console = rich.console.Console(
@@ -27,10 +35,10 @@ def show(terminal):
     )
     with Display(console) as display:
         display.activity("counting the text", 0.5)
-        display.status(STATUS)
-        display.status(STATUS)
-        display.validation(1200, "tail", Evaluation(300.0, 200), True)
-        display.sample(1200, "[bold]x = [1]\n")
+        display.progressed(PROGRESS)
+        display.progressed(PROGRESS)
+        display.validated(validation(is_best=True))
+        display.sampled(1200, "[bold]x = [1]\n")
     return console.file.getvalue()
 
 
@@ -53,7 +61,7 @@ class DisplayTest(absltest.TestCase):
     def test_status_as_a_plain_line(self):
         console = rich.console.Console(file=io.StringIO(), width=80)
         with Display(console) as display:
-            display.status(STATUS)
+            display.progressed(PROGRESS)
         self.assertEqual(
             console.file.getvalue(),
             "step 1,200 of 21,150, epoch 2.84: loss 1.5000 nats (2.164 bits) "
@@ -86,7 +94,7 @@ class DisplayTest(absltest.TestCase):
             )
             display = Display(console)
             display.note(note)
-            display.sample(7, sample)
+            display.sampled(7, sample)
             lines = console.file.getvalue().splitlines()
             # Neither a command nor a sample has line breaks of ours.
             self.assertIn(note.splitlines()[1], lines)
@@ -114,11 +122,18 @@ class DisplayTest(absltest.TestCase):
 
     def test_a_validation_of_a_sample_says_so(self):
         console = rich.console.Console(file=io.StringIO(), width=80)
-        result = Evaluation(300.0, 200, sampled_from=4000)
-        Display(console).validation(5, "tail", result, False)
+        Display(console).validated(validation(sampled_from=4000))
         self.assertEndsWith(
             console.file.getvalue(), "tail split (200 of 4,000 characters)\n"
         )
+
+    def test_validations_that_nobody_asked_for_are_few(self):
+        console = rich.console.Console(file=io.StringIO(), width=80)
+        display = Display(console)
+        for step, is_asked_for in ((1, False), (2, False), (3, True)):
+            display.validated(validation(step, is_asked_for=is_asked_for))
+        shown = console.file.getvalue()
+        self.assertEqual(re.findall(r"step (\d)", shown), ["1", "3"])
 
     def test_duration(self):
         self.assertEqual(duration(0.4), "0 s")

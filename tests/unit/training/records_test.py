@@ -8,12 +8,15 @@ import random
 import numpy as np
 from absl.testing import absltest
 
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.evaluation.loss_units import Evaluation
+from kerasrnn.training.records.history import History
 from kerasrnn.training.records.history import read_history
 from kerasrnn.training.records.history import short
-from kerasrnn.training.records.recorder import Recorder
+from kerasrnn.training.records.lines import HistoryLines
+from kerasrnn.training.records.observers import Observers
+from kerasrnn.training.records.tensorboard import TensorBoard
 from kerasrnn.training.step.trainer import StepRecords
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -32,37 +35,41 @@ class Run:
 
     Args:
         workdir: Where its history is.
-        checkpoint: The position to resume from.
+        checkpoint: The status to resume from.
     """
 
     def __init__(self, workdir, checkpoint):
         # As a file has it: what this run does to it changes no checkpoint.
-        self.position = Position.from_dict(copy.deepcopy(checkpoint))
-        self.recorder = Recorder(workdir, STEPS_PER_EPOCH, self.position)
+        self.status = RunStatus.from_dict(copy.deepcopy(checkpoint))
+        self.observers = Observers(
+            [History(workdir.history), TensorBoard(workdir.logs)]
+        )
+        self.observers.started(self.status)
+        self.lines = HistoryLines(self.status, STEPS_PER_EPOCH, self.observers)
 
     def advance(self, count):
         """Makes steps in one call."""
-        position = self.position
-        steps = range(position.step + 1, position.step + count + 1)
+        status = self.status
+        steps = range(status.step + 1, status.step + count + 1)
         losses = np.array([loss(step) for step in steps], np.float32)
         ones, zeros = np.ones_like(losses), np.zeros_like(losses)
         others = [zeros for _ in StepRecords._fields[3:]]
         records = StepRecords(losses, ones, ones, *others)
-        first, position.step = position.step, position.step + count
-        self.recorder.steps(first, records, [0.1] * count, 99.0)
+        first, status.step = status.step, status.step + count
+        self.lines.add_steps(first, records, [0.1] * count, 99.0)
 
     def validate(self):
         """Validates, unless this step is."""
-        if self.position.is_validated:
+        if self.status.is_validated:
             return
         result = Evaluation(1.5 * 100, 100)
-        self.position.take_validation(result.loss)
-        self.recorder.validation("tail", result)
+        self.status.take_validation(result.loss)
+        self.lines.add_validation("tail", result)
 
     def save(self):
         """Returns what a checkpoint says."""
-        self.recorder.sync()
-        return copy.deepcopy(self.position.to_dict())
+        self.observers.saving()
+        return copy.deepcopy(self.status.to_dict())
 
 
 class RecorderTest(absltest.TestCase):
@@ -76,7 +83,7 @@ class RecorderTest(absltest.TestCase):
         for trial in range(TRAININGS):
             self.workdir.history.unlink(missing_ok=True)
             with self.subTest(trial):
-                saved = Position().to_dict()
+                saved = RunStatus().to_dict()
                 for _ in range(self.draws.randrange(1, 9)):
                     saved = self.train(saved)
                 self.assert_has_each_step_once(Run(self.workdir, saved))
@@ -98,10 +105,10 @@ class RecorderTest(absltest.TestCase):
         if end in ("saved", "finished"):
             saved = run.save()
         if end == "finished":
-            run.recorder.finish()
+            run.lines.finish()
             self.assert_has_each_step_once(run)
-            self.assertEmpty(run.position.pending)
-        run.recorder.close()
+            self.assertEmpty(run.status.pending)
+        run.observers.close()
         if end == "cut off":
             # A line that is not yet synced, lost with the machine's power.
             with open(self.workdir.history, "a") as file:
@@ -120,8 +127,8 @@ class RecorderTest(absltest.TestCase):
         steps = [line["step"] for line in lines]
         self.assertEqual(steps, sorted(set(steps)))
         self.assertEqual(validated, sorted(set(validated)))
-        waiting = [nats for nats, *_ in run.position.pending]
-        expected = [loss(step + 1) for step in range(run.position.step)]
+        waiting = [nats for nats, *_ in run.status.pending]
+        expected = [loss(step + 1) for step in range(run.status.step)]
         self.assertEqual(recorded + waiting, expected)
 
 

@@ -16,7 +16,7 @@ from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints import resuming
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.step.schedule import Limits
 
@@ -170,13 +170,13 @@ class FinishedTest(parameterized.TestCase):
         path, *_ = make_workdir(folder, TEXT)
         saved = checkpoint.load(path / "best" / "12")
         training = dataclasses.replace(saved.config.training, epochs=5)
-        position = Position(step=40, elapsed=70.0, stale=3)
+        status = RunStatus(step=40, elapsed=70.0, stale=3)
         info = {"steps_per_epoch": 9, "finished": "it is"}
         return dataclasses.replace(
             saved,
             step=40,
             config=dataclasses.replace(saved.config, training=training),
-            info={**position.to_dict(), **info},
+            info={**status.to_dict(), **info},
         )
 
 

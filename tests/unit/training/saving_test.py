@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from unittest import mock
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -16,10 +17,13 @@ from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.foundation.signals import Interruption
 from kerasrnn.training import run
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints.best import Best
-from kerasrnn.training.checkpoints.best import BestCheckpoint
-from kerasrnn.training.checkpoints.best import read_best
+from kerasrnn.training.checkpoints import finding
+from kerasrnn.training.checkpoints.finding import Best
+from kerasrnn.training.checkpoints.finding import read_best
+from kerasrnn.training.checkpoints.manager import CheckpointManager
+from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.records.history import read_history
+from kerasrnn.training.settings import Request
 from kerasrnn.training.step.schedule import Limits
 
 OPTIONS = {
@@ -146,13 +150,14 @@ class BestTest(absltest.TestCase):
         # As if a process had been killed between saving and removing.
         for step, loss in ((10, 1.5), (30, 1.4), (40, 1.6)):
             checkpoint.save(self.best, self.make(step, loss))
-        self.assertEqual(checkpoint.find(self.folder), self.best / "30")
-        best = BestCheckpoint(self.best)
-        self.assertEqual(best.record, Best(30, 1.4))
+        self.assertEqual(finding.find(self.folder).path, self.best / "30")
+        manager = CheckpointManager(Workdir(self.folder))
+        self.assertEqual(manager.best, Best(30, 1.4))
         self.assertEqual(checkpoint.steps(self.best), [30])
-        self.assertFalse(best.is_beaten_by(1.4))
-        self.assertTrue(best.is_beaten_by(1.39))
-        best.replace(self.make(20, 1.3))
+        manager.save_best(self.make(50, 1.4))
+        self.assertEqual(manager.best, Best(30, 1.4))
+        manager.save_best(self.make(20, 1.3))
+        self.assertEqual(manager.best, Best(20, 1.3))
         self.assertEqual(read_best(self.best), Best(20, 1.3))
         self.assertEqual(checkpoint.steps(self.best), [20])
 
@@ -160,15 +165,43 @@ class BestTest(absltest.TestCase):
         for loss, step in ((1.5, 9), ("1.5", 10), (float("nan"), 10)):
             made = make_checkpoint(10)
             made.info.update(validated=step, validation_loss=loss)
-            self.assertEqual(checkpoint.recorded_loss(made), float("inf"))
+            self.assertEqual(finding.recorded_loss(made), float("inf"))
 
     def test_damaged_ones_are_set_aside(self):
         path = checkpoint.save(self.best, self.make(10, 1.5))
         (path / "weights.npz").write_bytes(b"")
         with self.assertLogs(level="WARNING"):
-            best = BestCheckpoint(self.best)
-        self.assertIsNone(best.record)
+            best = CheckpointManager(Workdir(self.folder)).best
+        self.assertIsNone(best)
         self.assertEqual([p.name for p in self.best.iterdir()], ["10.damaged"])
+
+
+class OneLoadTest(TrainingTestCase):
+    """A start reads the newest checkpoint, however large, once."""
+
+    def test_a_start_loads_the_newest_checkpoint_once(self):
+        self.train("a", Limits(max_steps=2), **OPTIONS)
+        loaded = []
+
+        def load(path):
+            loaded.append(pathlib.Path(path).parent.name)
+            return checkpoint_load(path)
+
+        checkpoint_load = checkpoint.load
+        self.enter_context(mock.patch.object(checkpoint, "load", load))
+        for max_steps in (2, 5):
+            loaded.clear()
+            request = Request(
+                workdir=str(self.folder / "a"),
+                data={},
+                model={},
+                training={},
+                limits={"max_steps": max_steps},
+            )
+            run.train(request, Interruption(), {})
+            self.assertEqual(loaded.count("checkpoints"), 1, max_steps)
+            self.assertLessEqual(loaded.count("best"), 1)
+        self.assertEqual(self.newest("a").step, 5)
 
 
 class ModelIsLeftTest(parameterized.TestCase):
@@ -194,7 +227,7 @@ class ModelIsLeftTest(parameterized.TestCase):
         (self.folder / "other.txt").write_text("or not to be? " * 50)
         before = contents(self.workdir)
         self.assertNotEmpty(before)
-        request = run.Request(
+        request = Request(
             workdir=str(self.workdir),
             data={"data": (str(self.folder / data),)} if data else {},
             model={},

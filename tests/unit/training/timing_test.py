@@ -13,13 +13,14 @@ from helpers.models.small_training import TrainingTestCase
 from kerasrnn.config import TrainingConfig
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints.run_status import Position
+from kerasrnn.training.checkpoints import finding
+from kerasrnn.training.checkpoints.run_status import RunStatus
+from kerasrnn.training.clock import RunClock
 from kerasrnn.training.records.history import read_history
 from kerasrnn.training.step.learning_rate import learning_rate
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
-from kerasrnn.training.step.steps_per_call import Pace
-from kerasrnn.training.timing import Timing
+from kerasrnn.training.step.steps_per_call import StepsPerCall
 
 
 def make_plan(steps_per_epoch=100, limits=None, **training):
@@ -91,22 +92,24 @@ class PlanTest(parameterized.TestCase):
             self.assertFalse(plan.checkpoint_is_due(100, False))
 
 
-class TimingTest(parameterized.TestCase):
-    def timing(self, plan=None, held_out=250_000, calls=(), **state):
-        """Returns the timing of a training that stands as `state` says."""
-        pace = Pace()
+class RunClockTest(parameterized.TestCase):
+    def clock(self, plan=None, held_out=250_000, calls=(), **state):
+        """Returns the clock of a run that is as far as `state` says."""
+        steps_per_call = StepsPerCall()
         for count, seconds in calls:
-            pace.update(count, seconds)
+            steps_per_call.update(count, seconds)
         self.state = types.SimpleNamespace(
             **{
                 "elapsed": 50.0,
-                "unsaved": 0.0,
+                "seconds_unsaved": 0.0,
                 "save_seconds": 0.0,
-                "position": Position(step=100),
+                "status": RunStatus(step=100),
                 **state,
             }
         )
-        return Timing(plan or make_plan(), held_out, self.state, pace)
+        return RunClock(
+            plan or make_plan(), held_out, self.state, steps_per_call
+        )
 
     @parameterized.parameters(
         (59.0, 0.0, {}, False),
@@ -120,42 +123,44 @@ class TimingTest(parameterized.TestCase):
         (601.0, 0.0, {"checkpoint_every": 10**6}, True),
     )
     def test_checkpoints(self, unsaved, save_seconds, flags, expected):
-        timing = self.timing(
-            make_plan(**flags), unsaved=unsaved, save_seconds=save_seconds
+        clock = self.clock(
+            make_plan(**flags),
+            seconds_unsaved=unsaved,
+            save_seconds=save_seconds,
         )
-        self.assertEqual(timing.saving_is_due(), expected)
-        self.assertEqual(timing.moment(0).saving_is_due, expected)
+        self.assertEqual(clock.checkpoint_is_due(), expected)
+        self.assertEqual(clock.read(0).checkpoint_is_due, expected)
 
     def test_the_first_sample_does_not_wait(self):
-        timing = self.timing()
-        self.assertTrue(timing.moment(0).sampling_is_due)
-        with timing.of("sample"):
+        clock = self.clock()
+        self.assertTrue(clock.read(0).sample_is_due)
+        with clock.timing("sample"):
             pass
-        self.assertFalse(timing.is_time_for("sample"))
-        self.assertTrue(timing.is_time_for("another"))
+        self.assertFalse(clock.is_time_for("sample"))
+        self.assertTrue(clock.is_time_for("another"))
 
     def test_what_it_takes_to_end_is_known_before_it_is_tried(self):
         # 100 steps of 0.5 s: a tenth of 50 s, a graph, and a checkpoint.
-        position = Position(step=100, seconds_per_step=0.5)
-        timing = self.timing(
+        status = RunStatus(step=100, seconds_per_step=0.5)
+        clock = self.clock(
             held_out=10**9,
             calls=[(1, 7.0)],
-            position=position,
+            status=status,
             save_seconds=2.0,
         )
-        self.assertAlmostEqual(timing.elapsed_at_the_end(), 50 + 5 + 7 + 2)
+        self.assertAlmostEqual(clock.elapsed_at_the_end(), 50 + 5 + 7 + 2)
         # Where it is fixed what a validation reads, that counts.
-        position.validation_sample = 15_000
-        self.assertAlmostEqual(timing.elapsed_at_the_end(), 50 + 1 + 7 + 2)
+        status.validation_sample = 15_000
+        self.assertAlmostEqual(clock.elapsed_at_the_end(), 50 + 1 + 7 + 2)
         # What was measured is better than an estimate.
-        with timing.of("validation"):
+        with clock.timing("validation"):
             pass
-        self.assertLess(timing.elapsed_at_the_end(), 50 + 2 + 1)
+        self.assertLess(clock.elapsed_at_the_end(), 50 + 2 + 1)
 
     def test_without_validation_there_is_none_to_wait_for(self):
         plan = dataclasses.replace(make_plan(), validates=False)
-        timing = self.timing(plan, held_out=0, calls=[(1, 7.0)])
-        self.assertEqual(timing.elapsed_at_the_end(), 50.0)
+        clock = self.clock(plan, held_out=0, calls=[(1, 7.0)])
+        self.assertEqual(clock.elapsed_at_the_end(), 50.0)
 
 
 class ValidationSampleTest(TrainingTestCase):
@@ -196,7 +201,7 @@ class ValidationSampleTest(TrainingTestCase):
         options = {**self.OPTIONS, "checkpoint_every": 1000}
         with self.assertRaises(Interrupted):
             self.train("a", Limits(max_steps=6), StopsAt(6), **options)
-        best = checkpoint.load_best(self.folder / "a" / "best")
+        best = finding.load_best(self.folder / "a" / "best")
         self.assertEqual(best.info["validation_sample"], 256)
         self.assertEqual(self.newest("a").info["validation_sample"], 256)
 
@@ -204,9 +209,9 @@ class ValidationSampleTest(TrainingTestCase):
         self.train("a", Limits(max_steps=2), **self.OPTIONS)
         older = dict(self.newest("a").info)
         del older["validation_sample"]
-        self.assertEqual(Position.from_dict(older).validation_sample, 0)
+        self.assertEqual(RunStatus.from_dict(older).validation_sample, 0)
         older["validation_loss"] = None
-        self.assertIsNone(Position.from_dict(older).validation_sample)
+        self.assertIsNone(RunStatus.from_dict(older).validation_sample)
 
     def validations(self, name):
         return [
@@ -246,7 +251,7 @@ class MinutesTest(TrainingTestCase):
         """Resumes, and looks at the learning rate of the first step."""
         with self.assertRaises(Interrupted):
             self.train("a", Limits(minutes=10.0), StopsAt(2), epochs=1000)
-        newest = checkpoint.load_latest(self.folder / "a" / "checkpoints")
+        newest = finding.load_latest(self.folder / "a" / "checkpoints")
         self.assertGreater(newest.step, saved.step)
         rate = newest.info["pending"][0][-1]
         steps_per_epoch = saved.info["steps_per_epoch"]

@@ -23,13 +23,14 @@ from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.checkpoints import warm_start
 from kerasrnn.training.checkpoints.workdir import locked
-from kerasrnn.training.loop import train_and_evaluate
 from kerasrnn.training.records.history import read_history
 from kerasrnn.training.records.report import write_report
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.train_and_evaluate import train_and_evaluate
 
 OLD_TEXT = "\n abcdefgh.é€Ж🙂" * 9
 NEW_TEXT = "\n abdfhxyzüЖ" * 9  # 8 characters of the old text, 4 others
@@ -161,11 +162,11 @@ class TrainingTest(absltest.TestCase):
             train_and_evaluate(
                 config, workdir, corpus, limits=Limits(max_steps=steps)
             )
-            return checkpoint.load(checkpoint.latest(workdir.checkpoints))
+            return finding.load_latest(workdir.checkpoints)
 
     def test_training_starts_there_and_goes_on_without_it(self):
         trained = self.train(steps=1)
-        source = checkpoint.load(checkpoint.find(self.source))
+        source = finding.find(self.source).checkpoint
         mapping = warm_start.remapping(source.vocabulary, trained.vocabulary)
         for name, weight in trained.weights.items():
             if "recurrent" in name or name.endswith("_1/lstm_cell/kernel"):
@@ -184,7 +185,7 @@ class TrainingTest(absltest.TestCase):
     def test_what_it_began_from_is_the_first_best(self):
         self.train(steps=11, validation_fraction=0.2)
         best = checkpoint.load(self.folder / "new" / "best" / "0")
-        source = checkpoint.load(checkpoint.find(self.source))
+        source = finding.find(self.source).checkpoint
         name = "lstm_0/lstm_cell/recurrent_kernel"
         np.testing.assert_array_equal(best.weights[name], source.weights[name])
         lines = read_history(self.folder / "new" / "history.jsonl")

@@ -18,12 +18,13 @@ from kerasrnn.model.text_generator import TextGenerator
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.streams import number_of_streams
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.checkpoints.workdir import locked
 from kerasrnn.training.evaluation.evaluator import Evaluator
-from kerasrnn.training.loop import train_and_evaluate
 from kerasrnn.training.records.history import read_history
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.train_and_evaluate import train_and_evaluate
 
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 30
 STEPS = 15
@@ -104,7 +105,7 @@ class AveragingTest(absltest.TestCase):
         ]
         self.assertEqual(recorded, losses[0])
         self.assertNotAlmostEqual(recorded, losses[1], places=3)
-        best = checkpoint.load(checkpoint.find(self.workdir.path))
+        best = finding.find(self.workdir.path).checkpoint
         np.testing.assert_array_equal(
             self.layout.pack(best.weights), self.average
         )

@@ -1,10 +1,12 @@
-"""What the chief does between two calls of steps: validation and samples.
+"""What only the chief does between two calls of steps: validate and sample.
 
 The other workers wait for the results. A process alone is its own chief.
 """
 
 import contextlib
 from collections.abc import Sequence
+
+import tensorflow as tf
 
 from kerasrnn.config import Config
 from kerasrnn.foundation import files
@@ -16,13 +18,13 @@ from kerasrnn.text.streams import number_of_streams
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.evaluation.loss_units import Evaluation
-from kerasrnn.training.records.display import Display
+from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.step.flat_weights import Layout
 from kerasrnn.training.workers import Workers
 
 
-class Chief:
-    """Validates and samples, where this process is the chief.
+class ChiefTasks:
+    """Validates and samples, if this process is the chief.
 
     All workers call its methods together.
 
@@ -31,9 +33,9 @@ class Chief:
         workdir: Where samples go.
         corpus: The encoded text.
         held_out: (start, stop) of the parts to validate on.
-        layout: Where each weight stands in the flat vector.
+        layout: Where each weight is in the flat vector.
         workers: This process and the others.
-        display: Where to show progress.
+        observer: Is told how far a validation is, and each sample.
         interruption: Asked again and again whether to end.
     """
 
@@ -45,7 +47,7 @@ class Chief:
         held_out: Sequence[tuple[int, int]],
         layout: Layout,
         workers: Workers,
-        display: Display,
+        observer: Observer,
         interruption: Interruption,
     ):
         self._config = config
@@ -53,7 +55,7 @@ class Chief:
         self._corpus = corpus
         self._layout = layout
         self._workers = workers
-        self._display = display
+        self._observer = observer
         self._interruption = interruption
         self._held_out = held_out
         self._evaluator = Evaluator(
@@ -61,8 +63,8 @@ class Chief:
         )
         self._generator = TextGenerator(config.model, corpus.vocabulary)
 
-    def evaluate(self, weights, most: int = 0) -> Evaluation:
-        """Returns the loss of what is held out.
+    def validate(self, weights: tf.Tensor, most: int = 0) -> Evaluation:
+        """Returns the loss of the text that is held out.
 
         Args:
             weights: Float32 tensor [P].
@@ -85,7 +87,7 @@ class Chief:
                         training.sequence_length,
                     ),
                     most=most,
-                    between_calls=self._evaluated,
+                    between_calls=self._show_share,
                 )
         nats, characters = self._workers.broadcast(
             [result.nats, result.characters]
@@ -95,8 +97,8 @@ class Chief:
         held_out = sum(stop - start for start, stop in self._held_out)
         return Evaluation(nats, int(characters), held_out if most else 0)
 
-    def sample(self, weights, step: int) -> None:
-        """Writes a text that the model makes up.
+    def sample(self, weights: tf.Tensor, step: int) -> None:
+        """Writes a text that the model generates.
 
         Args:
             weights: Float32 tensor [P].
@@ -127,22 +129,22 @@ class Chief:
             self._workdir.samples / f"{step}.txt",
             text.encode(errors="replace"),
         )
-        self._display.sample(step, text)
+        self._observer.sampled(step, text)
 
     def _end(self):
         raise Interrupted(self._workers.any(self._interruption.signal or 0))
 
     @contextlib.contextmanager
     def _until_signal(self):
-        """Of several workers the chief does not end where others wait."""
+        """Keeps the chief of several workers from ending while they wait."""
         try:
             yield
         except Interrupted:
             if self._workers.size == 1:
                 raise
 
-    def _evaluated(self, share):
-        self._display.activity("validation", share)
+    def _show_share(self, share):
+        self._observer.activity("validation", share)
         self._check()
 
     def _check(self):

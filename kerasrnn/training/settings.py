@@ -1,0 +1,150 @@
+"""What a run trains on and how: what is asked for, saved, or the default.
+
+Nothing here needs TensorFlow, so a mistake is reported before it starts.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+from kerasrnn.config import Config
+from kerasrnn.config import DataConfig
+from kerasrnn.config import ModelConfig
+from kerasrnn.config import TrainingConfig
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.corpus import build_corpus
+from kerasrnn.text.encoding import Progress
+from kerasrnn.training.checkpoints import resuming
+from kerasrnn.training.checkpoints import warm_start
+from kerasrnn.training.checkpoints.checkpoint import Checkpoint
+from kerasrnn.training.checkpoints.run_status import RunStatus
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.records import announcement
+from kerasrnn.training.records.observers import Observer
+from kerasrnn.training.step.schedule import Limits
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for. What is not given stays as it was.
+
+    Attributes:
+        workdir: The working directory.
+        data: Fields of `DataConfig` that are given, by name.
+        model: Fields of `ModelConfig`.
+        training: Fields of `TrainingConfig`.
+        limits: Fields of `Limits`.
+        strategy: Which devices, see `kerasrnn.training.step.devices`.
+        tpu: Name or address of the TPU, or "".
+    """
+
+    workdir: str
+    data: dict[str, object]
+    model: dict[str, object]
+    training: dict[str, object]
+    limits: dict[str, object]
+    strategy: str = "auto"
+    tpu: str = ""
+
+
+class Settings(NamedTuple):
+    """What is trained, and on what.
+
+    Attributes:
+        config: What is trained, and how.
+        limits: When to stop before the epochs are over.
+        corpus: The encoded text; None if the run is over and none was read.
+        finished: Why nothing is left to do, or "".
+    """
+
+    config: Config
+    limits: Limits
+    corpus: Corpus | None
+    finished: str = ""
+
+
+def settings_of_new_run(
+    request: Request,
+    workdir: Workdir,
+    standard_library: str,
+    observer: Observer,
+) -> Settings:
+    """Reads the text of a new run, and returns what it trains.
+
+    Args:
+        request: What the user asks for.
+        workdir: Where to train.
+        standard_library: What to tell the user who names no text.
+        observer: Is told about the text.
+
+    Raises:
+        UserError: The text cannot be used, does not fit the model to start
+            from, or the directory holds a model.
+    """
+    limits = Limits(**request.limits)
+    if request.training.get("init_from"):
+        request = _with_model_to_start_from(request, workdir)
+    workdir.check_has_no_model()
+    if not request.data.get("data"):
+        observer.note(standard_library)
+    data = DataConfig(**request.data)
+    training = TrainingConfig(**request.training)
+    corpus = build_corpus(data, workdir.corpus, progress=_progress(observer))
+    model = ModelConfig(
+        vocabulary_size=len(corpus.vocabulary),
+        separator_id=corpus.separator_id,
+        **request.model,
+    )
+    for sentence in announcement.of_text(corpus):
+        observer.note(sentence)
+    config = Config(model=model, data=data, training=training)
+    return Settings(config, limits, corpus)
+
+
+def settings_of_resumed_run(
+    request: Request, workdir: Workdir, saved: Checkpoint, observer: Observer
+) -> Settings:
+    """Returns what a run trains that resumes from a checkpoint.
+
+    Args:
+        request: What the user asks for.
+        workdir: Where the run is.
+        saved: Its newest checkpoint.
+        observer: Is told about the text.
+
+    Raises:
+        UserError: Something is asked for that cannot be changed, or the text
+            is another one or is gone.
+    """
+    # The file may say anything, so it is checked before it is used.
+    RunStatus.from_dict(saved.info)
+    limits = dataclasses.replace(Limits.from_info(saved.info), **request.limits)
+    config = resuming.resumed_config(
+        saved, workdir, request.data, request.model, request.training
+    )
+    finished = resuming.reason_it_is_over(saved, config, limits)
+    # Of a finished run only files that are newly named are looked at.
+    if finished and config.data.data == saved.config.data.data:
+        return Settings(config, limits, None, finished)
+    text = resuming.resumed_corpus(saved, config, workdir, _progress(observer))
+    if text.note:
+        observer.note(text.note)
+    return Settings(config, limits, text.corpus, finished)
+
+
+def _with_model_to_start_from(request, workdir):
+    """Returns a request with what comes from the model to start from."""
+    source = warm_start.load_source(request.training["init_from"], workdir.path)
+    data = {"vocabulary": source.vocabulary.kind, **request.data}
+    warm_start.check_kind(source.vocabulary, data["vocabulary"])
+    return dataclasses.replace(
+        request,
+        data=data,
+        model=warm_start.model_fields(source.config, request.model),
+    )
+
+
+def _progress(observer) -> Progress:
+    """Returns what shows how much of the text is read."""
+    return lambda done, total, what: observer.activity(
+        f"{what} the text", done / max(total, 1)
+    )

@@ -1,0 +1,76 @@
+"""The call that trains a model in a working directory."""
+
+import tensorflow as tf
+
+from kerasrnn.config import Config
+from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.foundation.signals import Interruption
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.training.checkpoints.manager import CheckpointManager
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.checkpoints.workdir import explaining_disk_errors
+from kerasrnn.training.loop import Result
+from kerasrnn.training.loop import TrainingLoop
+from kerasrnn.training.records.all_observers import observers_of
+from kerasrnn.training.records.display import Display
+from kerasrnn.training.step.devices import make_strategy
+from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.workers import Workers
+
+
+def train_and_evaluate(
+    config: Config,
+    workdir: Workdir,
+    corpus: Corpus,
+    strategy: tf.distribute.Strategy | None = None,
+    limits: Limits | None = None,
+    display: Display | None = None,
+    interruption: Interruption | None = None,
+    workers: Workers | None = None,
+    checkpoints: CheckpointManager | None = None,
+) -> Result:
+    """Trains from the newest checkpoint in the working directory.
+
+    Whatever ends the run, the current step is saved, if it can be.
+
+    Args:
+        config: What to train, and how.
+        workdir: Where to; held by `checkpoints.workdir.locked`, of several
+            workers by the chief.
+        corpus: The encoded text.
+        strategy: The devices; by default those of "auto".
+        limits: When to stop before the epochs are over.
+        display: Where to show progress.
+        interruption: Asked between calls whether to end.
+        workers: The processes that train together, with their strategy; by
+            default there is only this one, and `strategy` counts.
+        checkpoints: Those of the working directory, if the caller has looked
+            for the newest already.
+
+    Raises:
+        UserError: The settings do not fit the text or the checkpoint, a
+            file cannot be written, or the run has diverged.
+        Interrupted: A signal came.
+    """
+    workers = workers or Workers(strategy or make_strategy())
+    with explaining_disk_errors(workdir.path):
+        loop = TrainingLoop(
+            config,
+            workdir,
+            corpus,
+            limits or Limits(),
+            workers,
+            checkpoints or CheckpointManager(workdir),
+            observers_of(workdir, display or Display(), workers.is_chief),
+            interruption or Interruption(),
+        )
+        try:
+            return loop.run()
+        except Interrupted:
+            loop.save()
+            raise
+        except BaseException:
+            loop.save_if_possible()
+            raise
+        finally:
+            loop.close()
