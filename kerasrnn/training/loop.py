@@ -11,31 +11,21 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
-from kerasrnn.config import Config
 from kerasrnn.foundation.signals import Interrupted
-from kerasrnn.foundation.signals import Interruption
-from kerasrnn.text.corpus import Corpus
-from kerasrnn.text.dataset import training_dataset
-from kerasrnn.text.streams import is_scorable
 from kerasrnn.training.checkpoints.finding import Best
-from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.rollback import rate_factor
-from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.chief_tasks import ChiefTasks
 from kerasrnn.training.clock import ClockReading
 from kerasrnn.training.clock import RunClock
-from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.records.observers import Progress
 from kerasrnn.training.records.observers import Validation
+from kerasrnn.training.run_context import RunContext
 from kerasrnn.training.step.devices import distribute
 from kerasrnn.training.step.divergence import Diverged
 from kerasrnn.training.step.divergence import check_arrays
 from kerasrnn.training.step.divergence import check_steps
-from kerasrnn.training.step.schedule import Limits
-from kerasrnn.training.step.schedule import Plan
 from kerasrnn.training.step.steps_per_call import StepsPerCall
 from kerasrnn.training.train_state import TrainingState
-from kerasrnn.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,61 +57,28 @@ class TrainingLoop:
     """One run, from its newest checkpoint to its end.
 
     Args:
-        config: What to train, and how.
-        workdir: Where to.
-        corpus: The encoded text.
-        limits: When to stop before the epochs are over.
-        workers: The processes that train together.
-        checkpoints: Those of the working directory.
-        observer: Is told what happens.
-        interruption: Asked between calls whether to end.
+        context: What the run consists of.
 
     Raises:
-        UserError: The settings do not fit the text or the checkpoint.
+        UserError: The settings do not fit the checkpoint.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        workdir: Workdir,
-        corpus: Corpus,
-        limits: Limits,
-        workers: Workers,
-        checkpoints: CheckpointManager,
-        observer: Observer,
-        interruption: Interruption,
-    ):
-        self._config = config
-        self._workers = workers
-        self._observer = observer
-        self._interruption = interruption
-        self._dataset = training_dataset(corpus, config)
-        held_out = corpus.split_ranges(
-            "validation", config.training.sequence_length
-        )
-        self._held_out = sum(stop - start for start, stop in held_out)
-        self._plan = Plan(
-            config.training,
-            self._dataset.steps_per_epoch,
-            limits,
-            validates=is_scorable(held_out),
-        )
-        self._state = TrainingState(
-            config, workdir, corpus, self._plan, workers, checkpoints, observer
-        )
-        self._chief_tasks = ChiefTasks(
-            config,
-            workdir,
-            corpus,
-            held_out,
-            self._state.layout,
-            workers,
-            observer,
-            interruption,
-        )
+    def __init__(self, context: RunContext):
+        self._config = context.config
+        self._dataset = context.dataset
+        self._held_out = context.held_out_characters
+        self._plan = context.plan
+        self._workers = context.workers
+        self._observer = context.observer
+        self._interruption = context.interruption
+        self._state = TrainingState(context)
+        self._chief_tasks = ChiefTasks(context, self._state.layout)
         self._steps_per_call = StepsPerCall()
         self._clock = RunClock(
-            self._plan, self._held_out, self._state, self._steps_per_call
+            self._plan,
+            self._held_out,
+            self._state,
+            self._steps_per_call,
         )
         self._reading = ClockReading()
         self._is_consistent = True

@@ -6,6 +6,8 @@ from kerasrnn.config import Config
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.foundation.signals import Interruption
 from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.dataset import training_dataset
+from kerasrnn.text.streams import is_scorable
 from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.checkpoints.workdir import explaining_disk_errors
@@ -13,8 +15,10 @@ from kerasrnn.training.loop import Result
 from kerasrnn.training.loop import TrainingLoop
 from kerasrnn.training.records.all_observers import observers_of
 from kerasrnn.training.records.display import Display
+from kerasrnn.training.run_context import RunContext
 from kerasrnn.training.step.devices import make_strategy
 from kerasrnn.training.step.schedule import Limits
+from kerasrnn.training.step.schedule import Plan
 from kerasrnn.training.workers import Workers
 
 
@@ -53,17 +57,29 @@ def train_and_evaluate(
         Interrupted: A signal came.
     """
     workers = workers or Workers(strategy or make_strategy())
-    with explaining_disk_errors(workdir.path):
-        loop = TrainingLoop(
-            config,
-            workdir,
-            corpus,
+    dataset = training_dataset(corpus, config)
+    held_out = corpus.split_ranges(
+        "validation", config.training.sequence_length
+    )
+    context = RunContext(
+        config=config,
+        workdir=workdir,
+        corpus=corpus,
+        dataset=dataset,
+        held_out=held_out,
+        plan=Plan(
+            config.training,
+            dataset.steps_per_epoch,
             limits or Limits(),
-            workers,
-            checkpoints or CheckpointManager(workdir),
-            observers_of(workdir, display or Display(), workers.is_chief),
-            interruption or Interruption(),
-        )
+            validates=is_scorable(held_out),
+        ),
+        workers=workers,
+        checkpoints=checkpoints or CheckpointManager(workdir),
+        observer=observers_of(workdir, display or Display(), workers.is_chief),
+        interruption=interruption or Interruption(),
+    )
+    with explaining_disk_errors(workdir.path):
+        loop = TrainingLoop(context)
         try:
             return loop.run()
         except Interrupted:

@@ -2,28 +2,22 @@
 
 import time
 
-from kerasrnn.config import Config
 from kerasrnn.errors import UserError
-from kerasrnn.text.corpus import Corpus
 from kerasrnn.training.checkpoints import rollback
 from kerasrnn.training.checkpoints import warm_start
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
 from kerasrnn.training.checkpoints.finding import Best
-from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.state_codec import SavedState
 from kerasrnn.training.checkpoints.state_codec import StateCodec
-from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.records.lines import HistoryLines
-from kerasrnn.training.records.observers import Observer
+from kerasrnn.training.run_context import RunContext
 from kerasrnn.training.step.devices import collect
 from kerasrnn.training.step.devices import distribute
 from kerasrnn.training.step.divergence import Diverged
 from kerasrnn.training.step.divergence import check_arrays
 from kerasrnn.training.step.flat_weights import initial_weights
-from kerasrnn.training.step.schedule import Plan
 from kerasrnn.training.step.trainer import Trainer
-from kerasrnn.training.workers import Workers
 
 
 class TrainingState:
@@ -32,13 +26,7 @@ class TrainingState:
     All workers call its methods together; only the chief writes.
 
     Args:
-        config: What is trained, and how.
-        workdir: Where checkpoints and the history are.
-        corpus: The encoded text.
-        plan: The steps of the run.
-        workers: The processes that train together.
-        checkpoints: Those of the working directory.
-        observer: Is told what the run starts from.
+        context: What the run consists of.
 
     Attributes:
         layout: Where each weight is in the flat vector.
@@ -52,28 +40,22 @@ class TrainingState:
         UserError: The newest checkpoint does not fit, or is gone.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        workdir: Workdir,
-        corpus: Corpus,
-        plan: Plan,
-        workers: Workers,
-        checkpoints: CheckpointManager,
-        observer: Observer,
-    ):
-        self._config = config
-        self._workdir = workdir
-        self._corpus = corpus
-        self._plan = plan
-        self._workers = workers
-        self._checkpoints = checkpoints
-        self._observer = observer
-        if workers.is_chief and not workdir.has_checkpoints():
+    def __init__(self, context: RunContext):
+        self._context = context
+        self._config = context.config
+        self._workers = context.workers
+        self._checkpoints = context.checkpoints
+        self._observer = context.observer
+        workdir = context.workdir
+        if self._workers.is_chief and not workdir.has_checkpoints():
             workdir.check_has_no_model()
         self.layout, weights = self._first_weights()
-        self.trainer = Trainer(config, workers.strategy, self.layout, weights)
-        self._codec = StateCodec(config, workdir, corpus, self.layout, plan)
+        self.trainer = Trainer(
+            self._config, self._workers.strategy, self.layout, weights
+        )
+        self._codec = StateCodec(
+            self._config, workdir, context.corpus, self.layout, context.plan
+        )
         self.save_seconds = 0.0
         self._failures = 0  # since the newest checkpoint
         saved = self._resume()
@@ -193,12 +175,12 @@ class TrainingState:
         if (
             training.init_from
             and self._workers.is_chief  # its weights become those of all
-            and not self._workdir.has_checkpoints()
+            and not self._context.workdir.has_checkpoints()
         ):
             first = warm_start.first_weights(
                 self._config,
-                self._corpus.vocabulary,
-                self._workdir.path,
+                self._context.corpus.vocabulary,
+                self._context.workdir.path,
                 layout.unpack(weights),
             )
             weights = layout.pack(first.weights)
@@ -226,14 +208,15 @@ class TrainingState:
         try:
             self.trainer.restore(saved.arrays)
         except UserError as error:
-            path = self._workdir.checkpoints / str(saved.status.step)
+            path = self._context.workdir.checkpoints / str(saved.status.step)
             raise UserError(
                 f"{path} is no checkpoint that this training can resume from: "
                 f"{error}. Remove it to resume from the one before."
             ) from None
         self.states = distribute(self._workers.strategy, saved.states, 0)
         if self._workers.is_chief:
-            self._checkpoints.describe(self._config, self._corpus.vocabulary)
+            vocabulary = self._context.corpus.vocabulary
+            self._checkpoints.describe(self._config, vocabulary)
         self._checkpoints.release()
         self._observer.note(f"Going on from step {self.status.step:,}.")
         return saved
@@ -268,7 +251,7 @@ class TrainingState:
         self._note_saved(saved.finished if saved else "")
         self._observer.started(self.status)
         self.lines = HistoryLines(
-            self.status, self._plan.steps_per_epoch, self._observer
+            self.status, self._context.plan.steps_per_epoch, self._observer
         )
 
     def _content(self):

@@ -1,0 +1,47 @@
+"""What stays the same from the start of a run to its end."""
+
+import dataclasses
+
+from kerasrnn.config import Config
+from kerasrnn.foundation.signals import Interruption
+from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.dataset import TextDataset
+from kerasrnn.training.checkpoints.manager import CheckpointManager
+from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.records.observers import Observer
+from kerasrnn.training.step.schedule import Plan
+from kerasrnn.training.workers import Workers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What a run consists of.
+
+    Attributes:
+        config: What to train, and how.
+        workdir: Where to.
+        corpus: The encoded text.
+        dataset: The batch of each step.
+        held_out: (start, stop) of the parts of the text to validate on.
+        plan: How many steps there are, and what is due between them.
+        workers: The processes that train together.
+        checkpoints: Those of the working directory.
+        observer: Is told what happens.
+        interruption: Asked again and again whether to end.
+    """
+
+    config: Config
+    workdir: Workdir
+    corpus: Corpus
+    dataset: TextDataset
+    held_out: list[tuple[int, int]]
+    plan: Plan
+    workers: Workers
+    checkpoints: CheckpointManager
+    observer: Observer
+    interruption: Interruption
+
+    @property
+    def held_out_characters(self) -> int:
+        """Characters to validate on."""
+        return sum(stop - start for start, stop in self.held_out)
