@@ -127,7 +127,7 @@ def _work(options):
     from kerasrnn.training.step.devices import make_strategy
     from kerasrnn.training.step.flat_weights import initial_weights
     from kerasrnn.training.step.trainer import Trainer
-    from kerasrnn.training.workers import Workers
+    from kerasrnn.training.step.workers import Workers
 
     cluster = wanted_cluster("auto", "", os.environ)
     if cluster is None:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from kerasrnn.training.step.schedule import Plan
 from kerasrnn.training.step.steps_per_call import StepsPerCall
+from kerasrnn.training.step.workers import Workers
 from kerasrnn.training.train_state import TrainingState
-from kerasrnn.training.workers import Workers
 
 # By default no more work than that of a minute is lost, and samples are no
 # more than one a minute.

@@ -41,7 +41,7 @@ from kerasrnn.training.settings import settings_of_resumed_run
 
 if TYPE_CHECKING:  # They import TensorFlow.
     from kerasrnn.training.multi_worker.process_group import WorkerGroup
-    from kerasrnn.training.workers import Workers
+    from kerasrnn.training.step.workers import Workers
 
 
 def train(
@@ -190,7 +190,7 @@ def _this_process_alone(request: Request, settings: Settings) -> "Workers":
 
     from kerasrnn.recurrence.threads import configure_threads
     from kerasrnn.training.step.devices import make_strategy
-    from kerasrnn.training.workers import Workers
+    from kerasrnn.training.step.workers import Workers
 
     model = settings.config.model
     policy = keras.DTypePolicy(model.dtype_policy)

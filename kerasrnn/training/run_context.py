@@ -10,7 +10,7 @@ from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.step.schedule import Plan
-from kerasrnn.training.workers import Workers
+from kerasrnn.training.step.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

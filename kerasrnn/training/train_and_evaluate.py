@@ -19,7 +19,7 @@ from kerasrnn.training.run_context import RunContext
 from kerasrnn.training.step.devices import make_strategy
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
-from kerasrnn.training.workers import Workers
+from kerasrnn.training.step.workers import Workers
 
 
 def train_and_evaluate(

@@ -1,7 +1,7 @@
 """The processes that train together, and how they agree.
 
-See `kerasrnn.training.workers` for what they agree on. All communication is a
-sum over the workers, to which only those add that have something to say.
+See `kerasrnn.training.step.workers` for what they agree on. All communication
+is a sum over the workers, to which only those add that have something to say.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from kerasrnn.training.multi_worker.rendezvous import cannot_listen
 from kerasrnn.training.multi_worker.rendezvous import meet
 from kerasrnn.training.multi_worker.signal_broadcast import SignalBroadcast
 from kerasrnn.training.multi_worker.tf_config import Cluster
-from kerasrnn.training.workers import Workers
+from kerasrnn.training.step.workers import Workers
 
 # What a collective operation fails with when a worker is lost.
 _FAILURES = (*LOST_ERRORS, tf.errors.CancelledError)

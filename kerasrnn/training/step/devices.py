@@ -2,7 +2,7 @@
 
 Each of R replicas reads B / R of the B streams of text, in the order of the
 replicas, and carries their recurrent states. The replicas belong to one
-process, or to several (see `kerasrnn.training.workers`).
+process, or to several (see `kerasrnn.training.step.workers`).
 """
 
 import functools

@@ -76,7 +76,6 @@ STAGES = (
     ("evaluation", ("kerasrnn.training.evaluation",)),
     ("checkpoints", ("kerasrnn.training.checkpoints",)),
     ("records", ("kerasrnn.training.records",)),
-    ("who trains", ("kerasrnn.training.workers",)),
     ("several workers", ("kerasrnn.training.multi_worker",)),
     ("training", ("kerasrnn.training",)),
     ("package", ("kerasrnn",)),

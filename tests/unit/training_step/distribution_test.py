@@ -31,7 +31,7 @@ def train(connection, replicas, tf_config=""):
     from kerasrnn.training.multi_worker.process_group import join
     from kerasrnn.training.multi_worker.tf_config import parse_tf_config
     from kerasrnn.training.step.devices import make_strategy
-    from kerasrnn.training.workers import Workers
+    from kerasrnn.training.step.workers import Workers
 
     if tf_config:
         os.environ["TF_CONFIG"] = tf_config
