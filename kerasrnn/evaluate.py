@@ -9,6 +9,8 @@ so the split is named with the figure.
 """
 
 import json
+from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from absl import flags
 
@@ -20,6 +22,12 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import COUNT
 from kerasrnn.foundation.phrases import counted
+
+if TYPE_CHECKING:  # They need NumPy, which --help does without.
+    import numpy as np
+
+    from kerasrnn.training.checkpoints.checkpoint import Checkpoint
+    from kerasrnn.training.evaluation.loss_units import Evaluation
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -82,42 +90,74 @@ def main(argv: list[str]) -> int:
 
 def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
-    from kerasrnn.training.checkpoints import checkpoint
+    from kerasrnn.training.checkpoints.finding import find
 
-    path = checkpoint.find(values.workdir, values.checkpoint)
-    saved = checkpoint.load(path)
-    ids, ranges, name = _text(values, saved)
-    streams = _streams(values, saved, ranges)
+    # Mistakes are reported before TensorFlow is imported.
+    path, saved = find(values.workdir, values.checkpoint)
+    text = _text(values, saved)
+    streams = values.streams or _default_streams(values, saved, text)
     start_id = None
     if values.start_state == "start_character":
         start_id = saved.vocabulary.start_id
-    unknown = _unknown(ids, ranges, streams, start_id)
+    unknown = _count_unknown(text, streams, start_id)
     with Activity("Starting TensorFlow") as activity:
-        result = _evaluate(saved, ids, ranges, streams, start_id, activity)
+        result = _evaluate(saved, text, streams, start_id, activity)
     if values.json:
-        record = _record(values, saved, name, streams, result, unknown)
-        print(json.dumps(record))
+        print(
+            json.dumps(
+                {
+                    "text": text.name,
+                    "loss": result.loss,
+                    "bits": result.bits,
+                    "perplexity": result.perplexity,
+                    "nats": result.nats,
+                    "characters": result.characters,
+                    "unknown": unknown,
+                    "streams": streams,
+                    "start_state": values.start_state,
+                    "step": saved.step,
+                }
+            )
+        )
         return 0
     print(
-        f"{name}: {result.loss:.6f} nats ({result.bits:.6f} bits) a character "
-        f"over {counted(result.characters, 'character')}, perplexity "
-        f"{result.perplexity:.4f}\n"
+        f"{text.name}: {result.loss:.6f} nats ({result.bits:.6f} bits) a "
+        f"character over {counted(result.characters, 'character')}, "
+        f"perplexity {result.perplexity:.4f}\n"
         f"{path.parent.name} checkpoint, step {saved.step:,}; "
         f"{counted(streams, 'stream')} from the "
         f"{values.start_state.replace('_', ' ')} state"
     )
     if unknown:
-        read = sum(stop - start for start, stop in ranges)
         print(
             f"Unknown to the model and not scored: {unknown:,} of "
-            f"{counted(read, 'character')} read "
-            f"({100 * unknown / read:.3g}%)."
+            f"{counted(text.length, 'character')} read "
+            f"({100 * unknown / text.length:.3g}%)."
         )
     return 0
 
 
-def _text(values, saved):
-    """Returns ids, ranges and a name for the text to measure."""
+class _Text(NamedTuple):
+    """A text to measure.
+
+    Attributes:
+        ids: Integers [length].
+        ranges: (start, stop) of the parts to read.
+        name: What it is called in the result.
+    """
+
+    ids: "np.ndarray"
+    ranges: list[tuple[int, int]]
+    name: str
+
+    @property
+    def length(self) -> int:
+        """Characters to read."""
+        return sum(stop - start for start, stop in self.ranges)
+
+
+def _text(values: flags.FlagValues, saved: "Checkpoint") -> _Text:
+    """Returns the text that the flags name."""
     from kerasrnn.text.encoding import encode_file
     from kerasrnn.training.checkpoints.workdir import open_corpus
 
@@ -127,7 +167,7 @@ def _text(values, saved):
             saved.vocabulary,
             saved.config.data.normalize_newlines,
         )
-        return ids, [(0, len(ids))], values.file
+        return _Text(ids, [(0, len(ids))], values.file)
     corpus = open_corpus(values.workdir, saved.info.get("corpus_sha256"))
     ranges = corpus.split_ranges(
         values.split, saved.config.training.sequence_length
@@ -137,39 +177,51 @@ def _text(values, saved):
             f"The {values.split} split is empty: the model was trained with "
             f"--{values.split}_fraction=0. Give another --split, or --file."
         )
-    return corpus.ids, ranges, f"{values.split} split ({corpus.config.split})"
+    name = f"{values.split} split ({corpus.config.split})"
+    return _Text(corpus.ids, ranges, name)
 
 
-def _streams(values, saved, ranges):
-    """Returns into how many streams the text is cut."""
+def _default_streams(
+    values: flags.FlagValues, saved: "Checkpoint", text: _Text
+) -> int:
+    """Returns into how many streams the text is cut if no flag says it."""
     from kerasrnn.text.streams import number_of_streams
 
-    if values.streams:
-        return values.streams
     if values.file is not None:
         return 1
     training = saved.config.training
     return number_of_streams(
-        ranges, training.batch_size, training.sequence_length
+        text.ranges, training.batch_size, training.sequence_length
     )
 
 
-def _unknown(ids, ranges, streams, start_id):
-    """Returns how many characters are unknown; says if none is scored."""
+def _count_unknown(text: _Text, streams: int, start_id: int | None) -> int:
+    """Returns how many characters are unknown.
+
+    Raises:
+        UserError: No character would be scored.
+    """
     from kerasrnn.text.encoding import count_unknown
     from kerasrnn.text.streams import Streams
     from kerasrnn.text.streams import nothing_to_score
 
-    unknown = count_unknown(ids, ranges)
-    total = sum(stop - start for start, stop in ranges)
-    longest = Streams(ids, ranges, streams, start_id, documents=False).length
-    if unknown == total or longest < 1:
+    unknown = count_unknown(text.ids, text.ranges)
+    longest = Streams(
+        text.ids, text.ranges, streams, start_id, documents=False
+    ).length
+    if unknown == text.length or longest < 1:
         raise nothing_to_score()
     return unknown
 
 
-def _evaluate(saved, ids, ranges, streams, start_id, activity):
-    """Returns the text's `loss_units.Evaluation`."""
+def _evaluate(
+    saved: "Checkpoint",
+    text: _Text,
+    streams: int,
+    start_id: int | None,
+    activity: Activity,
+) -> "Evaluation":
+    """Returns the loss of the text."""
     from kerasrnn.training.evaluation.evaluator import Evaluator
     from kerasrnn.training.step.flat_weights import layout
     from kerasrnn.training.step.flat_weights import make_model
@@ -180,27 +232,12 @@ def _evaluate(saved, ids, ranges, streams, start_id, activity):
     evaluator = Evaluator(model, weights, saved.config.training.sequence_length)
     return evaluator(
         weights.pack(saved.weights),
-        ids,
-        ranges,
+        text.ids,
+        text.ranges,
         streams,
         start_id,
         between_calls=activity.share,
     )
-
-
-def _record(values, saved, name, streams, result, unknown):
-    return {
-        "text": name,
-        "loss": result.loss,
-        "bits": result.bits,
-        "perplexity": result.perplexity,
-        "nats": result.nats,
-        "characters": result.characters,
-        "unknown": unknown,
-        "streams": streams,
-        "start_state": values.start_state,
-        "step": saved.step,
-    }
 
 
 def run() -> None:

@@ -8,18 +8,23 @@ text for the same seed.
 """
 
 import json
-import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from kerasrnn.command_line import program
 from kerasrnn.command_line.activity import Activity
 from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.command_line.output import remark
+from kerasrnn.command_line.output import write
 from kerasrnn.command_line.sampling_flags import SampleRecord
 from kerasrnn.command_line.sampling_flags import define_sampling_flags
 from kerasrnn.command_line.sampling_flags import sampling_options
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.phrases import counted
+
+if TYPE_CHECKING:  # It needs NumPy, which --help does without.
+    from kerasrnn.training.checkpoints.checkpoint import Checkpoint
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -56,85 +61,92 @@ def main(argv: list[str]) -> int:
 
 def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
-    options = sampling_options(values)
-    from kerasrnn.training.checkpoints import checkpoint
+    from kerasrnn.training.checkpoints.finding import find
 
-    # What is amiss is told before TensorFlow is imported.
-    saved = checkpoint.load(checkpoint.find(values.workdir, values.checkpoint))
-    find_novel = _novelty(values.workdir, saved) if values.novel else None
+    options = sampling_options(values)
+    # Mistakes are reported before TensorFlow is imported.
+    saved = find(values.workdir, values.checkpoint).checkpoint
+    novelty = _Novelty(values.workdir, saved) if values.novel else None
     with Activity("Starting TensorFlow"):
         from kerasrnn.model.text_generator import TextGenerator
+        from kerasrnn.training.checkpoints.load_model import model_of
 
-        model = checkpoint.model_of(saved)
+        weights = [variable.value for variable in model_of(saved).weights]
         generator = TextGenerator(saved.config.model, saved.vocabulary)
-    weights = [variable.value for variable in model.weights]
     unknown = generator.unknown(options.prompt)
     if unknown:
         found = counted(unknown, "character")
-        _say(f"Unknown to the model: {found} of the prompt.")
-    if find_novel is not None:
-        records = []
-        for seed in options.seeds():
-            _say(f"seed {seed}")
-            records.append(
-                _generate(generator, weights, options, seed, unknown, False)
-            )
-        return _print_novel(records, find_novel, options.json)
+        remark(f"Unknown to the model: {found} of the prompt.")
+    records = []
     for seed in options.seeds():
-        if not options.json:
-            _say(f"seed {seed}")
-            if options.echo:
-                _write(options.prompt.decode(errors="replace"))
+        shows_text = not options.json and novelty is None
+        if not options.json or novelty is not None:
+            remark(f"seed {seed}")
+        if shows_text and options.echo:
+            write(options.prompt.decode(errors="replace"))
         record = _generate(
-            generator, weights, options, seed, unknown, not options.json
+            generator, weights, options, seed, unknown, shows_text
         )
-        _write((record.to_json() if options.json else "") + "\n")
+        records.append(record)
+        if novelty is None:
+            write((record.to_json() if options.json else "") + "\n")
+    if novelty is not None:
+        novelty.print(records, options.json)
     return 0
 
 
-def _novelty(workdir, saved):
-    """Returns a function of lines; says early if there is no such text."""
-    from kerasrnn.text import novelty
-    from kerasrnn.training.checkpoints.workdir import open_corpus
+class _Novelty:
+    """Tells which generated lines are not in the training text.
 
-    corpus = open_corpus(workdir, saved.info.get("corpus_sha256"))
-    ranges = corpus.split_ranges("train", saved.config.training.sequence_length)
-    novelty.newline_id(saved.vocabulary)  # There must be one.
+    Args:
+        workdir: The working directory, which holds the text.
+        saved: Its checkpoint.
 
-    def find_novel(lines):
-        with Activity("Looking for the lines in the training text"):
-            return novelty.find_novel(
-                lines, corpus.ids, ranges, saved.vocabulary
+    Raises:
+        UserError: The text is not there, or has no lines.
+    """
+
+    def __init__(self, workdir: str, saved: "Checkpoint"):
+        from kerasrnn.text import novelty
+        from kerasrnn.training.checkpoints.workdir import open_corpus
+
+        self._vocabulary = saved.vocabulary
+        self._corpus = open_corpus(workdir, saved.info.get("corpus_sha256"))
+        self._ranges = self._corpus.split_ranges(
+            "train", saved.config.training.sequence_length
+        )
+        novelty.newline_id(saved.vocabulary)  # There must be one.
+
+    def print(self, records: list[SampleRecord], as_json: bool) -> None:
+        """Prints the lines that are new, each once, and their share."""
+        from kerasrnn.text import novelty
+
+        lines = []
+        for record in records:
+            # The first line begins where the prompt's last one does.
+            begun = record.prompt.rpartition("\n")[2]
+            lines += novelty.complete_lines(
+                begun + record.text, record.finish == "stop"
             )
-
-    return find_novel
-
-
-def _print_novel(records, find_novel, as_json):
-    from kerasrnn.text.novelty import complete_lines
-
-    lines = []
-    for record in records:
-        # The first line begins where the prompt's last one does.
-        begun = record.prompt.rpartition("\n")[2]
-        lines += complete_lines(begun + record.text, record.finish == "stop")
-    found = find_novel(lines)
-    if as_json:
-        result = {
-            "novel": found.novel,
-            "lines": len(found.lines),
-            "share": found.share,
-            "seeds": [record.seed for record in records],
-        }
-        _write(json.dumps(result, ensure_ascii=False) + "\n")
-        return 0
-    _write("".join(f"{line}\n" for line in found.novel))
-    _say(
-        f"Not in the training text: {found.share:.1%} of "
-        f"{counted(len(found.lines), 'generated line')}, "
-        f"{counted(len(found.novel), 'different one')}."
-    )
-    return 0
+        with Activity("Looking for the lines in the training text"):
+            found = novelty.find_novel(
+                lines, self._corpus.ids, self._ranges, self._vocabulary
+            )
+        if as_json:
+            result = {
+                "novel": found.novel,
+                "lines": len(found.lines),
+                "share": found.share,
+                "seeds": [record.seed for record in records],
+            }
+            write(json.dumps(result, ensure_ascii=False) + "\n")
+            return
+        write("".join(f"{line}\n" for line in found.novel))
+        remark(
+            f"Not in the training text: {found.share:.1%} of "
+            f"{counted(len(found.lines), 'generated line')}, "
+            f"{counted(len(found.novel), 'different one')}."
+        )
 
 
 def _generate(generator, weights, options, seed, unknown, show):
@@ -155,7 +167,7 @@ def _generate(generator, weights, options, seed, unknown, show):
             if show:
                 # The text itself shows how far it is.
                 activity.end()
-                _write(chunk.text)
+                write(chunk.text)
             text += chunk.text
             length += chunk.length
             log_prob += chunk.log_prob
@@ -171,16 +183,6 @@ def _generate(generator, weights, options, seed, unknown, show):
         finish=finish,
         seed=seed,
     )
-
-
-def _write(text):
-    # The terminal's own encoding may not have the model's characters.
-    sys.stdout.buffer.write(text.encode())
-    sys.stdout.buffer.flush()
-
-
-def _say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def run() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from collections.abc import Iterator
 
 from kerasrnn.command_line.escapes import unescaped
+from kerasrnn.command_line.output import remark
+from kerasrnn.command_line.output import write
 from kerasrnn.command_line.sampling_flags import SamplingOptions
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
@@ -168,10 +170,10 @@ def converse(client: Client, options: SamplingOptions) -> int:
     """
     (seed,) = options.seeds()
     options = dataclasses.replace(options, seed=seed)
-    session = Session(client, options, _say)
-    _say(f"seed {seed}; :help lists the commands")
+    session = Session(client, options, remark)
+    remark(f"seed {seed}; :help lists the commands")
     if options.prompt:
-        _write(options.prompt if options.echo else b"")
+        write(options.prompt if options.echo else b"")
         _continue(session, options.prompt)
     while (line := _read_line()) is not None:
         try:
@@ -189,11 +191,11 @@ def converse(client: Client, options: SamplingOptions) -> int:
 def _continue(session, line):
     try:
         for text in session.go_on(line):
-            _write(text.encode())
+            write(text.encode())
     except KeyboardInterrupt:
-        _say("stopped")
+        remark("stopped")
     finally:
-        _write(b"\n")
+        write(b"\n")
 
 
 def _obey(session, command):
@@ -209,7 +211,7 @@ def _obey(session, command):
     elif name == "reset":
         session.reset()
     elif name == "show":
-        _write(session.text + b"\n")
+        write(session.text + b"\n")
     elif name == "help":
         print(HELP, end="", file=sys.stderr)
     elif name == "quit":
@@ -231,16 +233,7 @@ def _read_line():
         try:
             return input("> ").encode("utf-8", "surrogateescape")
         except EOFError:
-            _write(b"\n")
+            write(b"\n")
             return None
     line = sys.stdin.buffer.readline()
     return line.rstrip(b"\r\n") if line else None
-
-
-def _write(content):
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
-
-
-def _say(note):
-    print(note, file=sys.stderr, flush=True)

@@ -21,6 +21,7 @@ from kerasrnn.command_line import program
 from kerasrnn.command_line.activity import Activity
 from kerasrnn.command_line.flag_types import define_integer
 from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.command_line.output import remark
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import POSITIVE_COUNT
@@ -179,7 +180,7 @@ def _saved_model(values):
         model.num_layers * model.units, num_layers
     )
     readings.unit_named(values.unit, num_layers, per_layer)
-    _say(f"Loading {path} ...")
+    remark(f"Loading {path} ...")
     return saved
 
 
@@ -217,18 +218,18 @@ def _inspect(values, model, title, text, name, target):
     from kerasrnn.reporting.probes import syntax_of
 
     text = readings.first_characters(text, values.length)
-    _say(f"Reading {name} ...")
+    remark(f"Reading {name} ...")
     with Activity("Reading") as activity:
         reading = readings.read(model, text, values.num_layers, activity.share)
     if reading.unknown:
-        _say(
+        remark(
             f"Unknown to the model: {reading.unknown:,} of "
             f"{counted(len(reading.characters), 'character')} read."
         )
     unit = readings.unit_named(
         values.unit, reading.num_layers, reading.units_per_layer
     )
-    _say("Reading the same characters in random order ...")
+    remark("Reading the same characters in random order ...")
     with Activity("Reading") as activity:
         shuffled = readings.read(
             model,
@@ -271,10 +272,6 @@ def _write_page(target, reading, found, unit, title, name):
     for sentence in share_sentences(found):
         print(sentence)
     print(f"Wrote {target} ({len(data) / 1e6:.1f} MB). Open it in a browser.")
-
-
-def _say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def run() -> None:

@@ -17,6 +17,7 @@ from kerasrnn.command_line import program
 from kerasrnn.command_line import sampling_flags
 from kerasrnn.command_line.activity import Activity
 from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.command_line.output import write
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
 from kerasrnn_serving.programs import connection_flags
@@ -133,9 +134,9 @@ def _print_text(options, chunks):
         # The prompt comes with the first chunk: none is shown that the
         # server refuses.
         prompt = options.prompt if options.echo and not count else b""
-        _write(prompt + chunk.text.encode())
+        write(prompt + chunk.text.encode())
         unknown += chunk.unknown
-    _write("\n")
+    write("\n")
     return chunk, unknown
 
 
@@ -149,7 +150,7 @@ def _print_record(options, chunks):
         finish=chunks[-1].finish,
         seed=chunks[-1].seed,
     )
-    _write(record.to_json() + "\n")
+    write(record.to_json() + "\n")
 
 
 def _score(client, values):
@@ -173,9 +174,9 @@ def _score(client, values):
             "unknown": score.unknown,
             "version": score.version,
         }
-        _write(json.dumps(record) + "\n")
+        write(json.dumps(record) + "\n")
         return 0
-    _write(
+    write(
         f"bits per character: {score.bits_per_character:.6f}\n"
         f"nats per character: {score.nats_per_character:.6f}\n"
         f"characters scored: {score.length}\n"
@@ -191,13 +192,6 @@ def _warn_unknown(count):
         f"{counted(count, 'character')} of the text given.",
         file=sys.stderr,
     )
-
-
-def _write(text):
-    if isinstance(text, str):
-        text = text.encode()
-    sys.stdout.buffer.write(text)
-    sys.stdout.buffer.flush()
 
 
 def run() -> None:

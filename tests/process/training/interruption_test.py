@@ -1,7 +1,6 @@
 """SIGTERM and SIGINT, whatever a training is at: the current step is saved."""
 
 import os
-import pathlib
 import random
 import shutil
 import signal
@@ -11,47 +10,20 @@ import time
 import unittest
 
 from absl.testing import absltest
-from helpers.processes.forked_trainer import ForkedTrainer
+from helpers.processes.run_test_case import RunTestCase
 from helpers.sources.repository import ROOT
 
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints import finding
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 SECONDS = 30  # in which the checkpoint must be there and the process gone
-TEXT = "It is a truth universally acknowledged, that a single man. \n"
-
-SMALL = (
-    "--data=text.txt",
-    "--units=16",
-    "--num_layers=1",
-    "--batch_size=4",
-    "--sequence_length=16",
-    "--epochs=1000000",
-    "--sample_length=0",
-    "--evaluate_every=1000000",
-    "--jit_compile=off",
-)
 
 
-class InterruptionTest(absltest.TestCase):
+class InterruptionTest(RunTestCase):
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.create_tempdir().full_path)
-        self.write_text(60)
         self.draws = random.Random(SEED)
-
-    def write_text(self, lines):
-        (self.folder / "text.txt").write_text(TEXT * lines)
-
-    def start(self, workdir, *arguments):
-        """Starts a training in `workdir`."""
-        trainer = ForkedTrainer(
-            [f"--workdir={workdir}", *SMALL, *arguments], self.folder
-        )
-        self.addCleanup(trainer.close)
-        return trainer
 
     def moments(self):
         """Yields a working directory, a signal and a random delay a trial."""
@@ -70,10 +42,6 @@ class InterruptionTest(absltest.TestCase):
         print(f"ended after {time.monotonic() - started:.1f} s")
         self.assertEqual(status, 128 + number, trainer.text)
         trainer.close()
-
-    def newest(self, workdir):
-        """Returns the newest checkpoint."""
-        return finding.load_latest(self.folder / workdir / "checkpoints")
 
     def test_while_training(self):
         for workdir, number, delay in self.moments():
@@ -155,7 +123,7 @@ class InterruptionTest(absltest.TestCase):
         # It does as when the time is over if it is sent SIGTERM itself.
         command = [
             *("timeout", "1d", sys.executable, "-m", "kerasrnn.train"),
-            *("--workdir=workdir", *SMALL),
+            *("--workdir=workdir", *self.FLAGS),
         ]
         with subprocess.Popen(
             command,

@@ -5,13 +5,13 @@ times in either test. Each says at its end what it has counted.
 """
 
 import os
-import pathlib
 import random
 import signal
 import time
 
 from absl.testing import absltest
-from helpers.processes.forked_trainer import ForkedTrainer
+from helpers.processes.run_test_case import RunTestCase
+from helpers.processes.run_test_case import small_flags
 
 from kerasrnn.errors import UserError
 from kerasrnn.training.checkpoints import checkpoint
@@ -19,34 +19,16 @@ from kerasrnn.training.records.history import read_history
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
-TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
-
-SMALL = (
-    "--data=text.txt",
-    "--batch_size=4",
-    "--sequence_length=16",
-    "--epochs=100000",
-    "--schedule=constant",
-    "--warmup_steps=0",
-    "--dropout=0.2",
-    "--keep=2",
-)
 
 
-class KillTestCase(absltest.TestCase):
+class KillTestCase(RunTestCase):
+    FLAGS = small_flags(
+        schedule="constant", warmup_steps=0, dropout=0.2, keep=2
+    )
+
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.create_tempdir().full_path)
-        (self.folder / "text.txt").write_text(TEXT)
         self.draws = random.Random(SEED)
-
-    def start(self, workdir, *arguments):
-        """Starts a training in `workdir`."""
-        trainer = ForkedTrainer(
-            [f"--workdir={workdir}", *SMALL, *arguments], self.folder
-        )
-        self.addCleanup(trainer.close)
-        return trainer
 
     def train(self, workdir, *arguments):
         """Trains to the end and returns the output."""
@@ -55,7 +37,7 @@ class KillTestCase(absltest.TestCase):
         trainer.close()
         return trainer.text
 
-    def newest(self, workdir):
+    def newest_step(self, workdir):
         """Returns the step of the newest checkpoint, intact or not."""
         return max(
             checkpoint.steps(self.folder / workdir / "checkpoints"), default=0
@@ -76,7 +58,7 @@ class KillTestCase(absltest.TestCase):
                 self.folder
                 / workdir
                 / "checkpoints"
-                / str(self.newest(workdir))
+                / str(self.newest_step(workdir))
             )
             for workdir in (expected, actual)
         )
@@ -118,12 +100,12 @@ class KillTest(KillTestCase):
                 "--sample_length=20" if kills % 8 == 7 else "--sample_length=0"
             )
             trainer = self.start("killed", *self.OPTIONS, sample)
-            before = self.newest("killed")
+            before = self.newest_step("killed")
             if aimed:
                 self.wait_for_a_save(trainer)
             else:
                 time.sleep(self.draws.uniform(0, 4))
-            seen = self.newest("killed")
+            seen = self.newest_step("killed")
             trainer.kill()
             trainer.close()
             self.count(trainer.text, before, seen)
@@ -138,7 +120,7 @@ class KillTest(KillTestCase):
         self.assertEqual(self.interventions, 0)
         self.assertGreaterEqual(self.inside, self.INSIDE)
         # What all those processes computed is what one would have.
-        steps = f"--max_steps={self.newest('killed') + 10}"
+        steps = f"--max_steps={self.newest_step('killed') + 10}"
         self.train("killed", *self.OPTIONS, "--sample_length=0", steps)
         self.assertEqual(self.leftovers(), [])
         rarely = ("--checkpoint_every=1000000", "--sample_length=0", steps)
@@ -235,7 +217,7 @@ class ResumeTest(KillTestCase):
                 ]
                 self.assertLen(losses, self.STEPS)
             self.train_until_killed(killed, *options)
-            saved = self.newest(killed)
+            saved = self.newest_step(killed)
             output = self.train(killed, *options)
             self.assertIn(f"Going on from step {saved}.", output)
             with self.subTest(trial):
@@ -247,7 +229,7 @@ class ResumeTest(KillTestCase):
         """Trains, and kills it at a random moment after a random save."""
         step = self.draws.randrange(1, 100)
         trainer = self.start(workdir, *options)
-        while self.newest(workdir) < step:
+        while self.newest_step(workdir) < step:
             self.assertTrue(trainer.is_alive(), trainer.text)
             time.sleep(0.0005)
         time.sleep(self.draws.uniform(0, 0.03))

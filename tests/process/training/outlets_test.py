@@ -1,36 +1,21 @@
 """What a training shows may have nobody to read it: it trains, and saves."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
 
 from absl.testing import absltest
 from helpers.models.small_training import TrainingTestCase
-from helpers.processes.forked_trainer import ForkedTrainer
+from helpers.processes.run_test_case import RunTestCase
+from helpers.processes.run_test_case import small_flags
 
 from kerasrnn.foundation import closed_outputs
 from kerasrnn.training.checkpoints import checkpoint
-from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.step.schedule import Limits
 
 SECONDS = 60
-TEXT = "It is a truth universally acknowledged, that a single man. \n"
-SMALL = (
-    "--data=text.txt",
-    "--workdir=w",
-    "--units=16",
-    "--num_layers=1",
-    "--batch_size=4",
-    "--sequence_length=16",
-    "--epochs=1000000",
-    "--sample_length=0",
-    "--evaluate_every=1000000",
-    "--checkpoint_every=1000000",
-    "--jit_compile=off",
-)
 
 
 class BrokenDisplay(Display):
@@ -108,31 +93,20 @@ class OutletsTest(absltest.TestCase):
         closed_outputs.EnduringFile(None).write("nobody")
 
 
-class ProcessTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.create_tempdir().full_path)
-        (self.folder / "text.txt").write_text(TEXT * 60)
-
-    def start(self, *arguments):
-        trainer = ForkedTrainer([*SMALL, *arguments], self.folder)
-        self.addCleanup(trainer.close)
-        return trainer
-
-    def newest(self):
-        return finding.load_latest(self.folder / "w" / "checkpoints")
+class ProcessTest(RunTestCase):
+    FLAGS = small_flags(checkpoint_every=1_000_000)
 
     def test_a_reader_that_goes_away_does_not_end_a_training(self):
-        trainer = self.start("--max_steps=2500")
+        trainer = self.start("w", "--max_steps=2500")
         trainer.wait_for("Starting TensorFlow")
         trainer.output.close()
         trainer.join(SECONDS)
         self.assertEqual(trainer.status, 0)
-        self.assertEqual(self.newest().step, 2500)
+        self.assertEqual(self.newest("w").step, 2500)
 
     def test_a_repeat_within_a_second_is_the_same_signal(self):
         for second in (signal.SIGTERM, signal.SIGHUP):
-            trainer = self.start()
+            trainer = self.start("w")
             trainer.wait_for("step ")
             trainer.send_signal(signal.SIGTERM)
             # It has been taken: what follows is another one.
@@ -144,7 +118,7 @@ class ProcessTest(absltest.TestCase):
 
     def test_signals_with_no_output_left(self):
         for number in (signal.SIGTERM, signal.SIGHUP):
-            trainer = self.start()
+            trainer = self.start("w")
             trainer.wait_for("step ")
             before = self.folder / "w" / "checkpoints"
             steps = checkpoint.steps(before)
@@ -152,7 +126,7 @@ class ProcessTest(absltest.TestCase):
             trainer.send_signal(number)
             trainer.join(SECONDS)
             self.assertEqual(trainer.status, 128 + number)
-            self.assertGreater(self.newest().step, max(steps, default=1))
+            self.assertGreater(self.newest("w").step, max(steps, default=1))
 
 
 if __name__ == "__main__":
