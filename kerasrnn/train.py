@@ -12,6 +12,7 @@ on where it stopped; Ctrl-C saves and ends. The loss is in nats a character.
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -31,6 +32,9 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import AMOUNT
 from kerasrnn.foundation.constraints import COUNT
+
+if TYPE_CHECKING:  # It needs NumPy, which --help does without.
+    from kerasrnn.training.settings import Request
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -155,13 +159,20 @@ FLAG_GROUPS = (
 def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
-    if flags.FLAGS.report:
-        return _report(flags.FLAGS.workdir, flags.FLAGS.output)
-    if flags.FLAGS.output is not None:
+    values = flags.FLAGS
+    if values.report:
+        from kerasrnn.training.records.report import write_report
+
+        path = write_report(values.workdir, values.output)
+        print(f"Wrote {path}. Open it in a browser.")
+        return 0
+    if values.output is not None:
         raise UserError(
             "--output names the file that --report writes; give both. A "
             "model is trained in --workdir."
         )
+    if values.preset is not None:
+        raise UserError("--preset works on the command line only.")
     require_tensorflow("kerasrnn-train")
     # Before any import that starts threads: they inherit what is blocked.
     from kerasrnn.foundation.closed_outputs import EnduringFile
@@ -170,10 +181,12 @@ def main(argv: list[str]) -> int:
 
     interruption = Interruption()
     interruption.listen()
+    from kerasrnn.training.run import train
+
     try:
-        _train(flags.FLAGS, interruption)
+        train(_request(values), interruption, os.environ)
     except Interrupted as interrupted:
-        # Who reads it may have ended by the same Ctrl-C.
+        # The reader of the output may have ended by the same Ctrl-C.
         output = EnduringFile(sys.stdout)
         print("Saved. Run the same command again to resume.", file=output)
         output.flush()
@@ -181,33 +194,23 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _report(workdir, output):
-    from kerasrnn.training.records.report import write_report
-
-    print(f"Wrote {write_report(workdir, output)}. Open it in a browser.")
-    return 0
-
-
-def _train(flag_values, interruption):
-    from kerasrnn.training import run
+def _request(values: flags.FlagValues) -> "Request":
+    """Returns what the flags ask for."""
     from kerasrnn.training.settings import Request
 
-    if flag_values.preset is not None:
-        raise UserError("--preset works on the command line only.")
-    request = Request(
-        workdir=flag_values.workdir,
-        data=given_fields(flag_values, DataConfig),
-        model=given_fields(flag_values, ModelConfig),
-        training=given_fields(flag_values, TrainingConfig),
+    return Request(
+        workdir=values.workdir,
+        data=given_fields(values, DataConfig),
+        model=given_fields(values, ModelConfig),
+        training=given_fields(values, TrainingConfig),
         limits={
-            name: flag_values[name].value
+            name: values[name].value
             for name in ("max_steps", "minutes")
-            if flag_values[name].present
+            if values[name].present
         },
-        strategy=flag_values.strategy,
-        tpu=flag_values.tpu,
+        strategy=values.strategy,
+        tpu=values.tpu,
     )
-    run.train(request, interruption, os.environ)
 
 
 def run() -> None:

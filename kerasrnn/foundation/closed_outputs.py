@@ -1,30 +1,33 @@
-"""Standard output and error that may go away while a training runs.
+"""Standard output and error that may be closed during a run.
 
-A reader ends (`| head`), a terminal is closed, a disk is full: what cannot
-be shown ends no training, and keeps no signal from being obeyed.
+A reader ends (`| head`), a terminal is closed, a disk is full: output that
+cannot be written ends no run, and delays no signal.
 """
 
 import contextlib
 import os
 import select
 import sys
+from typing import IO
+from typing import Any
+from typing import TextIO
 
 
 class EnduringFile:
-    """A text file that takes no notice of failing to be written to.
+    """A text file that ignores that it cannot be written to.
 
-    After the first failure, which is told once on standard error, all else
-    is dropped.
+    The first failure is reported on standard error; after it everything is
+    dropped.
 
     Args:
-        file: What to write to; all other attributes are its own.
+        file: What to write to, or None; all other attributes are its own.
     """
 
-    def __init__(self, file):
+    def __init__(self, file: TextIO | None):
         self._file = file
         self._is_lost = file is None
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
     def write(self, text: str) -> int:
@@ -56,8 +59,8 @@ class EnduringFile:
         )
 
 
-def silence(file) -> None:
-    """Lets what is written to a file, or waits in its buffer, go nowhere."""
+def silence(file: IO) -> None:
+    """Discards what is written to a file, or waits in its buffer."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         descriptor = file.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

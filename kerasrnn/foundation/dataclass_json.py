@@ -9,16 +9,20 @@ import json
 import math
 import types
 import typing
+from typing import Any
+from typing import TypeVar
 
 from kerasrnn.errors import UserError
 
+T = TypeVar("T")
 
-def to_json(value) -> str:
+
+def to_json(value: Any) -> str:
     """Returns a dataclass, and those in its fields, as indented JSON text."""
     return json.dumps(dataclasses.asdict(value), indent=2) + "\n"
 
 
-def from_json(cls, text: str, where: str):
+def from_json(cls: type[T], text: str, where: str) -> T:
     """Returns the object that `to_json` wrote.
 
     Args:
@@ -38,7 +42,7 @@ def from_json(cls, text: str, where: str):
     return _from_dict(cls, values, where)
 
 
-def loads(text: str | bytes):
+def loads(text: str | bytes) -> Any:
     """Returns what a JSON text says.
 
     Numbers are those of JSON that 64 bits hold: neither NaN nor Infinity,

@@ -8,6 +8,8 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ _TEMPORARY = ".tmp-"
 _REPLACED = "-replaced"
 
 
-def write_file(path, data: bytes) -> None:
+def write_file(path: os.PathLike | str, data: bytes) -> None:
     """Writes a file aside, syncs it and renames it into place."""
     path = local_path(path)
     temporary = path.with_name(f"{_TEMPORARY}{path.name}-{os.getpid()}")
@@ -36,7 +38,7 @@ def write_file(path, data: bytes) -> None:
         raise
 
 
-def page_target(output) -> pathlib.Path:
+def page_target(output: os.PathLike | str) -> pathlib.Path:
     """Returns the file that `--output` names, where a page can be written.
 
     Raises:
@@ -73,7 +75,7 @@ def _unwritable(target, reason):
     )
 
 
-def sync_directory(path) -> None:
+def sync_directory(path: os.PathLike | str) -> None:
     """Makes the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -83,7 +85,7 @@ def sync_directory(path) -> None:
 
 
 @contextlib.contextmanager
-def new_directory(target: pathlib.Path):
+def new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary directory that becomes `target` at the end.
 
     Files that the caller writes in it must be synced by the caller. Where
@@ -106,7 +108,7 @@ def new_directory(target: pathlib.Path):
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def sweep(directory) -> None:
+def sweep(directory: os.PathLike | str) -> None:
     """Removes what a killed process left half written.
 
     A directory that was being replaced by another is put back, if the other
@@ -123,7 +125,7 @@ def sweep(directory) -> None:
             path.unlink(missing_ok=True)
 
 
-def read_json(path, limit: int = 2**20):
+def read_json(path: os.PathLike | str, limit: int = 2**20) -> Any:
     """Returns the contents of a JSON file of at most `limit` bytes.
 
     Raises:
@@ -137,7 +139,7 @@ def read_json(path, limit: int = 2**20):
         raise UserError(f"{path} is not JSON: {error}.") from None
 
 
-def read_text(path, limit: int = 2**20) -> str:
+def read_text(path: os.PathLike | str, limit: int = 2**20) -> str:
     """Returns the contents of a UTF-8 file of at most `limit` bytes.
 
     Raises:
@@ -160,7 +162,9 @@ def read_text(path, limit: int = 2**20) -> str:
         raise UserError(f"{path} is not UTF-8: {error}.") from None
 
 
-def write_arrays(path, arrays: dict[str, np.ndarray]) -> None:
+def write_arrays(
+    path: os.PathLike | str, arrays: dict[str, np.ndarray]
+) -> None:
     """Writes arrays by name to an .npz file, uncompressed, and syncs it."""
     with open(path, "wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -168,7 +172,7 @@ def write_arrays(path, arrays: dict[str, np.ndarray]) -> None:
         os.fsync(file.fileno())
 
 
-def read_arrays(path) -> dict[str, np.ndarray]:
+def read_arrays(path: os.PathLike | str) -> dict[str, np.ndarray]:
     """Returns the arrays of an .npz file; nothing in it is executed.
 
     Raises:

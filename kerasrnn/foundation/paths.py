@@ -1,5 +1,6 @@
 """Paths that users give: of files and directories on this machine."""
 
+import os
 import pathlib
 import re
 
@@ -10,7 +11,7 @@ from kerasrnn.errors import UserError
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def local_path(path, what: str = "") -> pathlib.Path:
+def local_path(path: os.PathLike | str, what: str = "") -> pathlib.Path:
     """Returns a path, once it is sure that it is one on this machine.
 
     Args:

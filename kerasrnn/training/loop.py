@@ -104,7 +104,7 @@ class TrainingLoop:
         self._nothing_is_unsaved()
 
     def save_if_possible(self) -> None:
-        """Saves after an error, unless that is what made the state unusable."""
+        """Saves after an error, unless it left the state half changed."""
         # Several workers only save together, and one of them may be lost.
         if self._is_consistent and self._workers.size == 1:
             with contextlib.suppress(Exception):  # The first error counts.
@@ -136,7 +136,7 @@ class TrainingLoop:
 
     def _reason_to_end(self):
         status = self._state.status
-        return self._plan.is_over(
+        return self._plan.reason_to_end(
             status.step, self._reading.elapsed, status.stale
         )
 
@@ -169,8 +169,8 @@ class TrainingLoop:
     def _make_steps(self):
         """Makes as many steps as one call should: updates the weights."""
         state, step = self._state, self._state.status.step
-        count, rates = self._next_steps()
-        batches = self._dataset.batches(step, count)
+        rates = self._next_rates()
+        batches = self._dataset.batches(step, len(rates))
         inputs, targets = distribute(
             self._workers.strategy, [batches.inputs, batches.targets], 1
         )
@@ -182,18 +182,18 @@ class TrainingLoop:
                 inputs, targets, state.states, step, rates
             )
             seconds = time.monotonic() - started
-            self._note_speed(count, seconds)
+            self._note_speed(len(rates), seconds)
             check_steps(records, step + 1, self._config.model.vocabulary_size)
             self._interruption.set_unsaved(True)
-            state.status.step += count
+            state.status.step += len(rates)
             per_second = batches.inputs.size / seconds
             state.lines.add_steps(step, records, rates, per_second)
         self._show_progress(per_second)
 
-    def _next_steps(self):
-        """Returns how many steps the next call makes, and at which rates."""
+    def _next_rates(self) -> list[float]:
+        """Returns the learning rate of each step of the next call."""
         status, plan, reading = self._state.status, self._plan, self._reading
-        last = plan.horizon(
+        last = plan.expected_steps(
             status.step, reading.elapsed, reading.seconds_per_step
         )
         count = min(
@@ -203,7 +203,7 @@ class TrainingLoop:
         )
         factor = rate_factor(status.rollbacks)
         rates = plan.rates(status.step, count, last)
-        return count, [factor * rate for rate in rates]
+        return [factor * rate for rate in rates]
 
     def _note_speed(self, count, seconds):
         self._steps_per_call.update(count, seconds)
@@ -216,7 +216,7 @@ class TrainingLoop:
         seconds_per_step = self._steps_per_call.seconds_per_step
         if seconds_per_step is None:
             return  # The speed of the first call says nothing.
-        total = self._plan.horizon(
+        total = self._plan.expected_steps(
             status.step, self._clock.elapsed_at_the_end(), seconds_per_step
         )
         self._observer.progressed(

@@ -119,7 +119,7 @@ def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
     ):
         return limits.reached_minutes
     plan = Plan(config.training, steps_per_epoch, limits, validates=False)
-    return plan.is_over(status.step, status.elapsed, status.stale)
+    return plan.reason_to_end(status.step, status.elapsed, status.stale)
 
 
 class ResumedText(NamedTuple):

@@ -7,7 +7,9 @@ process, or to several (see `kerasrnn.training.step.workers`).
 
 import functools
 import os
+from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from kerasrnn.config import STRATEGIES
@@ -16,18 +18,18 @@ from kerasrnn.foundation.phrases import counted
 
 
 def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
-    """Returns the strategy that a word stands for.
+    """Returns the strategy that a value of `--strategy` stands for.
 
     Args:
         name: One of `STRATEGIES`, but "multi_worker", which takes several
             processes (see `multi_worker.process_group.join`). "auto" takes a
-            TPU that is named, all GPUs where there are several, else one
+            TPU that is named, all GPUs if there are several, or else one
             device.
         tpu: Name or address of the TPU; "local" is the one of this machine.
             (Never run on a TPU by those who wrote it.)
 
     Raises:
-        UserError: The word is unknown, or what it asks for is not there.
+        UserError: The name is unknown, or what it asks for is not there.
     """
     if name not in STRATEGIES:
         raise UserError(
@@ -80,19 +82,23 @@ def streams_per_replica(
     return streams
 
 
-def distribute(strategy: tf.distribute.Strategy, arrays, axis: int) -> list:
-    """Cuts arrays into one piece a replica.
+def distribute(
+    strategy: tf.distribute.Strategy,
+    arrays: Sequence[np.ndarray],
+    axis: int,
+) -> list[tf.Tensor]:
+    """Cuts arrays into one piece per replica.
 
     Of several processes each passes the whole arrays, and keeps the pieces
     of its own replicas.
 
     Args:
         strategy: Says how many replicas there are.
-        arrays: List of arrays with all streams in dimension `axis`.
+        arrays: Arrays with all streams in dimension `axis`.
         axis: The dimension of the streams.
 
     Returns:
-        List of tensors; of several replicas, of per-replica values.
+        Tensors; with several replicas, per-replica values.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
@@ -115,13 +121,12 @@ def distribute(strategy: tf.distribute.Strategy, arrays, axis: int) -> list:
     return [piece(array) for array in arrays]
 
 
-def collect(strategy: tf.distribute.Strategy, values, axis: int) -> list:
-    """Puts values together again: the inverse of `distribute`.
+def collect(
+    strategy: tf.distribute.Strategy, values: Sequence[tf.Tensor], axis: int
+) -> list[np.ndarray]:
+    """Joins the pieces again: the inverse of `distribute`.
 
-    Of several processes all call it together, and each gets all values.
-
-    Returns:
-        List of numpy arrays.
+    Several processes all call it together, and each receives all values.
     """
     if strategy.num_replicas_in_sync == 1:
         return [value.numpy() for value in values]

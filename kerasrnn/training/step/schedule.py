@@ -1,4 +1,4 @@
-"""What is due at which step: pure functions of the configuration."""
+"""The steps of a run and what is due between them, by the configuration."""
 
 import dataclasses
 from typing import Annotated
@@ -11,9 +11,9 @@ from kerasrnn.foundation.constraints import check_fields
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.training.step.learning_rate import learning_rate
 
-# Batches of training that a validation may always read.
+# Training batches that a validation may always read.
 _LEAST_BATCHES = 4
-# A step computes backwards, too, which takes twice as long as forwards.
+# A step computes the gradient, too, which takes twice as long as the loss.
 _FORWARD_SHARE = 1 / 3
 
 
@@ -25,8 +25,8 @@ class Limits:
         max_steps: Steps in all; 0 is no limit.
         minutes: Minutes of training in all, earlier runs in the same
             working directory included; 0 is no limit. The learning rate's
-            schedule is fitted to it, so such a training cannot be repeated
-            bit for bit.
+            schedule is fitted to it, so such a run cannot be repeated bit
+            for bit.
     """
 
     max_steps: Annotated[int, COUNT] = 0
@@ -37,7 +37,7 @@ class Limits:
 
     @property
     def reached_minutes(self) -> str:
-        """Why a training ends that has used up its minutes."""
+        """Why a run ends that has used up its minutes."""
         return f"--minutes={self.minutes:g} is reached"
 
     @classmethod
@@ -64,10 +64,10 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The steps of a training and the events between them.
+    """The steps of a run and the events between them.
 
     Attributes:
-        config: The training's configuration.
+        config: The run's configuration.
         steps_per_epoch: Steps in one pass over the text.
         limits: When to stop earlier.
         validates: Whether there is text to validate on.
@@ -102,8 +102,8 @@ class Plan:
     def validation_is_due(self, step: int, ending: bool) -> bool:
         """Whether to validate after `step` steps.
 
-        Step 0 is validated where it is another model's: then no step counts
-        as the best that is worse than what it began from.
+        Step 0 is validated if it is another model: then no step that is
+        worse than what the run began with counts as the best.
         """
         if step == 0:
             return self.validates and bool(self.config.init_from)
@@ -115,8 +115,8 @@ class Plan:
         Args:
             step: Steps made.
             ending: Whether no other step follows.
-            is_time: Whether the last one is a while ago. It is not asked for
-                where it is said after how many steps there are samples.
+            is_time: Whether the last one is a while ago. It does not matter
+                if the user says after how many steps there are samples.
         """
         is_set = self.config.sample_every or self.config.evaluate_every
         return (
@@ -132,8 +132,7 @@ class Plan:
     def validation_sample(self, step: int, held_out: int) -> int:
         """Returns how many held-out characters validations are to read.
 
-        No clock decides it, so that it is the same whenever the training is
-        repeated.
+        No clock decides it, so it is the same whenever the run is repeated.
 
         Args:
             step: Steps made before the first validation.
@@ -154,7 +153,7 @@ class Plan:
         return characters if characters < held_out else 0
 
     def steps_worth(self, characters: int) -> float:
-        """Returns how many steps take as long as to validate characters."""
+        """Returns how many steps take as long as validating characters."""
         return _FORWARD_SHARE * characters / self._characters_per_step
 
     @property
@@ -174,13 +173,13 @@ class Plan:
         ]
         return min(events) - step
 
-    def is_over(self, step: int, elapsed: float, stale: int) -> str:
+    def reason_to_end(self, step: int, elapsed: float, stale: int) -> str:
         """Returns why no step follows, or "".
 
         Args:
             step: Steps made.
             elapsed: Seconds of training so far, and those it takes to end.
-            stale: Validations since the best one.
+            stale: Number of validations since the best one.
         """
         if step >= self.config.epochs * self.steps_per_epoch:
             if self.config.epochs == 1:
@@ -196,20 +195,26 @@ class Plan:
             return f"{validations} in a row did not improve on the best"
         return ""
 
-    def horizon(
+    def expected_steps(
         self, step: int, elapsed: float, seconds_per_step: float | None
     ) -> int:
-        """Returns the number of steps that there will probably be."""
+        """Returns how many steps the run will probably make in all."""
         if not self.limits.minutes or seconds_per_step is None:
             return self.total_steps
         seconds = max(60 * self.limits.minutes - elapsed, 0)
         steps = step + int(seconds / seconds_per_step)
         return max(min(self.total_steps, steps), step + 1)
 
-    def rates(self, step: int, count: int, horizon: int) -> list[float]:
-        """Returns the learning rates of `count` steps from `step` on."""
+    def rates(self, step: int, count: int, total: int) -> list[float]:
+        """Returns the learning rates of `count` steps from `step`.
+
+        Args:
+            step: Steps made.
+            count: How many follow.
+            total: Steps in all, to which the schedule is fitted.
+        """
         return [
-            learning_rate(self.config, s, self.steps_per_epoch, horizon)
+            learning_rate(self.config, s, self.steps_per_epoch, total)
             for s in range(step, step + count)
         ]
 

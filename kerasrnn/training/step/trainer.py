@@ -3,21 +3,21 @@
 Shapes: N steps a call, B streams, T sequence length, P weights.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import state_sizes
-from kerasrnn.training.step import optimizer as optimization
 from kerasrnn.training.step.accumulation import in_pieces
 from kerasrnn.training.step.devices import streams_per_replica
 from kerasrnn.training.step.flat_weights import Layout
 from kerasrnn.training.step.gradients import make_loss_gradient
-from kerasrnn.training.step.loss_scaling import LossScale
+from kerasrnn.training.step.optimizer import WeightUpdater
+from kerasrnn.training.step.optimizer import clip
 
 
 class StepRecords(NamedTuple):
@@ -37,15 +37,27 @@ class StepRecords(NamedTuple):
     skipped: np.ndarray
 
 
+class StepsResult(NamedTuple):
+    """What N steps return.
+
+    Attributes:
+        states: The recurrent states after them, see `Trainer.run`.
+        records: What each step reports.
+    """
+
+    states: list[tf.Tensor]
+    records: StepRecords
+
+
 class Trainer:
-    """The weights, the optimizer's slots and the averaged weights.
+    """Makes steps, each of which updates the weights.
 
     The recurrent states are not in here: they go into `run` and come out.
 
     Args:
         config: The whole configuration.
         strategy: Where the replicas are.
-        layout: Where each weight stands in the flat vector.
+        layout: Where each weight is in the flat vector.
         weights: First weights, float32 [P].
     """
 
@@ -61,23 +73,10 @@ class Trainer:
         self.layout = layout
         training = config.training
         with strategy.scope():
-            self._weights = keras.Variable(weights, name="weights")
-            self._average = None
-            if training.averaging:
-                self._average = keras.Variable(
-                    weights, name="average", trainable=False
-                )
-            self._optimizer = optimization.make_optimizer(training)
-            self._optimizer.build([self._weights])
-            self._loss_scale = None
-            if config.model.dtype_policy == "mixed_float16":
-                self._loss_scale = LossScale()
+            self._updater = WeightUpdater(config, layout, weights)
         self._streams = streams_per_replica(
             strategy, training.batch_size, training.accumulation_steps
         )
-        self._decayed = None
-        if training.optimizer == "adamw" and training.weight_decay:
-            self._decayed = layout.kernels()
         self._loss_gradient = in_pieces(
             make_loss_gradient(config.model, layout, training.jit_compile),
             training.accumulation_steps,
@@ -89,18 +88,22 @@ class Trainer:
             autograph=False,
         )
 
-    def run(self, inputs, targets, states, first_step: int, rates):
-        """Runs N steps.
+    def run(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        states: Sequence[tf.Tensor],
+        first_step: int,
+        rates: Sequence[float],
+    ) -> StepsResult:
+        """Makes N steps.
 
         Args:
             inputs: int32 [N, B, T], cut for the replicas by `distribute`.
             targets: int32 [N, B, T], likewise.
-            states: List of tensors [B, units], likewise.
+            states: Tensors [B, units], likewise.
             first_step: Number of the first of these steps.
             rates: float32 [N], their learning rates.
-
-        Returns:
-            `(states, StepRecords)`.
         """
         states, records = self._run(
             inputs,
@@ -109,19 +112,72 @@ class Trainer:
             tf.constant(first_step, tf.int64),
             tf.convert_to_tensor(rates, tf.float32),
         )
-        return states, StepRecords(*(record.numpy() for record in records))
+        return StepsResult(
+            states, StepRecords(*(record.numpy() for record in records))
+        )
+
+    def replica_step(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        states: Sequence[tf.Tensor],
+        step: tf.Tensor,
+        rate: tf.Tensor,
+    ) -> tuple:
+        """Makes one step on one replica; a TPU compiles exactly this.
+
+        Call it in `strategy.run`.
+
+        Args:
+            inputs: int32 [B, T], the replica's streams.
+            targets: int32 [B, T].
+            states: Tensors [B, units].
+            step: int64 scalar, the step's number.
+            rate: float32 scalar, its learning rate.
+
+        Returns:
+            `(states, nats, characters, gradient norm, skipped)`, all but the
+            states over all replicas; see `StepRecords`.
+        """
+        context = tf.distribute.get_replica_context()
+        training = self.config.training
+        batch = training.batch_size * training.sequence_length
+        loss_scale = self._updater.loss_scale
+        scale = []  # of the gradient of the batch's mean loss
+        if loss_scale is not None:
+            scale = [tf.convert_to_tensor(loss_scale.scale.value)]
+        nats, characters, gradient, states = self._loss_gradient(
+            tf.convert_to_tensor(self._updater.weights.value),
+            inputs,
+            targets,
+            states,
+            self._dropout_key(context, step),
+            *(value / batch for value in scale),
+        )
+        if context.num_replicas_in_sync > 1:
+            gradient, nats, characters = context.all_reduce(
+                tf.distribute.ReduceOp.SUM, [gradient, nats, characters]
+            )
+        gradient, norm = clip(
+            gradient / (scale[0] if scale else batch), training
+        )
+        skipped = tf.constant(False)
+        if loss_scale is not None:
+            skipped = loss_scale.skips(norm)
+            norm = tf.where(skipped, 0.0, norm)
+        self._updater.update(gradient, step, rate, skipped)
+        return states, nats, characters, norm, tf.cast(skipped, tf.float32)
 
     @property
     def evaluation_weights(self) -> tf.Tensor:
         """The weights that are evaluated, sampled and exported, [P]."""
-        variable = self._weights if self._average is None else self._average
-        return tf.convert_to_tensor(variable.value)
+        return self._updater.evaluation_weights
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Returns all variables by name, arrays [P]."""
         return {
             name: variable.value.numpy()
-            for name, variable in self._variables().items()
+            for name, variable in self._updater.variables().items()
         }
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
@@ -135,7 +191,7 @@ class Trainer:
                 nothing has changed.
         """
         taken = []
-        for name, variable in self._variables().items():
+        for name, variable in self._updater.variables().items():
             if name not in arrays and name.startswith("loss_scale"):
                 continue
             source = name
@@ -152,18 +208,11 @@ class Trainer:
         for variable, array in taken:
             variable.assign(array)
 
-    def _variables(self):
-        variables = {"weights": self._weights}
-        if self._average is not None:
-            variables["average"] = self._average
-        for variable in self._optimizer.variables:
-            if tuple(variable.shape) == (self.layout.size,):
-                slot = variable.name.removeprefix("weights_")
-                variables[f"optimizer_{slot}"] = variable
-        if self._loss_scale is not None:
-            for variable in self._loss_scale.variables:
-                variables[variable.name] = variable
-        return variables
+    def _dropout_key(self, context, step):
+        """Dropout is a function of (seed, step, stream), see `CharRNN`."""
+        replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
+        seed = tf.constant(self.config.training.seed, tf.int64)
+        return tf.stack([seed, step, replica * self._streams])
 
     def _signature(self):
         # Per-replica values have no public specification: TensorFlow finds
@@ -188,9 +237,7 @@ class Trainer:
 
         def body(index, states, records):
             step = first_step + tf.cast(index, tf.int64)
-            # Adam's bias correction counts steps.
-            iterations = self._optimizer.iterations.value
-            iterations.assign(tf.cast(step, iterations.dtype))
+            self._updater.set_step(step)
             states, *values = self.strategy.run(
                 self.replica_step,
                 args=(
@@ -219,86 +266,6 @@ class Trainer:
     def _first_replica(self, value):
         return self.strategy.experimental_local_results(value)[0]
 
-    def replica_step(self, inputs, targets, states, step, rate):
-        """One step of one replica; a TPU compiles exactly this.
-
-        Call it in `strategy.run`.
-
-        Args:
-            inputs: int32 [B, T], the replica's streams.
-            targets: int32 [B, T].
-            states: List of tensors [B, units].
-            step: int64 scalar, the step's number.
-            rate: float32 scalar, its learning rate.
-
-        Returns:
-            `(states, nats, characters, gradient norm, skipped)`, all but the
-            states over all replicas; see `StepRecords`.
-        """
-        context = tf.distribute.get_replica_context()
-        replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
-        seed = tf.constant(self.config.training.seed, tf.int64)
-        key = tf.stack([seed, step, replica * self._streams])
-        training = self.config.training
-        batch = training.batch_size * training.sequence_length
-        scale = []  # of the gradient of the batch's mean loss
-        if self._loss_scale is not None:
-            scale = [tf.convert_to_tensor(self._loss_scale.scale.value)]
-        nats, characters, gradient, states = self._loss_gradient(
-            tf.convert_to_tensor(self._weights.value),
-            inputs,
-            targets,
-            states,
-            key,
-            *(value / batch for value in scale),
-        )
-        if context.num_replicas_in_sync > 1:
-            gradient, nats, characters = context.all_reduce(
-                tf.distribute.ReduceOp.SUM, [gradient, nats, characters]
-            )
-        gradient, norm = optimization.clip(
-            gradient / (scale[0] if scale else batch), training
-        )
-        skipped = tf.constant(False)
-        if self._loss_scale is not None:
-            skipped = self._loss_scale.skips(norm)
-            norm = tf.where(skipped, 0.0, norm)
-        context.merge_call(
-            self._merged_update, args=(gradient, step, rate, skipped)
-        )
-        return states, nats, characters, norm, tf.cast(skipped, tf.float32)
-
-    def _merged_update(self, strategy, gradient, step, rate, skipped):
-        arguments = [gradient, _same(step), _same(rate), skipped]
-        if self._average is not None:
-            arguments.append(self._average.value)
-        if self._loss_scale is not None:
-            self._loss_scale.update(~_same(skipped))
-        strategy.extended.update(
-            self._weights.value, self._update, args=arguments, group=False
-        )
-
-    def _update(self, weights, gradient, step, rate, skipped, average=None):
-        def apply():
-            self._apply(weights, gradient, step, rate, average)
-            return True
-
-        if self._loss_scale is None:
-            apply()
-        else:
-            tf.cond(skipped, lambda: False, apply)
-
-    def _apply(self, weights, gradient, step, rate, average):
-        training = self.config.training
-        if self._decayed is not None:
-            weights.assign(
-                optimization.decay(weights, self._decayed, training, rate)
-            )
-        self._optimizer.update_step(gradient, weights, rate)
-        if average is not None:
-            momentum = optimization.averaging_momentum(training, step)
-            average.assign_sub((average - weights) * (1 - momentum))
-
 
 def _at(value, index):
     """One batch of N, a tensor or one for each replica.
@@ -308,8 +275,3 @@ def _at(value, index):
     return tf.nest.map_structure(
         lambda batches: batches[index], value, expand_composites=True
     )
-
-
-def _same(value):
-    """One replica's value of what is equal on all replicas."""
-    return value.values[0] if hasattr(value, "values") else value

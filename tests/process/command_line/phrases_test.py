@@ -46,9 +46,9 @@ class CountedTest(absltest.TestCase):
         )
         sentences = [
             *Marks(1, 1, 1, 1).sentences(),
-            plan.is_over(10, 0, 0),
-            plan.is_over(5, 60, 0),
-            plan.is_over(5, 0, 1),
+            plan.reason_to_end(10, 0, 0),
+            plan.reason_to_end(5, 60, 0),
+            plan.reason_to_end(5, 0, 1),
         ]
         self.assertLen(sentences, 5)
         for sentence in sentences:
