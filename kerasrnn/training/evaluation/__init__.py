@@ -1,1 +1,1 @@
-"""The loss of a held-out text, and the units it is told in."""
+"""The loss of a held-out text, and the units in which it is reported."""

@@ -10,7 +10,7 @@ def bits(nats: float) -> float:
 
 
 def perplexity(nats_per_character: float) -> float:
-    """Returns e to the loss: among how many characters it hesitates."""
+    """Returns e to the loss: a uniform choice of so many has the same loss."""
     try:
         return math.exp(nats_per_character)
     except OverflowError:
@@ -34,12 +34,12 @@ class Evaluation:
 
     @property
     def loss(self) -> float:
-        """Nats a character."""
+        """Nats per character."""
         return self.nats / self.characters
 
     @property
     def bits(self) -> float:
-        """Bits a character."""
+        """Bits per character."""
         return bits(self.loss)
 
     @property

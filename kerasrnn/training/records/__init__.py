@@ -1,1 +1,5 @@
-"""What a run tells: history, TensorBoard, the display, the report."""
+"""What a run leaves and shows: `history`, `tensorboard` and `display`.
+
+They are the observers of the loop, see `observers`; `report` draws a page from
+what they have left.
+"""

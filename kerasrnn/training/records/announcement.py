@@ -1,4 +1,4 @@
-"""What a new training says of its text and its place, before it begins."""
+"""What a new run tells the user about its text and its directory."""
 
 import difflib
 import itertools
@@ -11,21 +11,21 @@ from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.sources import standard_library_root
 from kerasrnn.training.checkpoints.workdir import Workdir
 
-# Kinds of characters from which on there are better ways to read a text.
+# With so many kinds of characters there are better ways to read a text.
 _MANY_KINDS = 1000
 
-# Names of directories that are shown at most.
-_MOST = 3
+# How many names of directories are shown.
+_MOST_NAMES = 3
 
 
-def of_standard_library(path) -> str:
-    """Returns what to tell where a new model is trained without `--data`.
+def of_standard_library(path: os.PathLike | str) -> str:
+    """Returns what to tell a user who trains a new model without `--data`.
 
-    That may be a mistyped name of a working directory, so those of similar
-    names that hold a training are named.
+    The working directory may be mistyped, so directories with similar names
+    that hold a run are listed.
 
     Args:
-        path: The working directory, which need not be there yet.
+        path: The working directory, which need not exist yet.
     """
     lines = [
         f"There is no training in {path} and no --data is given: a new model "
@@ -45,7 +45,7 @@ def of_standard_library(path) -> str:
 
 
 def of_text(corpus: Corpus) -> list[str]:
-    """Returns what to tell of a text that a new model is trained on."""
+    """Returns what to tell about the text that a new model is trained on."""
     sentences = corpus.marks.sentences()
     if corpus.num_unknown:
         share = 100 * corpus.num_unknown / len(corpus)
@@ -66,10 +66,10 @@ def of_text(corpus: Corpus) -> list[str]:
     return sentences
 
 
-def similar_trainings(path) -> list[pathlib.Path]:
-    """Returns directories with a training whose path differs a little.
+def similar_trainings(path: os.PathLike | str) -> list[pathlib.Path]:
+    """Returns directories with a run whose path is similar.
 
-    One part of the path may differ: the first that is not there, or else
+    One part of the path may differ: the first that does not exist, or else
     the last.
     """
     path = pathlib.Path(path)
@@ -84,7 +84,9 @@ def similar_trainings(path) -> list[pathlib.Path]:
     close = difflib.get_close_matches(differing.name, names, n=len(names) + 1)
     below = path.relative_to(differing)
     candidates = (differing.parent / name / below for name in close)
-    return list(itertools.islice(filter(_has_training, candidates), _MOST))
+    return list(
+        itertools.islice(filter(_has_training, candidates), _MOST_NAMES)
+    )
 
 
 def _has_training(path):

@@ -21,15 +21,15 @@ def write_report(
 ) -> pathlib.Path:
     """Writes the report on a working directory; returns its path.
 
-    It only reads what is there, so it may be called while a training runs.
+    It only reads the directory, so it may be called during a run.
 
     Args:
         path: The working directory.
         output: The file to write; by default its `report.html`.
 
     Raises:
-        UserError: The directory holds no record of a training yet, or the
-            file cannot be written.
+        UserError: The directory holds no record of a run yet, or the file
+            cannot be written.
     """
     workdir = Workdir(local_path(path))
     if not workdir.path.is_dir():

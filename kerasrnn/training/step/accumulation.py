@@ -5,10 +5,12 @@ gradient stays where it was, and memory for activations shrinks by the number
 of pieces. Shapes: B streams, A pieces, T sequence length.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
-def in_pieces(loss_gradient, pieces: int):
+def in_pieces(loss_gradient: Callable, pieces: int) -> Callable:
     """Returns a `loss_gradient` that takes the streams in pieces.
 
     Losses and gradients are sums over streams, so adding up those of the

@@ -3,11 +3,25 @@
 Shapes: B batch, T sequence length, V vocabulary size.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 
-def sequence_loss(logits, targets):
-    """Returns the cross-entropy of a batch of sequences, and what it covers.
+class SequenceLoss(NamedTuple):
+    """The loss of a batch of sequences.
+
+    Attributes:
+        nats: Sum of -log p(target) over the scored characters, float32 scalar.
+        characters: Their number, float32 scalar.
+    """
+
+    nats: tf.Tensor
+    characters: tf.Tensor
+
+
+def sequence_loss(logits: tf.Tensor, targets: tf.Tensor) -> SequenceLoss:
+    """Returns the cross-entropy of a batch of sequences.
 
     The unknown character (id 0) is read but never predicted, so a target of
     id 0 is not scored.
@@ -15,12 +29,10 @@ def sequence_loss(logits, targets):
     Args:
         logits: float32 [B, T, V].
         targets: int32 [B, T].
-
-    Returns:
-        `(nats, characters)`, float32 scalars: the sum of -log p(target) over
-        the scored characters, and their number.
     """
     scored = targets != 0
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     nats = tf.where(scored, nats, tf.zeros_like(nats))  # [B, T]
-    return tf.reduce_sum(nats), tf.reduce_sum(tf.cast(scored, tf.float32))
+    return SequenceLoss(
+        tf.reduce_sum(nats), tf.reduce_sum(tf.cast(scored, tf.float32))
+    )

@@ -33,7 +33,7 @@ class Layout(NamedTuple):
         """Number of elements of all weights, P."""
         return sum(self.sizes)
 
-    def split(self, flat) -> list[tf.Tensor]:
+    def split(self, flat: tf.Tensor) -> list[tf.Tensor]:
         """Returns the weights as tensors, from a tensor [P]."""
         pieces = tf.split(flat, self.sizes)
         return [

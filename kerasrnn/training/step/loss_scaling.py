@@ -7,6 +7,8 @@ doubled. Micikevicius et al., "Mixed Precision Training", 2018; the numbers
 are those of `keras.mixed_precision.LossScaleOptimizer`.
 """
 
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
 
@@ -14,8 +16,22 @@ INITIAL_SCALE = 2.0**15
 GROWTH_STEPS = 2000
 
 
-def next_scale(scale, good_steps, finite):
-    """Returns the scale of the next step, and the steps since it changed.
+class NextScale(NamedTuple):
+    """The scale of the next step.
+
+    Attributes:
+        scale: float32 scalar.
+        good_steps: int32 scalar, finite steps since the scale changed.
+    """
+
+    scale: tf.Tensor
+    good_steps: tf.Tensor
+
+
+def next_scale(
+    scale: tf.Tensor, good_steps: tf.Tensor, finite: tf.Tensor
+) -> NextScale:
+    """Returns the scale of the step after one.
 
     Args:
         scale: float32 scalar, that of this step.
@@ -25,7 +41,7 @@ def next_scale(scale, good_steps, finite):
     good_steps += 1
     grows = finite & (good_steps >= GROWTH_STEPS)
     factor = tf.where(finite, tf.where(grows, 2.0, 1.0), 0.5)
-    return (
+    return NextScale(
         tf.maximum(scale * factor, 1.0),
         tf.where(finite & ~grows, good_steps, 0),
     )
@@ -45,7 +61,7 @@ class LossScale:
         self.scale = self._variable(INITIAL_SCALE, "float32", "loss_scale")
         self.good_steps = self._variable(0, "int32", "loss_scale_good_steps")
 
-    def skips(self, norm):
+    def skips(self, norm: tf.Tensor) -> tf.Tensor:
         """Whether to skip a step with a gradient of this norm.
 
         At a scale of 1 nothing is left to be halved: the gradient is not
@@ -53,7 +69,7 @@ class LossScale:
         """
         return ~tf.math.is_finite(norm) & (self.scale.value > 1.0)
 
-    def update(self, finite) -> None:
+    def update(self, finite: tf.Tensor) -> None:
         """Sets the next step's scale; called across replicas."""
         scale, good_steps = next_scale(
             tf.convert_to_tensor(self.scale.value),

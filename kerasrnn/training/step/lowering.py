@@ -5,6 +5,9 @@ TPU runs them; a GPU, with `--jit_compile=on`, compiles forward and backward
 alike. Making it needs no device but this machine's.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
@@ -24,14 +27,23 @@ _LAYERS = {
 }
 
 
-def charrnn_step(config: Config):
+class StepToLower(NamedTuple):
+    """A step for `lower`.
+
+    Attributes:
+        function: Function of tensors.
+        arguments: What it is called with; values do not matter.
+    """
+
+    function: Callable
+    arguments: tuple
+
+
+def charrnn_step(config: Config) -> StepToLower:
     """What `kerasrnn-train` runs on each replica of a TPU.
 
     Args:
         config: Its batch is that of the one replica.
-
-    Returns:
-        `(function, arguments)`, for `lower`.
     """
     training = config.training
     layout, weights = initial_weights(config.model, training.seed)
@@ -48,19 +60,16 @@ def charrnn_step(config: Config):
         )
 
     number, rate = tf.constant(0, tf.int64), tf.constant(1e-3)
-    return step, (ids, ids, states, number, rate)
+    return StepToLower(step, (ids, ids, states, number, rate))
 
 
-def sequential_step(config: Config):
+def sequential_step(config: Config) -> StepToLower:
     """The same sizes of `kerasrnn.layers`, in a `keras.Sequential`.
 
     The inputs are one-hot; Keras' optimizer clips the gradients.
 
     Args:
-        config: Gives sizes, policy and learning rate, and no more.
-
-    Returns:
-        `(function, arguments)`, for `lower`.
+        config: Only sizes, policy and learning rate are used.
     """
     training = config.training
     model = _sequential(config.model, training)
@@ -83,12 +92,16 @@ def sequential_step(config: Config):
     targets = tf.zeros(
         [training.batch_size, training.sequence_length], tf.int32
     )
-    return step, (tf.one_hot(targets, config.model.vocabulary_size), targets)
+    inputs = tf.one_hot(targets, config.model.vocabulary_size)
+    return StepToLower(step, (inputs, targets))
 
 
 def lower(
-    function, arguments, stage: str = "hlo_serialized", device: str = "TPU"
-):
+    function: Callable,
+    arguments: tuple,
+    stage: str = "hlo_serialized",
+    device: str = "TPU",
+) -> bytes | str:
     """Returns a function as one XLA module.
 
     Args:
