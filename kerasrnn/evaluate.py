@@ -18,6 +18,7 @@ from kerasrnn.command_line import program
 from kerasrnn.command_line.activity import Activity
 from kerasrnn.command_line.flag_types import define_integer
 from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.command_line.flag_types import define_trained_model
 from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import COUNT
@@ -32,19 +33,7 @@ if TYPE_CHECKING:  # They need NumPy, which --help does without.
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
-    define_path(
-        "workdir",
-        "workdir",
-        "Directory that kerasrnn-train wrote.",
-        flag_values,
-    )
-    flags.DEFINE_enum(
-        "checkpoint",
-        "best",
-        ("best", "latest"),
-        "Which weights: those with the best validation loss, or the newest.",
-        flag_values=flag_values,
-    )
+    define_trained_model(flag_values)
     flags.DEFINE_enum(
         "split",
         "validation",

@@ -14,7 +14,7 @@ from absl import flags
 
 from kerasrnn.command_line import program
 from kerasrnn.command_line.activity import Activity
-from kerasrnn.command_line.flag_types import define_path
+from kerasrnn.command_line.flag_types import define_trained_model
 from kerasrnn.command_line.output import remark
 from kerasrnn.command_line.output import write
 from kerasrnn.command_line.sampling_flags import SampleRecord
@@ -29,19 +29,7 @@ if TYPE_CHECKING:  # It needs NumPy, which --help does without.
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
-    define_path(
-        "workdir",
-        "workdir",
-        "Directory that kerasrnn-train wrote.",
-        flag_values,
-    )
-    flags.DEFINE_enum(
-        "checkpoint",
-        "best",
-        ("best", "latest"),
-        "Which weights: those with the best validation loss, or the newest.",
-        flag_values=flag_values,
-    )
+    define_trained_model(flag_values)
     define_sampling_flags(flag_values)
     flags.DEFINE_bool(
         "novel",

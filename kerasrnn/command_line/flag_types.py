@@ -81,6 +81,23 @@ def define_float(
     )
 
 
+def define_trained_model(flag_values: flags.FlagValues) -> None:
+    """Defines --workdir and --checkpoint: which trained model to read."""
+    define_path(
+        "workdir",
+        "workdir",
+        "Directory that kerasrnn-train wrote.",
+        flag_values,
+    )
+    flags.DEFINE_enum(
+        "checkpoint",
+        "best",
+        ("best", "latest"),
+        "Which weights: those with the best validation loss, or the newest.",
+        flag_values=flag_values,
+    )
+
+
 class _InRange:
     """A parser of numbers that takes those in a range alone."""
 
