@@ -24,7 +24,7 @@ class EnduringFile:
     """
 
     def __init__(self, file: TextIO | None):
-        self._file = file
+        self._file: Any = file
         self._is_lost = file is None
 
     def __getattr__(self, name: str) -> Any:
@@ -59,7 +59,7 @@ class EnduringFile:
         )
 
 
-def silence(file: IO) -> None:
+def silence(file: IO[str]) -> None:
     """Discards what is written to a file, or waits in its buffer."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         descriptor = file.fileno()
