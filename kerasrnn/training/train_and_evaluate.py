@@ -1,5 +1,7 @@
 """The call that trains a model in a working directory."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from kerasrnn.config import Config
@@ -15,6 +17,7 @@ from kerasrnn.training.loop import Result
 from kerasrnn.training.loop import TrainingLoop
 from kerasrnn.training.records.all_observers import observers_of
 from kerasrnn.training.records.display import Display
+from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.run_context import RunContext
 from kerasrnn.training.step.devices import make_strategy
 from kerasrnn.training.step.schedule import Limits
@@ -29,6 +32,7 @@ def train_and_evaluate(
     strategy: tf.distribute.Strategy | None = None,
     limits: Limits | None = None,
     display: Display | None = None,
+    observers: Sequence[Observer] = (),
     interruption: Interruption | None = None,
     workers: Workers | None = None,
     checkpoints: CheckpointManager | None = None,
@@ -45,6 +49,8 @@ def train_and_evaluate(
         strategy: The devices; by default those of "auto".
         limits: When to stop before the epochs are over.
         display: Where to show progress.
+        observers: Who else is told what happens, beside the display, the
+            history and TensorBoard.
         interruption: Asked between calls whether to end.
         workers: The processes that train together, with their strategy; by
             default there is only this one, and `strategy` counts.
@@ -57,29 +63,33 @@ def train_and_evaluate(
         Interrupted: A signal came.
     """
     workers = workers or Workers(strategy or make_strategy())
-    dataset = training_dataset(corpus, config)
-    held_out = corpus.split_ranges(
-        "validation", config.training.sequence_length
-    )
-    context = RunContext(
-        config=config,
-        workdir=workdir,
-        corpus=corpus,
-        dataset=dataset,
-        held_out=held_out,
-        plan=Plan(
+    with explaining_disk_errors(workdir.path):
+        dataset = training_dataset(corpus, config)
+        held_out = corpus.split_ranges(
+            "validation", config.training.sequence_length
+        )
+        plan = Plan(
             config.training,
             dataset.steps_per_epoch,
             limits or Limits(),
             validates=is_scorable(held_out),
-        ),
-        workers=workers,
-        checkpoints=checkpoints or CheckpointManager(workdir),
-        observer=observers_of(workdir, display or Display(), workers.is_chief),
-        interruption=interruption or Interruption(),
-    )
-    with explaining_disk_errors(workdir.path):
-        loop = TrainingLoop(context)
+        )
+        loop = TrainingLoop(
+            RunContext(
+                config=config,
+                workdir=workdir,
+                corpus=corpus,
+                dataset=dataset,
+                held_out=held_out,
+                plan=plan,
+                workers=workers,
+                checkpoints=checkpoints or CheckpointManager(workdir),
+                observer=observers_of(
+                    workdir, display or Display(), observers, workers.is_chief
+                ),
+                interruption=interruption or Interruption(),
+            )
+        )
         try:
             return loop.run()
         except Interrupted:

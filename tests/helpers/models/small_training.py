@@ -72,6 +72,7 @@ class TrainingTestCase(absltest.TestCase):
         interruption=None,
         data=None,
         display=None,
+        observers=(),
         **options,
     ):
         """Trains in workdir `name`, saying what the display shows."""
@@ -86,6 +87,7 @@ class TrainingTestCase(absltest.TestCase):
                 corpus,
                 limits=limits,
                 display=display,
+                observers=observers,
                 interruption=interruption,
             )
 

@@ -14,6 +14,7 @@ from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints.load_model import load_model
 from kerasrnn.training.records.history import read_history
+from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.step.schedule import Limits
 
 
@@ -165,6 +166,45 @@ class LoopTest(TrainingTestCase):
         self.assertGreater(lines[1]["validation_loss"], 0)
         self.assertEqual(lines[1]["split"], "tail")
         self.assertNotIn("validation_loss", lines[0])
+
+    def test_an_observer_is_told_everything_in_order(self):
+        told = []
+
+        class Listener(Observer):
+            def started(self, status):
+                told.append(("started", status.step))
+
+            def line_ended(self, line):
+                told.append(("line", line["step"]))
+
+            def validated(self, validation):
+                told.append(("validated", validation.step, validation.is_best))
+
+            def sampled(self, step, text):
+                told.append(("sampled", step, len(text)))
+
+            def saving(self):
+                told.append("saving")
+
+            def close(self):
+                told.append("closed")
+
+        options = {"evaluate_every": 5, "sample_length": 7}
+        self.train("a", Limits(max_steps=5), observers=[Listener()], **options)
+        events = [
+            ("started", 0),
+            ("line", 5),
+            "saving",  # a checkpoint, and then the best one
+            ("validated", 5, True),
+            ("sampled", 5, 7),
+            "saving",
+            "saving",
+            "closed",
+        ]
+        self.assertEqual(told, events)
+        told.clear()
+        self.train("a", Limits(max_steps=6), observers=[Listener()], **options)
+        self.assertEqual(told[:2], [("started", 5), ("line", 6)])
 
     def test_another_text_is_refused(self):
         self.train("a", Limits(max_steps=2))
