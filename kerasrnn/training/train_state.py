@@ -167,16 +167,14 @@ class TrainingState:
     def _first_weights(self):
         """Returns the layout and the weights [P] of step 0."""
         training = self._config.training
+        begins = not self._context.workdir.has_checkpoints()
         layout, weights = initial_weights(
             self._config.model,
             training.seed,
-            None if self._workdir.has_checkpoints() else self._counts(),
+            self._character_counts() if begins else None,
         )
-        if (
-            training.init_from
-            and self._workers.is_chief  # its weights become those of all
-            and not self._context.workdir.has_checkpoints()
-        ):
+        # The chief's weights become those of all workers.
+        if begins and training.init_from and self._workers.is_chief:
             first = warm_start.first_weights(
                 self._config,
                 self._context.corpus.vocabulary,
@@ -187,12 +185,12 @@ class TrainingState:
             self._observer.note(first.note)
         return layout, weights
 
-    def _counts(self):
+    def _character_counts(self):
         """Returns how often each id occurs in the training text, [V]."""
-        ranges = self._corpus.split_ranges(
+        ranges = self._context.corpus.split_ranges(
             "train", self._config.training.sequence_length
         )
-        return self._corpus.counts(ranges)
+        return self._context.corpus.counts(ranges)
 
     def _resume(self) -> SavedState | None:
         """Takes over the newest checkpoint and returns it, or None."""
