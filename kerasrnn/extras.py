@@ -10,10 +10,13 @@ from kerasrnn.errors import UserError
 _EXTRAS = {
     "grpc_health": "test",
     "keras": "train",
+    "prometheus_client": "gateway",
+    "starlette": "gateway",
     "tensorboard": "train",
     "tensorflow": "train",
     "tensorflow_serving": "train",
     "torch": "bench",
+    "uvicorn": "gateway",
 }
 _TITLES = {"keras": "Keras", "tensorflow": "TensorFlow", "torch": "PyTorch"}
 

@@ -36,6 +36,7 @@ def run(
     main: Callable[[list[str]], int | None],
     define_flags: Callable[[flags.FlagValues], None],
     groups: tuple[FlagGroup, ...] = (),
+    commands: tuple[str, ...] = (),
 ) -> None:
     """Defines the flags, parses them, calls `main(argv)` and exits.
 
@@ -48,9 +49,11 @@ def run(
     Args:
         main: The program. It imports what is slow to import by itself, so
             that `--help` need not wait for it. It is called with the name
-            of the program and what follows `--`: all else must be flags.
+            of the program, a command if there is one, and what follows `--`:
+            all else must be flags.
         define_flags: Called with the `flags.FlagValues` to define flags in.
         groups: How the help lists the flags; without groups as one list.
+        commands: Words that may come first, with arguments of their own.
     """
     program_setup.open_standard_streams()
     program_setup.choose_keras_settings()
@@ -68,7 +71,7 @@ def run(
 
     def parse(argv):
         define_help_flags(flags.FLAGS, texts)
-        return _guarded(lambda: parse_flags(argv, flags.FLAGS, own))
+        return _guarded(lambda: parse_flags(argv, flags.FLAGS, own, commands))
 
     def run_main(argv):
         program_setup.check_environment()

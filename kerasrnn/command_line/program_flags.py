@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Collection
 from collections.abc import Sequence
 
 from absl import flags
@@ -26,6 +27,7 @@ def parse_flags(
     argv: Sequence[str],
     flag_values: flags.FlagValues,
     own: dict[str, flags.Flag],
+    commands: Collection[str] = (),
 ) -> list[str]:
     """Parses the command line into `flag_values`.
 
@@ -33,9 +35,11 @@ def parse_flags(
         argv: The program's name, then its arguments.
         flag_values: Where all flags are defined.
         own: The flags that may be suggested, by name.
+        commands: Words that may come first, with arguments of their own.
 
     Returns:
-        The program's name and all arguments after `--`.
+        The program's name, a command with its arguments if there is one, and
+        all arguments after `--`.
 
     Raises:
         UserError: An unknown flag, a value that is none, or an argument
@@ -66,7 +70,7 @@ def parse_flags(
     except (flags.Error, ValueError) as error:
         message = str(error).removeprefix("ERROR:: ").rstrip(".")
         raise UserError(f"{message}. {hint}") from None
-    if len(remaining) > 1:
+    if len(remaining) > 1 and remaining[1] not in commands:
         raise UserError(
             f"Unexpected argument {remaining[1]!r}: every value belongs to a "
             "flag, as in --name=value, and a pattern with * is put in quotes "

@@ -96,8 +96,12 @@ def define_connection_flags(
     )
 
 
-def client_of(values: flags.FlagValues):
-    """Returns a `kerasrnn_serving.client.Client`, as the flags say.
+def client_of(values: flags.FlagValues, *, asynchronous: bool = False):
+    """Returns a `Client` of `kerasrnn_serving.client`, as the flags say.
+
+    Args:
+        values: Of the flags.
+        asynchronous: Whether it is to be an `AsyncClient`.
 
     Raises:
         UserError: A file cannot be read, or the flags do not fit together.
@@ -106,6 +110,7 @@ def client_of(values: flags.FlagValues):
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     _print_notes()
     # grpc takes a tenth of a second to import, which --help need not wait for.
+    from kerasrnn_serving.client import AsyncClient
     from kerasrnn_serving.client import Client
     from kerasrnn_serving.client import Tls
 
@@ -126,7 +131,7 @@ def client_of(values: flags.FlagValues):
                 "token on its way; give --tls as well."
             )
         token = _checked_token(token, values.token_file)
-    return Client(
+    return (AsyncClient if asynchronous else Client)(
         values.server,
         values.model,
         version=values.model_version,

@@ -1,0 +1,1 @@
+"""Who asks, and how much: keys, limits, and whose turn it is."""

@@ -1,0 +1,1 @@
+"""OpenAI's completions API over a character model: requests, texts, replies."""

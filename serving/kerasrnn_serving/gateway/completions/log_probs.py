@@ -1,0 +1,149 @@
+"""How likely each character of a text was, and which others were likely."""
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+
+from kerasrnn_serving.client.results import Inspection
+from kerasrnn_serving.client.results import Score
+from kerasrnn_serving.gateway.backend import Backend
+
+# Of a text that is read at once: an inspection holds all units' activations
+# for each character.
+_PIECE = 1024
+
+
+@dataclasses.dataclass
+class LogProbs:
+    """Of the characters of a piece of text, at temperature 1, in nats.
+
+    Attributes:
+        tokens: The characters; of a byte vocabulary the bytes.
+        token_log_probs: How likely each was; None of an unknown one.
+        top_log_probs: For each, the likeliest in its place by their text;
+            None where they are not known: of the first of all characters.
+        next_top_log_probs: The same for the character that follows.
+    """
+
+    tokens: list[str] = dataclasses.field(default_factory=list)
+    token_log_probs: list[float | None] = dataclasses.field(
+        default_factory=list
+    )
+    top_log_probs: list[dict[str, float] | None] = dataclasses.field(
+        default_factory=list
+    )
+    next_top_log_probs: dict[str, float] | None = None
+
+    def add(self, other: "LogProbs") -> None:
+        """Appends those of the text that follows."""
+        self.tokens += other.tokens
+        self.token_log_probs += other.token_log_probs
+        self.top_log_probs += other.top_log_probs
+        self.next_top_log_probs = other.next_top_log_probs
+
+
+class LogProbReader:
+    """Reads a text piece by piece, beside the model that writes it.
+
+    It has a state of its own, so that the pieces may be cut anywhere.
+
+    Args:
+        backend: Makes the calls.
+        state: Token of the text before; empty is the start.
+        alternatives: How many to list for each character; 0 to 5.
+    """
+
+    def __init__(self, backend: Backend, state: bytes, alternatives: int):
+        self._backend = backend
+        self.state = state
+        self._alternatives = alternatives
+        self._next = None
+
+    async def skip(self, text: str) -> None:
+        """Reads a text whose probabilities nobody wants."""
+        if not text:
+            return
+        read = await self._backend.read(text[:-1], self.state)
+        await self._read(text[-1], read.state_bytes)
+
+    async def read(self, text: str) -> LogProbs:
+        """Reads a text and returns its probabilities.
+
+        Raises:
+            ServingError: A call failed.
+        """
+        result = LogProbs(next_top_log_probs=self._next)
+        for start in range(0, len(text), _PIECE):
+            result.add(await self._read(text[start : start + _PIECE]))
+        return result
+
+    async def _read(self, text, state=None):
+        state = self.state if state is None else state
+        calls = [self._backend.score(text, state)]
+        if self._alternatives:
+            calls.append(self._backend.inspect(text, state))
+        score, *inspections = await asyncio.gather(*calls)
+        self.state = score.state_bytes
+        tokens, tops = _tokens(text, score), None
+        if inspections:
+            tokens, tops = _inspected(inspections[0], self._alternatives)
+        before, self._next = self._next, tops[-1] if tops else None
+        if tops:
+            tops = [before, *tops[:-1]]
+        return LogProbs(
+            tokens=tokens,
+            token_log_probs=_known_log_probs(score),
+            top_log_probs=tops or [None] * len(tokens),
+            next_top_log_probs=self._next,
+        )
+
+
+def _tokens(text: str, score: Score) -> list[str]:
+    if len(score.character_log_probs) == len(text):
+        return list(text)
+    return [_byte_token(byte) for byte in text.encode()]
+
+
+def _byte_token(byte):
+    # As OpenAI's API spells what is no character by itself.
+    return chr(byte) if byte < 0x80 else f"bytes:\\x{byte:02x}"
+
+
+def _known_log_probs(score: Score) -> list[float | None]:
+    values = [_finite(value) for value in score.character_log_probs]
+    if score.unknown:
+        # Unknown characters have 0, which no known one quite reaches.
+        return [value or None for value in values]
+    return values
+
+
+def _inspected(
+    inspection: Inspection, alternatives: int
+) -> tuple[list[str], list[dict[str, float]]]:
+    tops = [
+        {
+            _token(character): _finite(value)
+            for character, value in _pairs(characters, values, alternatives)
+        }
+        for characters, values in zip(
+            inspection.top_characters, inspection.top_log_probs, strict=True
+        )
+    ]
+    return [_token(text) for text in inspection.characters], tops
+
+
+def _pairs(characters: Sequence[str], values, alternatives):
+    """Leaves out the empty ones, of a vocabulary with fewer characters."""
+    pairs = zip(characters, values, strict=True)
+    return [pair for pair in pairs if pair[0]][:alternatives]
+
+
+def _token(character: str) -> str:
+    # inspect spells a byte as \xNN.
+    return f"bytes:{character}" if len(character) == 4 else character
+
+
+def _finite(log_prob) -> float:
+    # JSON has no infinities; OpenAI's API has this number for what is
+    # hardly possible.
+    return max(float(log_prob), -9999.0)

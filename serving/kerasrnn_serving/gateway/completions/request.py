@@ -1,0 +1,355 @@
+"""A request's JSON, checked: what to generate, or why that is refused."""
+
+import base64
+import binascii
+import dataclasses
+import json
+import math
+import secrets
+
+from kerasrnn.contract import signatures
+from kerasrnn_serving.gateway.errors import ApiError
+from kerasrnn_serving.gateway.errors import invalid
+from kerasrnn_serving.gateway.settings import Settings
+
+_DEFAULT_LENGTH = 200
+_MAX_STOPS = 4
+_INT64 = 2**63
+# Values of OpenAI's parameters that ask for nothing a character model lacks.
+_WITHOUT_EFFECT = {
+    "suffix": (None, ""),
+    "presence_penalty": (None, 0),
+    "frequency_penalty": (None, 0),
+    "logit_bias": (None, {}),
+    "min_p": (None, 0),
+}
+_WHY_REFUSED = {
+    "suffix": "A recurrent model reads from left to right, and cannot write "
+    "up to a text that follows",
+    "presence_penalty": "The model's sampler has no penalties",
+    "frequency_penalty": "The model's sampler has no penalties",
+    "logit_bias": "The model's sampler has no biases",
+    "min_p": "The model's sampler has top_k and top_p, and no min_p",
+}
+_KNOWN = frozenset(
+    "model prompt max_tokens temperature top_p top_k n best_of stop seed "
+    "stream stream_options echo logprobs user state".split()
+) | set(_WITHOUT_EFFECT)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Completion:
+    """One text to write.
+
+    Attributes:
+        index: Of the choice in the reply.
+        prompt: Read first; may be empty.
+        state: Token of the text before the prompt; empty is the start.
+        seed: Of its draws.
+    """
+
+    index: int
+    prompt: str
+    state: bytes
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompletionRequest:
+    """What was asked for; the fields are OpenAI's.
+
+    Attributes:
+        completions: The texts to write, in the order of the reply's choices.
+        samples: How many of them continue each prompt.
+        max_tokens: Characters of each.
+        stop: The strings that end a text.
+        logprobs: How many alternatives to list for each character; None asks
+            for no probabilities at all.
+        include_usage: Whether a stream ends with its usage.
+        include_states: Whether each event of a stream has its state.
+        user: A name that the caller gives its user, for the log.
+    """
+
+    completions: tuple[Completion, ...]
+    samples: int
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    stop: tuple[str, ...]
+    stream: bool
+    echo: bool
+    logprobs: int | None
+    include_usage: bool
+    include_states: bool
+    user: str | None
+
+    @property
+    def prompt_characters(self) -> int:
+        """Characters of the prompts; one counts once for all its samples."""
+        prompts = self.completions[:: self.samples]
+        return sum(len(one.prompt) for one in prompts)
+
+    @property
+    def characters(self) -> int:
+        """Characters to be read and generated at most."""
+        written = self.max_tokens * len(self.completions)
+        return self.prompt_characters + written
+
+
+def parse_json(body: bytes) -> dict:
+    """Returns the body's JSON object.
+
+    Raises:
+        ApiError: It is none.
+    """
+    try:
+        fields = json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise invalid("The body's JSON is nested too deeply.") from None
+    except ValueError as error:
+        raise invalid(f"The body is not JSON: {error}.") from None
+    if not isinstance(fields, dict):
+        raise invalid(
+            'The body must be a JSON object, as in {"prompt": "ROMEO:"}.'
+        )
+    return fields
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def parse_request(
+    fields: dict, model: str, settings: Settings
+) -> CompletionRequest:
+    """Returns what the fields ask for.
+
+    Args:
+        fields: Of the JSON object.
+        model: The name of the model that is served.
+        settings: What is allowed.
+
+    Raises:
+        ApiError: A field is unknown or its value cannot be.
+    """
+    for name in fields.keys() - _KNOWN:
+        raise invalid(
+            f"There is no parameter {name[:80]!r}. The parameters are "
+            f"{', '.join(sorted(_KNOWN))}.",
+            name[:80],
+        )
+    _check_model(fields.get("model"), model)
+    for name, allowed in _WITHOUT_EFFECT.items():
+        if fields.get(name) not in allowed:
+            raise invalid(
+                f"{_WHY_REFUSED[name]}; leave {name} out or give "
+                f"{allowed[-1]!r}.",
+                name,
+            )
+    reader = _Fields(fields)
+    n = reader.integer("n", 1, 1, settings.max_choices)
+    if reader.integer("best_of", n, 1, settings.max_choices) != n:
+        raise invalid(
+            "best_of must be n or left out: the gateway returns all that it "
+            "generates, and their probabilities with logprobs.",
+            "best_of",
+        )
+    options = _Fields(
+        reader.object("stream_options", ("include_usage", "include_states"))
+    )
+    logprobs = reader.integer("logprobs", -1, 0, signatures.TOP_CHARACTERS)
+    return CompletionRequest(
+        completions=_completions(reader, n, settings),
+        samples=n,
+        max_tokens=reader.integer(
+            "max_tokens",
+            min(_DEFAULT_LENGTH, settings.max_tokens),
+            0,
+            settings.max_tokens,
+        ),
+        temperature=reader.number("temperature", 1.0, 0.0, 1e6),
+        top_p=reader.number("top_p", 1.0, 0.0, 1.0),
+        top_k=reader.integer("top_k", 0, 0, 2**31 - 1),
+        stop=_stops(reader),
+        stream=reader.boolean("stream"),
+        echo=reader.boolean("echo"),
+        logprobs=None if logprobs < 0 else logprobs,
+        include_usage=options.boolean("include_usage"),
+        include_states=options.boolean("include_states"),
+        user=reader.text("user"),
+    )
+
+
+def encode_state(token: bytes) -> str:
+    """Returns a state token as the API has it."""
+    return base64.urlsafe_b64encode(token).decode("ascii").rstrip("=")
+
+
+def _check_model(given, model):
+    if given is not None and given != model:
+        raise ApiError(
+            404,
+            f"The model {str(given)[:80]!r} does not exist. This gateway "
+            f"serves {model!r}.",
+            param="model",
+            code="model_not_found",
+        )
+
+
+def _completions(reader, n, settings):
+    prompts = _texts(reader, "prompt", "")
+    if len(prompts) * n > settings.max_choices:
+        raise invalid(
+            f"{len(prompts)} prompts times n={n} are more than the "
+            f"{settings.max_choices} completions that one request may have.",
+            "n" if n > 1 else "prompt",
+        )
+    for prompt in prompts:
+        if len(prompt) > settings.max_prompt_characters:
+            raise invalid(
+                f"A prompt has {len(prompt)} characters; at most "
+                f"{settings.max_prompt_characters} are allowed. Send a long "
+                "text in parts, each with the state that the last returned.",
+                "prompt",
+                "context_length_exceeded",
+            )
+    states = [_decode_state(text) for text in _texts(reader, "state", "")]
+    if len(states) == 1:
+        states *= len(prompts)
+    if len(states) != len(prompts):
+        raise invalid(
+            f"There are {len(prompts)} prompts and {len(states)} states; give "
+            "one state, or one for each prompt.",
+            "state",
+        )
+    seed = reader.integer("seed", None, -_INT64, _INT64 - 1)
+    if seed is None:
+        seed = secrets.randbits(31)
+    return tuple(
+        Completion(
+            index=place * n + sample,
+            prompt=prompt,
+            state=state,
+            # The next sample has the next seed, the last number's is the first.
+            seed=(seed + sample + _INT64) % (2 * _INT64) - _INT64,
+        )
+        for place, (prompt, state) in enumerate(
+            zip(prompts, states, strict=True)
+        )
+        for sample in range(n)
+    )
+
+
+def _texts(reader, name, default):
+    """Returns a parameter that is a text or a list of them."""
+    value = reader.fields.get(name)
+    if value is None:
+        value = default
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise invalid(f"{name} must not be an empty list.", name)
+    for text in values:
+        if not isinstance(text, str):
+            raise invalid(
+                f"{name} must be text or a list of texts. A character model "
+                "has no token ids.",
+                name,
+            )
+        _check_unicode(text, name)
+    return values
+
+
+def _stops(reader):
+    stops = [] if not reader.fields.get("stop") else _texts(reader, "stop", "")
+    if len(stops) > _MAX_STOPS:
+        raise invalid(
+            f"stop may have up to {_MAX_STOPS} strings, not {len(stops)}.",
+            "stop",
+        )
+    for text in stops:
+        # Also bytes: what a model with a byte vocabulary counts.
+        if not text or len(text.encode()) > signatures.MAX_STOP:
+            raise invalid(
+                f"A stop string has 1 to {signatures.MAX_STOP} bytes of UTF-8.",
+                "stop",
+            )
+    return tuple(stops)
+
+
+def _decode_state(text):
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise invalid(
+            "state is not one that a completion returned.",
+            "state",
+            "invalid_state",
+        ) from None
+
+
+def _check_unicode(text, name):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise invalid(
+            f"{name} holds half of a surrogate pair, which is no character.",
+            name,
+        ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fields:
+    """The fields of an object, each read as its type; null is left out."""
+
+    fields: dict
+
+    def integer(self, name, default, low, high):
+        value = self.fields.get(name)
+        if value is None:
+            return default
+        # 1.0 is 1 in JSON; true is a number in Python.
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise invalid(f"{name} must be a whole number.", name)
+        if not low <= value <= high:
+            raise invalid(f"{name} must be {low} to {high}.", name)
+        return value
+
+    def number(self, name, default, low, high):
+        value = self.fields.get(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise invalid(f"{name} must be a number.", name)
+        if not low <= value <= high or math.isnan(value):
+            raise invalid(f"{name} must be {low:g} to {high:g}.", name)
+        return float(value)
+
+    def boolean(self, name):
+        value = self.fields.get(name)
+        if value is None:
+            return False
+        if not isinstance(value, bool):
+            raise invalid(f"{name} must be true or false.", name)
+        return value
+
+    def text(self, name):
+        value = self.fields.get(name)
+        if value is not None and not isinstance(value, str):
+            raise invalid(f"{name} must be text.", name)
+        return value
+
+    def object(self, name, known):
+        value = self.fields.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise invalid(f"{name} must be an object.", name)
+        for key in value.keys() - set(known):
+            raise invalid(
+                f"{name} has no {key[:80]!r}; it has {', '.join(known)}.", name
+            )
+        return value

@@ -1,0 +1,148 @@
+"""Replies in the shape of OpenAI's completions API.
+
+`state`, `seed` and `stop_reason` of a choice are additions of this gateway.
+"""
+
+import dataclasses
+import json
+import re
+import secrets
+import time
+from collections.abc import Sequence
+
+from kerasrnn_serving.gateway.completions.log_probs import LogProbs
+from kerasrnn_serving.gateway.completions.request import CompletionRequest
+from kerasrnn_serving.gateway.completions.request import encode_state
+from kerasrnn_serving.gateway.completions.writer import Piece
+
+LAST_EVENT = b"data: [DONE]\n\n"
+
+
+@dataclasses.dataclass
+class Reply:
+    """What the events of one reply have in common.
+
+    Attributes:
+        request: What was asked for.
+        model: The model's name.
+        version: That wrote the newest piece; None before the first.
+        generated: Characters written so far.
+    """
+
+    request: CompletionRequest
+    model: str
+    version: int | None = None
+    generated: int = 0
+
+    def __post_init__(self):
+        self._head = {
+            "id": f"cmpl-{secrets.token_hex(12)}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": self.model,
+        }
+        self._offsets: dict[int, int] = {}
+
+    def event(self, piece: Piece) -> bytes:
+        """Returns the server-sent event of one piece."""
+        self._count(piece)
+        # Only the last event has the state, unless all are wanted.
+        with_state = bool(piece.finish) or self.request.include_states
+        return as_event(self._object([self._choice([piece], with_state)]))
+
+    def usage_event(self) -> bytes:
+        """Returns the event that a stream with its usage ends with."""
+        return as_event({**self._object([]), "usage": self._usage()})
+
+    def whole(self, pieces: Sequence[Sequence[Piece]]) -> dict:
+        """Returns the one object of a reply that is no stream.
+
+        Args:
+            pieces: Those of each choice.
+        """
+        for some in pieces:
+            for piece in some:
+                self._count(piece)
+        choices = [self._choice(some, True) for some in pieces]
+        return {**self._object(choices), "usage": self._usage()}
+
+    def _count(self, piece):
+        self.generated += piece.generated
+        if piece.version is not None:
+            self.version = piece.version
+
+    def _object(self, choices):
+        fields = {**self._head, "choices": choices}
+        if self.version is not None:
+            # The same version gives the same text again for the same seed.
+            fields["system_fingerprint"] = f"version-{self.version}"
+        return fields
+
+    def _choice(self, pieces, with_state):
+        last = pieces[-1]
+        text = "".join(piece.text for piece in pieces)
+        index = last.completion.index
+        offset = self._offsets.get(index, 0)
+        self._offsets[index] = offset + len(text)
+        choice = {
+            "index": index,
+            "text": text,
+            "logprobs": _log_probs(pieces, offset),
+            "finish_reason": last.finish,
+            "stop_reason": last.stop,
+            "seed": last.completion.seed,
+        }
+        if with_state and last.state is not None:
+            choice["state"] = encode_state(last.state)
+        if any(piece.restarted for piece in pieces):
+            choice["restarted"] = True
+        return choice
+
+    def _usage(self):
+        read = self.request.prompt_characters
+        return {
+            "prompt_tokens": read,
+            "completion_tokens": self.generated,
+            "total_tokens": read + self.generated,
+        }
+
+
+def _log_probs(pieces, offset):
+    known = [piece.log_probs for piece in pieces if piece.log_probs]
+    if not known:
+        return None
+    joined = LogProbs()
+    for some in known:
+        joined.add(some)
+    return {
+        "tokens": joined.tokens,
+        "token_logprobs": joined.token_log_probs,
+        "top_logprobs": joined.top_log_probs,
+        "text_offset": _offsets(joined.tokens, offset),
+        "next_top_logprobs": joined.next_top_log_probs,
+    }
+
+
+def _offsets(tokens, following):
+    """Returns where in the text each token's character begins."""
+    offsets = []
+    for token in tokens:
+        # Of a character of several bytes, the others continue the first.
+        if re.fullmatch(r"bytes:\\x[89ab].", token):
+            offsets.append(max(following - 1, 0))
+        else:
+            offsets.append(following)
+            following += 1
+    return offsets
+
+
+def as_event(fields: dict) -> bytes:
+    """Returns a server-sent event."""
+    return b"data: " + to_json(fields) + b"\n\n"
+
+
+def to_json(fields: dict) -> bytes:
+    """Returns JSON as compact UTF-8."""
+    return json.dumps(
+        fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    ).encode()

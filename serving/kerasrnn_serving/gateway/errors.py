@@ -1,0 +1,106 @@
+"""What the gateway refuses and what fails behind it, as OpenAI's API has it."""
+
+from collections.abc import Mapping
+
+from kerasrnn_serving.client import ServingError
+
+INVALID_REQUEST = "invalid_request_error"
+_SERVER_ERROR = "server_error"
+_RETRY = {"Retry-After": "1"}
+
+
+class ApiError(Exception):
+    """A reply that is no success.
+
+    Attributes:
+        status: Of HTTP.
+        message: What happened, what was expected, what to do.
+        kind: The error's `type`.
+        param: The parameter that is to blame, if one is.
+        code: A word that programs can look for, if there is one.
+        headers: To send with it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = INVALID_REQUEST,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict:
+        """Returns the reply's JSON object."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.kind,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+def invalid(
+    message: str, param: str | None = None, code: str | None = None
+) -> ApiError:
+    """Returns the refusal of a request that its sender has to change."""
+    return ApiError(400, message, param=param, code=code)
+
+
+def from_serving(error: ServingError) -> ApiError:
+    """Returns what a caller is told of a call that failed.
+
+    Strangers are told neither addresses nor what to do on the server: the
+    request's log line has that.
+    """
+    if error.row is not None:
+        if "state_bytes" in error.said:
+            return invalid(
+                "The state belongs to another version of the model, or was "
+                "damaged. Send the text so far as the prompt instead.",
+                "state",
+                "invalid_state",
+            )
+        return invalid(f"The model refused the request: {error.said}")
+    if error.code == "NOT_FOUND":
+        return _failed(
+            503,
+            "The version of the model that the text began with is no longer "
+            "served. Send the text so far as the prompt.",
+            "version_gone",
+        )
+    if error.code == "DEADLINE_EXCEEDED":
+        return _failed(
+            504, "The model's server did not answer in time.", "timeout"
+        )
+    if error.code in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
+        return _failed(
+            503,
+            "The model's server does not answer, or has too much to do. Try "
+            "again shortly.",
+            "server_unavailable",
+        )
+    return _failed(502, "The model's server failed.", "server_failed")
+
+
+def _failed(status, message, code):
+    headers = _RETRY if status == 503 else {}
+    return ApiError(
+        status, message, kind=_SERVER_ERROR, code=code, headers=headers
+    )
+
+
+def busy(message: str) -> ApiError:
+    """Returns the refusal where the gateway itself has too much to do."""
+    return _failed(503, message, "gateway_busy")

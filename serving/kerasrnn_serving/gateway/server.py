@@ -1,0 +1,193 @@
+"""An HTTP server for the application that bounds what clients may keep busy.
+
+uvicorn, which waits for ever for a request's end and for a reader: here
+both have a limit, after which the connection is cut.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from kerasrnn.errors import UserError
+from kerasrnn_serving.gateway.settings import Settings
+
+_BACKLOG = 1024
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection that must send, and must read.
+
+    Args:
+        settings: Says for how long it may not.
+        options: Of uvicorn's.
+    """
+
+    def __init__(self, *, settings: Settings, **options):
+        super().__init__(**options)
+        self._settings = settings
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def connection_made(self, transport):  # noqa: D102
+        super().connection_made(transport)
+        self._start("request", self._settings.request_seconds)
+
+    def data_received(self, data):  # noqa: D102
+        super().data_received(data)
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._start("request", self._settings.request_seconds)
+        else:
+            self._stop("request")
+
+    def pause_writing(self):  # noqa: D102
+        super().pause_writing()
+        self._start("write", self._settings.write_seconds)
+
+    def resume_writing(self):  # noqa: D102
+        super().resume_writing()
+        self._stop("write")
+
+    def on_response_complete(self):  # noqa: D102
+        super().on_response_complete()
+        # What is left of it lies in a buffer; closing would wait for it.
+        if self.transport.get_write_buffer_size():
+            self._start("write", self._settings.write_seconds)
+
+    def connection_lost(self, exc):  # noqa: D102
+        for name in list(self._timers):
+            self._stop(name)
+        super().connection_lost(exc)
+
+    def _start(self, name, seconds):
+        if name not in self._timers:
+            self._timers[name] = self.loop.call_later(
+                seconds, self._time_out, name
+            )
+
+    def _stop(self, name):
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+
+    def _time_out(self, name):
+        del self._timers[name]
+        if name == "request" or self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """Drains on the first signal, and ends normally; a second one hurries."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _stop(self):
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens.
+
+    Raises:
+        UserError: The address is taken or cannot be listened on.
+    """
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise UserError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Give an "
+            "address of this machine with --host, and a free --port."
+        ) from None
+    return listener
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Returns what encrypts connections.
+
+    Raises:
+        UserError: The files are not a certificate and its key.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise UserError(
+            f"Cannot use {certificate} and {key} for HTTPS: "
+            f"{error.strerror or error}. Give PEM files of a certificate, "
+            "with those that sign it, and of its key."
+        ) from None
+    return context
+
+
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    settings: Settings,
+    *,
+    tls: ssl.SSLContext | None = None,
+    trusted_proxies: str | None = None,
+    when_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, then lets requests end.
+
+    Args:
+        app: What answers.
+        listener: Where; it is closed.
+        settings: Bounds.
+        tls: Of HTTPS; None is plain HTTP.
+        trusted_proxies: Addresses, separated by commas, whose headers say
+            which client they speak for.
+        when_ready: Called once it answers.
+    """
+    config = uvicorn.Config(
+        app,
+        http=partial(BoundedProtocol, settings=settings),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=trusted_proxies is not None,
+        forwarded_allow_ips=trusted_proxies,
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    # What strangers send wrong is none of the operator's business.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    config.load()
+    config.ssl = tls
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve([listener]))
+    while not (server.started or serving.done()):
+        await asyncio.sleep(0.01)
+    if server.started:
+        when_ready()
+    await serving

@@ -1,0 +1,60 @@
+"""What the gateway lets a stranger have, at most."""
+
+import dataclasses
+from typing import Annotated
+
+from kerasrnn.foundation.constraints import POSITIVE_COUNT
+from kerasrnn.foundation.constraints import SECONDS
+from kerasrnn.foundation.constraints import check_fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Bounds on requests, connections and calls of the model's server.
+
+    Attributes:
+        max_body_bytes: Of a request's body.
+        max_prompt_characters: Of one prompt.
+        max_tokens: Characters that one completion may have.
+        max_choices: Completions of one request: prompts times n.
+        max_connections: Open at once; one more is answered 503.
+        max_requests: Completions requests in progress for one caller that
+            has no key.
+        backend_calls: Calls that the model's server is sent at once; others
+            wait for their turn, each caller's in a queue of its own.
+        request_seconds: In which a client has to send its request whole.
+        write_seconds: For which a client may leave a reply unread.
+        drain_seconds: For which requests may go on after SIGTERM.
+    """
+
+    max_body_bytes: Annotated[int, POSITIVE_COUNT] = 2**20
+    max_prompt_characters: Annotated[int, POSITIVE_COUNT] = 2**16
+    max_tokens: Annotated[int, POSITIVE_COUNT] = 2**14
+    max_choices: Annotated[int, POSITIVE_COUNT] = 32
+    max_connections: Annotated[int, POSITIVE_COUNT] = 1024
+    max_requests: Annotated[int, POSITIVE_COUNT] = 256
+    backend_calls: Annotated[int, POSITIVE_COUNT] = 8
+    request_seconds: Annotated[float, SECONDS] = 10.0
+    write_seconds: Annotated[float, SECONDS] = 20.0
+    drain_seconds: Annotated[float, SECONDS] = 25.0
+
+    def __post_init__(self):
+        check_fields(self)
+
+
+# What --help says of each of them.
+DESCRIPTIONS = {
+    "max_body_bytes": "Bytes of a request's body, at most.",
+    "max_prompt_characters": "Characters of one prompt, at most.",
+    "max_tokens": "Characters of one completion, at most.",
+    "max_choices": "Completions of one request (prompts times n), at most.",
+    "max_connections": "Connections open at once; one more is answered 503.",
+    "max_requests": "Completions requests in progress for one address, where "
+    "there are no keys.",
+    "backend_calls": "Calls that the model's server is sent at once. Others "
+    "wait for their turn, which goes from caller to caller: some two a core "
+    "for the local server, 32 and more where TensorFlow Serving merges calls.",
+    "request_seconds": "Seconds in which a client has to send its request.",
+    "write_seconds": "Seconds for which a client may leave a reply unread.",
+    "drain_seconds": "Seconds for which requests may go on after SIGTERM.",
+}
