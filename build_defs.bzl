@@ -9,7 +9,11 @@ GROUND = ":kerasrnn/ground"
 FOUNDATION = ":kerasrnn/foundation"
 
 # Rooms to which the folders inside them belong.
-INNER = ["kerasrnn/command_line", "serving/kerasrnn_serving/client"]
+INNER = [
+    "kerasrnn/command_line",
+    "serving/kerasrnn_serving/client",
+    "serving/kerasrnn_serving/gateway",
+]
 
 def room(name, deps = [], wheels = []):
     """A folder's modules and what lies beside them, as one library.
@@ -23,7 +27,7 @@ def room(name, deps = [], wheels = []):
     py_library(
         name = name,
         srcs = native.glob([files + ".py"]) + _around(name),
-        data = native.glob([files + ".css", files + ".flags", files + ".js"]),
+        data = native.glob([files + ".css", files + ".flags", files + ".html", files + ".js"]),
         imports = _found_in(name),
         deps = _below(name) + deps + wheels,
     )

@@ -9,6 +9,7 @@ from kerasrnn.errors import UserError
 
 _EXTRAS = {
     "grpc_health": "test",
+    "h11": "gateway",
     "keras": "train",
     "prometheus_client": "gateway",
     "starlette": "gateway",

@@ -73,6 +73,13 @@ def from_serving(error: ServingError) -> ApiError:
                 "invalid_state",
             )
         return invalid(f"The model refused the request: {error.said}")
+    if "no signature 'inspect'" in error.said:
+        return invalid(
+            "The model was exported without what lists alternatives; ask for "
+            "logprobs=0.",
+            "logprobs",
+            "no_alternatives",
+        )
     if error.code == "NOT_FOUND":
         return _failed(
             503,

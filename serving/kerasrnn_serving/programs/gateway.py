@@ -126,7 +126,10 @@ def _change_keys(values, arguments):
     from kerasrnn_serving.gateway.access.limits import Limits
 
     if values.keys is None:
-        raise UserError("Say which file of keys with --keys=FILE.")
+        raise UserError(
+            "Which file of keys? Expected --keys=FILE, as in "
+            "`kerasrnn-gateway keys add NAME --keys=keys.json`."
+        )
     limits = Limits(**{name: getattr(values, name) for name in _LIMITS})
     print(
         run_command(arguments, Path(values.keys), limits, values.expires_days)

@@ -19,7 +19,11 @@ RULES = ("programs", "program", "py_library", "room", "tests")
 BELOW = (":kerasrnn/ground", ":kerasrnn/foundation")
 
 # Rooms to which the folders inside them belong.
-INNER = ("kerasrnn/command_line", "serving/kerasrnn_serving/client")
+INNER = (
+    "kerasrnn/command_line",
+    "serving/kerasrnn_serving/client",
+    "serving/kerasrnn_serving/gateway",
+)
 
 
 @dataclasses.dataclass(frozen=True)

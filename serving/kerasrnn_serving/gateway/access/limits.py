@@ -95,6 +95,11 @@ class Gate:
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
 
+    @property
+    def accounts(self) -> int:
+        """Callers of whom something is kept."""
+        return len(self._accounts)
+
     @contextlib.contextmanager
     def admit(self, caller: Caller, characters: int) -> Iterator[Admission]:
         """Counts a request for as long as the block lasts.

@@ -54,10 +54,11 @@ class Turns:
         try:
             await ready
         except asyncio.CancelledError:
-            if ready.done() and not ready.cancelled():
-                self._give_back(caller)
+            if ready.cancelled():
+                self._begin_next()
             else:
-                self._remove(caller, ready)
+                # Its turn came just as it was given up.
+                self._give_back(caller)
             raise
 
     def _give_back(self, caller):
@@ -68,23 +69,26 @@ class Turns:
         self._begin_next()
 
     def _begin_next(self):
+        self._forget_cancelled()
         while self._free:
             callers = [
-                c for c in self._waiting if self._running[c] < self._most
+                caller
+                for caller in self._waiting
+                if self._running[caller] < self._most
             ]
             if not callers:
                 return
             caller = min(callers, key=self._running.__getitem__)
             queue = self._waiting.pop(caller)
-            ready = queue.popleft()
+            queue.popleft().set_result(None)
             if queue:
                 self._waiting[caller] = queue
             self._free -= 1
             self._running[caller] += 1
-            ready.set_result(None)
 
-    def _remove(self, caller, ready):
-        queue = self._waiting[caller]
-        queue.remove(ready)
-        if not queue:
-            del self._waiting[caller]
+    def _forget_cancelled(self):
+        for caller, queue in list(self._waiting.items()):
+            left = [ready for ready in queue if not ready.cancelled()]
+            self._waiting[caller] = collections.deque(left)
+            if not left:
+                del self._waiting[caller]

@@ -19,7 +19,7 @@ from kerasrnn_serving.gateway.asgi import read_body
 from kerasrnn_serving.gateway.asgi import send_reply
 from kerasrnn_serving.gateway.asgi import start_stream
 from kerasrnn_serving.gateway.asgi import until_left
-from kerasrnn_serving.gateway.backend import Backend
+from kerasrnn_serving.gateway.completions.backend import Backend
 from kerasrnn_serving.gateway.completions.request import CompletionRequest
 from kerasrnn_serving.gateway.completions.request import parse_json
 from kerasrnn_serving.gateway.completions.request import parse_request

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kerasrnn_serving.client.results import Inspection
 from kerasrnn_serving.client.results import Score
-from kerasrnn_serving.gateway.backend import Backend
+from kerasrnn_serving.gateway.completions.backend import Backend
 
 # Of a text that is read at once: an inspection holds all units' activations
 # for each character.

@@ -201,8 +201,8 @@ def _completions(reader, n, settings):
     prompts = _texts(reader, "prompt", "")
     if len(prompts) * n > settings.max_choices:
         raise invalid(
-            f"{len(prompts)} prompts times n={n} are more than the "
-            f"{settings.max_choices} completions that one request may have.",
+            f"A request may have {settings.max_choices} completions; received "
+            f"{len(prompts)} prompts with n={n}.",
             "n" if n > 1 else "prompt",
         )
     for prompt in prompts:

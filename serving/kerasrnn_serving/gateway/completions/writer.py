@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from kerasrnn_serving.client import CHUNK
 from kerasrnn_serving.client import FIRST_CHUNK
 from kerasrnn_serving.client.results import Generation
-from kerasrnn_serving.gateway.backend import Backend
+from kerasrnn_serving.gateway.completions.backend import Backend
 from kerasrnn_serving.gateway.completions.log_probs import LogProbReader
 from kerasrnn_serving.gateway.completions.log_probs import LogProbs
 from kerasrnn_serving.gateway.completions.request import Completion
@@ -61,27 +61,40 @@ async def write(
     elif reader:
         await reader.skip(completion.prompt)
     scanner = StopScanner(request.stop)
-    state = completion.state
+    before = completion.prompt, completion.state
     # A stream begins with little, so that it begins at once.
     first = FIRST_CHUNK if request.stream else CHUNK
     async for chunk in backend.stream(request, completion, first):
         piece = _piece(completion, chunk, scanner)
-        if piece.stop and not chunk.finish == "stop":
+        if piece.stop and chunk.finish != "stop":
             # Of several stop strings: the model has written past it.
-            chunk = await backend.write_until(
-                request, completion, state, chunk.length, piece.stop
-            )
-            piece = dataclasses.replace(
-                piece, state=chunk.state_bytes, generated=chunk.length
-            )
+            piece = await _up_to_stop(backend, request, piece, *before)
         if reader:
-            piece = dataclasses.replace(
-                piece, log_probs=await reader.read(piece.text)
-            )
+            log_probs = await reader.read(piece.text)
+            piece = dataclasses.replace(piece, log_probs=log_probs)
         yield piece
         if piece.finish:
             return
-        state = chunk.state_bytes
+        before = "", chunk.state_bytes
+
+
+async def _up_to_stop(
+    backend: Backend,
+    request: CompletionRequest,
+    piece: Piece,
+    prompt: str,
+    state: bytes,
+) -> Piece:
+    """Returns the piece with the state after its stop string."""
+    if piece.restarted:
+        # The state before is another version's, which is gone.
+        return dataclasses.replace(piece, state=None)
+    again = await backend.write_until(
+        request, piece.completion, prompt, state, piece.generated, piece.stop
+    )
+    return dataclasses.replace(
+        piece, state=again.state_bytes, generated=again.length
+    )
 
 
 def _piece(completion, chunk: Generation, scanner: StopScanner) -> Piece:

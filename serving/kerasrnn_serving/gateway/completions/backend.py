@@ -45,6 +45,7 @@ class Backend:
         self,
         request: CompletionRequest,
         completion: Completion,
+        prompt: str,
         state: bytes,
         length: int,
         stop: str,
@@ -52,7 +53,7 @@ class Backend:
         """Writes a piece again from a state on, up to a stop string."""
         return await self._one(
             self._client.generate(
-                [""],
+                [prompt],
                 length=length,
                 stop=stop,
                 state_bytes=state,

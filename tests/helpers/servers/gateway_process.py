@@ -1,0 +1,124 @@
+"""The gateway in a process of its own, and raw HTTP to it."""
+
+import http.client
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+_START_SECONDS = 60
+_EXIT_SECONDS = 60
+
+
+class GatewayProcess:
+    """`kerasrnn-gateway` on a free port.
+
+    Attributes:
+        url: Where the page is; the API is at `url` + "/v1".
+        port: Its port.
+        process: Its process.
+    """
+
+    def __init__(self, target: str, *flags: str):
+        self._log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "kerasrnn_serving.programs.gateway",
+                f"--server={target}",
+                "--port=0",
+                *flags,
+            ],
+            stdout=self._log,
+            stderr=subprocess.PIPE,
+        )
+        self.errors = self._read_errors()
+        match = re.search(r"(https?://\S+:(\d+))\n", self.errors)
+        if match is None:
+            self.close()
+            raise RuntimeError(f"no gateway: {self.errors}")
+        self.url, self.port = match[1], int(match[2])
+
+    def _read_errors(self):
+        """Returns what comes up to the address, or to the end."""
+        stream, text, end = self.process.stderr, b"", time.monotonic()
+        end += _START_SECONDS
+        while b"://" not in text or not text.endswith(b"\n"):
+            left = max(end - time.monotonic(), 0)
+            if not select.select([stream], [], [], left)[0]:
+                break
+            data = os.read(stream.fileno(), 4096)
+            if not data:
+                break
+            text += data
+        return text.decode()
+
+    def log(self) -> list[dict]:
+        """Returns the lines of its log."""
+        self._log.seek(0)
+        lines = self._log.read().decode().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def wait_for_line(self, **fields) -> dict:
+        """Returns a line of the log that has the fields."""
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            for line in self.log():
+                if fields.items() <= line.items():
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"no line has {fields}: {self.log()}")
+
+    def request(self, method, path, body=None, headers=None):
+        """Returns (status, headers, body) of one raw request."""
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=60
+        )
+        try:
+            connection.request(method, path, body, headers or {})
+            reply = connection.getresponse()
+            return reply.status, reply.headers, reply.read()
+        finally:
+            connection.close()
+
+    def complete(self, key=None, **fields):
+        """Returns (status, JSON object) of a completion."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        status, _, body = self.request(
+            "POST", "/v1/completions", json.dumps(fields), headers
+        )
+        return status, json.loads(body)
+
+    def metric(self, name: str, **labels) -> float:
+        """Returns the value of a metric; 0 where it is not there."""
+        _, _, text = self.request("GET", "/metrics")
+        total = 0.0
+        for line in text.decode().splitlines():
+            match = re.fullmatch(
+                rf"kerasrnn_gateway_{name}(\{{.*\}})? (\S+)", line
+            )
+            if match and all(
+                f'{key}="{value}"' in (match[1] or "")
+                for key, value in labels.items()
+            ):
+                total += float(match[2])
+        return total
+
+    def terminate(self) -> int:
+        """Sends SIGTERM; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_EXIT_SECONDS)
+
+    def close(self) -> None:
+        """Ends it, if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stderr.close()
+        self._log.close()

@@ -1,0 +1,272 @@
+"""Clients that leave, dawdle, flood and send nonsense; the backend's faults."""
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import tempfile
+import threading
+
+from absl.testing import absltest
+from helpers.servers.fake_servable import FakeServer
+from helpers.servers.fake_servable import expected
+from helpers.servers.gateway_process import GatewayProcess
+
+FULL = bool(os.environ.get("KERASRNN_FULL"))
+ENDLESS = {"prompt": "a", "max_tokens": 16384, "stream": True, "seed": 1}
+
+
+class StrangersTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        self.server = FakeServer(pathlib.Path(folder))
+        self.addCleanup(lambda: self.server.stop())
+
+    def start(self, *flags):
+        gateway = GatewayProcess(self.server.target, *flags)
+        self.addCleanup(gateway.close)
+        return gateway
+
+    def connect(self, gateway):
+        connection = socket.create_connection(("127.0.0.1", gateway.port))
+        self.addCleanup(connection.close)
+        connection.settimeout(60)
+        return connection
+
+    def send(self, gateway, fields):
+        """Sends a completions request by hand; returns the connection."""
+        connection = self.connect(gateway)
+        body = json.dumps(fields).encode()
+        connection.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        return connection
+
+    def test_a_client_that_leaves_ends_its_work(self):
+        gateway = self.start()
+        for stream in (True, False):
+            fields = {"stream": stream, "n": 4, "user": str(stream)}
+            connection = self.send(gateway, ENDLESS | fields)
+            if stream:
+                connection.recv(100)
+            else:
+                while not gateway.metric("backend_calls_running"):
+                    pass
+            connection.close()
+            gateway.wait_for_line(left=True, user=str(stream))
+            self.assertEqual(gateway.metric("completions_running"), 0)
+            self.assertEqual(gateway.metric("backend_calls_running"), 0)
+            # Nothing comes to the model's server any more.
+            count = len(self.server.requests)
+            gateway.complete(prompt="end", max_tokens=1)
+            self.assertLen(self.server.requests, count + 1)
+
+    def test_slow_clients_are_cut_off(self):
+        gateway = self.start("--request_seconds=1", "--write_seconds=1")
+        silent = self.connect(gateway)
+        in_the_headers = self.connect(gateway)
+        in_the_headers.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: ")
+        in_the_body = self.connect(gateway)
+        in_the_body.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        second_request = self.connect(gateway)
+        second_request.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertIn(b"200 OK", second_request.recv(1000))
+        second_request.sendall(b"GET /healthz HTTP/1.1\r\n")
+        for connection in (
+            silent,
+            in_the_headers,
+            in_the_body,
+            second_request,
+        ):
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(1000):
+                    pass
+        # One that does not read: its buffers fill, then it is cut off too.
+        unread = self.send(gateway, ENDLESS | {"n": 32, "logprobs": 5})
+        gateway.wait_for_line(left=True, choices=32)
+        unread.close()
+        # One that dawdles but reads is served.
+        self.assertEqual(gateway.complete(prompt="a")[0], 200)
+
+    def test_bodies_that_are_too_large(self):
+        gateway = self.start("--max_body_bytes=1000")
+        for headers, body in (
+            (b"Content-Length: 1001\r\n", b"x"),
+            (
+                b"Transfer-Encoding: chunked\r\n",
+                b"3e9\r\n%s\r\n" % (b" " * 1001),
+            ),
+        ):
+            connection = self.connect(gateway)
+            connection.sendall(
+                b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n%s\r\n%s"
+                % (headers, body)
+            )
+            self.assertStartsWith(connection.recv(1000), b"HTTP/1.1 413 ")
+
+    def test_too_many_connections(self):
+        gateway = self.start("--max_connections=20")
+        connections = [self.connect(gateway) for _ in range(20)]
+        extra = self.connect(gateway)
+        extra.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertStartsWith(extra.recv(1000), b"HTTP/1.1 503 ")
+        for connection in (*connections, extra):
+            connection.close()
+        while True:
+            status, _, _ = gateway.request("GET", "/healthz")
+            if status == 200:
+                break
+
+    def test_malformed_requests(self):
+        gateway = self.start("--max_requests=10000")
+        chance = random.Random(0)
+        good = json.dumps(
+            {"prompt": ["é🙂", "b"], "n": 2, "stop": ["x"], "max_tokens": 9}
+        ).encode()
+        connection = None
+        count = 10_000 if FULL else 500
+        statuses = set()
+        for _ in range(count):
+            body = bytearray(good)
+            for _ in range(chance.randrange(1, 6)):
+                place = chance.randrange(len(body))
+                body[place : place + chance.randrange(3)] = chance.randbytes(
+                    chance.randrange(3)
+                )
+            if connection is None:
+                connection = self.connect(gateway)
+            connection.sendall(
+                b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+            reply = connection.recv(100_000)
+            statuses.add(reply.split(b" ", 2)[1])
+            while b"\r\n\r\n" not in reply:
+                reply += connection.recv(100_000)
+            head, _, rest = reply.partition(b"\r\n\r\n")
+            (length,) = [
+                int(line.partition(b":")[2])
+                for line in head.lower().split(b"\r\n")
+                if line.startswith(b"content-length:")
+            ]
+            while len(rest) < length:
+                rest += connection.recv(100_000)
+            json.loads(rest)
+        self.assertLessEqual(statuses, {b"200", b"400", b"404"})
+        self.assertIn(b"400", statuses)
+        for _ in range(count // 10):
+            connection = self.connect(gateway)
+            connection.sendall(chance.randbytes(200) + b"\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                self.assertNotIn(b" 500 ", connection.recv(1000))
+            connection.close()
+        self.assertEqual(gateway.complete(prompt="a")[0], 200)
+
+    def test_a_backend_that_dies_and_comes_back(self):
+        gateway = self.start("--timeout=60")
+        count = 50 if FULL else 8
+        texts, threads = {}, []
+        begun = threading.Semaphore(0)
+
+        def read(index):
+            connection = self.send(gateway, ENDLESS)
+            data = connection.recv(1000)
+            begun.release()
+            while piece := connection.recv(100_000):
+                data += piece
+                if b"[DONE]" in data or b'"error"' in data:
+                    break
+            texts[index] = data
+
+        for index in range(count):
+            threads.append(threading.Thread(target=read, args=(index,)))
+            threads[-1].start()
+        for _ in range(count):
+            self.assertTrue(begun.acquire(timeout=60))
+        port = self.server.port
+        self.server.stop()
+        self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
+        while gateway.request("GET", "/readyz")[0] != 503:
+            pass
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        self.server = FakeServer(pathlib.Path(folder), port=port)
+        for thread in threads:
+            thread.join()
+        for data in texts.values():
+            self.assertIn(b"data: [DONE]", data)
+            text = "".join(
+                choice["text"]
+                for line in data.decode().split("\n")
+                if line.startswith("data: {")
+                for choice in json.loads(line[6:])["choices"]
+            )
+            self.assertEqual(text, expected(1, 1, 16384))
+
+    def test_no_backend(self):
+        self.server.stop()
+        gateway = self.start("--timeout=1")
+        self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
+        self.assertEqual(gateway.request("GET", "/readyz")[0], 503)
+        for stream in (False, True):
+            status, reply = gateway.complete(prompt="a", stream=stream)
+            self.assertEqual(status, 503)
+            self.assertEqual(reply["error"]["code"], "server_unavailable")
+            # Strangers are not told where the model's server is.
+            self.assertNotIn("127.0.0.1", reply["error"]["message"])
+        line = gateway.wait_for_line(status=503, choices=1)
+        self.assertIn(self.server.target, line["error"])
+
+    def test_new_versions_under_load(self):
+        gateway = self.start()
+        stop = threading.Event()
+        statuses, failures = [], []
+
+        def ask():
+            while not stop.is_set():
+                status, reply = gateway.complete(prompt="a", max_tokens=600)
+                statuses.append(status)
+                if status != 200:
+                    failures.append(reply)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for version in range(2, 22 if FULL else 6):
+            reached = len(statuses) + 12
+            self.server.publish(version)
+            while len(statuses) < reached and not failures:
+                pass
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+
+    def test_a_stopped_gateway_lets_streams_end(self):
+        gateway = self.start()
+        connection = self.send(gateway, ENDLESS)
+        data = connection.recv(100)
+        idle = self.connect(gateway)
+        gateway.process.send_signal(signal.SIGTERM)
+        while piece := connection.recv(100_000):
+            data += piece
+        self.assertIn(b"data: [DONE]", data)
+        idle.close()
+        self.assertEqual(gateway.process.wait(60), 0)
+
+    def test_a_stopped_gateway_does_not_wait_for_ever(self):
+        gateway = self.start("--drain_seconds=0.2")
+        connection = self.send(gateway, ENDLESS | {"n": 32, "logprobs": 5})
+        connection.recv(100)
+        self.assertEqual(gateway.terminate(), 0)
+
+
+if __name__ == "__main__":
+    absltest.main()

@@ -1,0 +1,184 @@
+"""Tests of what the completions API takes, and how it refuses the rest."""
+
+import base64
+import json
+
+from absl.testing import absltest
+from absl.testing import parameterized
+from hypothesis import given
+from hypothesis import strategies
+from kerasrnn_serving.gateway.completions.request import encode_state
+from kerasrnn_serving.gateway.completions.request import parse_json
+from kerasrnn_serving.gateway.completions.request import parse_request
+from kerasrnn_serving.gateway.errors import ApiError
+from kerasrnn_serving.gateway.settings import Settings
+
+SETTINGS = Settings(max_tokens=1000, max_prompt_characters=50, max_choices=8)
+NAMES = (
+    "model prompt max_tokens temperature top_p top_k min_p n best_of stop "
+    "seed stream stream_options echo logprobs user state suffix "
+    "presence_penalty frequency_penalty logit_bias"
+).split()
+SCALARS = (
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats(allow_nan=False, allow_infinity=False)
+    | strategies.text(max_size=60)
+)
+VALUES = strategies.recursive(
+    SCALARS,
+    lambda inner: (
+        strategies.lists(inner, max_size=4)
+        | strategies.dictionaries(
+            strategies.text(max_size=5), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+
+
+def parse(**fields):
+    return parse_request(fields, "kerasrnn", SETTINGS)
+
+
+class RequestTest(parameterized.TestCase):
+    def refused(self, param, **fields):
+        with self.assertRaises(ApiError) as caught:
+            parse(**fields)
+        error = caught.exception
+        self.assertEqual((error.status, error.param), (400, param))
+        self.assertRegex(error.message, r"^[A-Za-z_].*\.$")
+        return error.message
+
+    def test_prompts_samples_and_seeds(self):
+        request = parse(prompt=["a", "b"], n=3, seed=2**63 - 2)
+        self.assertEqual(
+            [(one.index, one.prompt) for one in request.completions],
+            [(i, "aaabbb"[i]) for i in range(6)],
+        )
+        seeds = [one.seed for one in request.completions]
+        self.assertEqual(seeds, 2 * [2**63 - 2, 2**63 - 1, -(2**63)])
+        self.assertEqual(request.prompt_characters, 2)
+        self.assertEqual(request.characters, 2 + 6 * request.max_tokens)
+
+    def test_a_state_comes_back_as_it_was_sent(self):
+        for size in range(6):
+            token = bytes(range(250, 250 + size))
+            request = parse(prompt=["", ""], state=encode_state(token))
+            self.assertEqual(
+                {one.state for one in request.completions}, {token}
+            )
+
+    def test_what_openai_s_clients_send_by_themselves_is_taken(self):
+        request = parse(
+            model="kerasrnn",
+            prompt="a",
+            best_of=1,
+            n=1,
+            frequency_penalty=0,
+            presence_penalty=0.0,
+            logit_bias={},
+            suffix=None,
+            logprobs=None,
+            stop=None,
+            max_tokens=16.0,
+        )
+        self.assertEqual(request.max_tokens, 16)
+        self.assertIsNone(request.logprobs)
+
+    @parameterized.parameters(
+        ("prompt", 3),
+        ("prompt", [1, 2]),
+        ("prompt", [[1, 2]]),
+        ("prompt", []),
+        ("prompt", "a" * 51),
+        ("prompt", "\ud800"),
+        ("n", 0),
+        ("n", 9),
+        ("n", 1.5),
+        ("n", True),
+        ("best_of", 2),
+        ("max_tokens", -1),
+        ("max_tokens", 1001),
+        ("temperature", -0.1),
+        ("temperature", "1"),
+        ("temperature", float("inf")),
+        ("top_p", 1.1),
+        ("top_k", -1),
+        ("seed", 2**63),
+        ("seed", "1"),
+        ("stop", ["a"] * 5),
+        ("stop", "a" * 33),
+        ("stop", ["a", ""]),
+        ("stop", 1),
+        ("logprobs", 6),
+        ("logprobs", True),
+        ("stream", 1),
+        ("stream_options", {"other": 1}),
+        ("stream_options", []),
+        ("echo", "yes"),
+        ("user", 1),
+        ("state", "äöü"),
+        ("state", "a"),
+        ("state", ["AA", "AA"]),
+        ("suffix", "end"),
+        ("min_p", 0.1),
+        ("logit_bias", {"50256": -100}),
+        ("presence_penalty", 0.5),
+        ("frequency_penalty", -0.5),
+        ("tools", []),
+    )
+    def test_refuses(self, name, value):
+        message = self.refused(name, **{name: value})
+        self.assertIn(name.partition("_")[0], message)
+
+    def test_more_completions_than_allowed(self):
+        self.refused("n", prompt=["a"] * 3, n=3)
+        self.refused("prompt", prompt=["a"] * 9)
+
+    def test_another_model(self):
+        with self.assertRaises(ApiError) as caught:
+            parse(model="gpt")
+        self.assertEqual(caught.exception.status, 404)
+        self.assertEqual(caught.exception.code, "model_not_found")
+
+    @parameterized.parameters(
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b"\xff\xfe{",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"n": ' + b"9" * 5000 + b"}",
+    )
+    def test_what_is_no_object_of_json(self, body):
+        with self.assertRaises(ApiError) as caught:
+            parse_json(body)
+        self.assertEqual(caught.exception.status, 400)
+
+    @given(strategies.dictionaries(strategies.sampled_from(NAMES), VALUES))
+    def test_any_json_is_taken_or_refused_in_a_sentence(self, fields):
+        body = json.dumps(fields).encode()
+        try:
+            request = parse_request(parse_json(body), "kerasrnn", SETTINGS)
+        except ApiError as error:
+            self.assertIn(error.status, (400, 404))
+            self.assertIn(error.param, fields)
+            json.dumps(error.body()).encode()
+        else:
+            self.assertLessEqual(len(request.completions), 8)
+            self.assertLessEqual(request.max_tokens, 1000)
+
+    @given(strategies.binary(max_size=40))
+    def test_any_state_is_base64_or_refused(self, token):
+        text = base64.urlsafe_b64encode(token).decode()
+        (one,) = parse(state=text).completions
+        self.assertEqual(one.state, token)
+
+
+if __name__ == "__main__":
+    absltest.main()

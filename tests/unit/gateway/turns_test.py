@@ -1,0 +1,122 @@
+"""Tests of whose call comes next."""
+
+import asyncio
+import random
+
+from absl.testing import absltest
+from kerasrnn_serving.gateway.access.turns import Turns
+
+
+async def settle():
+    """Lets all tasks run until they wait."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+class Calls:
+    """Calls that last until they are told to end."""
+
+    def __init__(self, turns):
+        self.turns = turns
+        self.running = []
+        self.tasks = set()
+
+    async def begin(self, caller):
+        task = asyncio.create_task(self._call(caller))
+        self.tasks.add(task)
+        await settle()
+        return task
+
+    async def _call(self, caller):
+        async with self.turns.turn(caller):
+            end = asyncio.Event()
+            entry = (caller, end)
+            self.running.append(entry)
+            try:
+                await end.wait()
+            finally:
+                self.running.remove(entry)
+
+    async def end(self, index=0):
+        self.running[index][1].set()
+        await settle()
+
+    def callers(self):
+        return [caller for caller, _ in self.running]
+
+
+class TurnsTest(absltest.TestCase):
+    def test_one_caller_leaves_room_for_others(self):
+        async def run():
+            calls = Calls(Turns(4))
+            for _ in range(10):
+                await calls.begin("greedy")
+            self.assertEqual(calls.callers(), ["greedy"] * 3)
+            await calls.begin("other")
+            self.assertEqual(calls.callers(), ["greedy"] * 3 + ["other"])
+            self.assertEqual(calls.turns.waiting, 7)
+            while calls.running:
+                await calls.end()
+            self.assertEqual((calls.turns.running, calls.turns.waiting), (0, 0))
+
+        asyncio.run(run())
+
+    def test_callers_that_wait_take_turns(self):
+        async def run():
+            calls = Calls(Turns(1))
+            await calls.begin("a")
+            for caller in "aaabbbccc":
+                await calls.begin(caller)
+            order = []
+            while calls.running:
+                order += calls.callers()
+                await calls.end()
+            self.assertEqual("".join(order), "a" + "abcabcabc")
+
+        asyncio.run(run())
+
+    def test_those_that_run_least_come_first(self):
+        async def run():
+            calls = Calls(Turns(4))
+            for caller in "aaab" + "abb":
+                await calls.begin(caller)
+            self.assertEqual(calls.callers(), list("aaab"))
+            await calls.end()
+            self.assertEqual(calls.callers(), list("aabb"))
+            await calls.end()
+            self.assertEqual(sorted(calls.callers()), list("aabb"))
+
+        asyncio.run(run())
+
+    def test_no_turn_is_lost_whoever_gives_up(self):
+        async def run(seed):
+            chance = random.Random(seed)
+            calls = Calls(Turns(3))
+            for _ in range(300):
+                deed = chance.random()
+                if deed < 0.5:
+                    await calls.begin(chance.choice("abc"))
+                elif deed < 0.7 and calls.running:
+                    await calls.end(chance.randrange(len(calls.running)))
+                elif calls.tasks:
+                    # Some just as their turn comes.
+                    if calls.running and chance.random() < 0.5:
+                        calls.running[0][1].set()
+                        await asyncio.sleep(0)
+                    chance.choice(sorted(calls.tasks, key=id)).cancel()
+                    await settle()
+                self.assertEqual(calls.turns.running, len(calls.running))
+                self.assertLessEqual(len(calls.running), 3)
+                if calls.turns.waiting:
+                    self.assertGreaterEqual(len(calls.running), 2)
+            for task in calls.tasks:
+                task.cancel()
+            await settle()
+            self.assertEqual((calls.turns.running, calls.turns.waiting), (0, 0))
+
+        for seed in range(5):
+            asyncio.run(run(seed))
+
+
+if __name__ == "__main__":
+    absltest.main()
