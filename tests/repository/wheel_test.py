@@ -156,6 +156,15 @@ class WheelTest(parameterized.TestCase):
         self.assertEqual((result.stdout, result.returncode), ("", 1))
         self.assertEqual(os.listdir(self.elsewhere), [])
 
+    def test_gateway_says_which_extra_it_needs(self):
+        result = self.run_there("kerasrnn-gateway", "--port=0")
+        self.assertRegex(
+            result.stderr,
+            r"^error: kerasrnn-gateway needs \w+, which is not installed here: "
+            r"run `pip install '\.\[gateway\]'` in the clone of kerasrnn\.\n$",
+        )
+        self.assertEqual((result.stdout, result.returncode), ("", 1))
+
     def test_served_models_are_inspected_without_tensorflow(self):
         # Nobody serves there; all else than TensorFlow would be found out.
         result = self.run_there(

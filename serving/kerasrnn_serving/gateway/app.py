@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -171,7 +170,11 @@ class _Information:
                     _LOGGER.info("no versions: %s", error)
                 self._asked = time.monotonic()
                 self.metrics.saw_versions(self._versions)
-        found = [n for n, state, _ in self._versions if state == "AVAILABLE"]
+        found = [
+            status.version
+            for status in self._versions
+            if status.state == "AVAILABLE"
+        ]
         if not found:
             raise from_serving(
                 ServingError("No versions.", code="UNAVAILABLE", said="")
@@ -260,7 +263,7 @@ async def _not_found(scope, receive, send):
     )
 
 
-def _json(fields: Mapping) -> Response:
+def _json(fields: dict) -> Response:
     return Response(
         to_json(fields), media_type="application/json; charset=utf-8"
     )

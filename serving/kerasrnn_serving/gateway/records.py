@@ -10,6 +10,7 @@ from typing import TextIO
 
 import prometheus_client
 
+from kerasrnn_serving.client.results import VersionStatus
 from kerasrnn_serving.gateway.access.turns import Turns
 
 PROBES = ("/healthz", "/readyz", "/metrics")
@@ -169,15 +170,11 @@ class Metrics:
         """Counts a reply, or the end of a stream, that was no success."""
         self._errors.labels(code).inc()
 
-    def saw_versions(self, versions: Iterable[tuple[int, str, str]]) -> None:
-        """Notes which versions the model's server has.
-
-        Args:
-            versions: (version, state, error) of each.
-        """
+    def saw_versions(self, versions: Iterable[VersionStatus]) -> None:
+        """Notes which versions the model's server has."""
         self._versions.clear()
-        for version, state, _ in versions:
-            self._versions.labels(str(version), state).set(1)
+        for status in versions:
+            self._versions.labels(str(status.version), status.state).set(1)
 
     def text(self) -> bytes:
         """Returns all of it, as Prometheus reads it."""

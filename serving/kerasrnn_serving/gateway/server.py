@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import Callable
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import h11
@@ -30,30 +29,35 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class BoundedProtocol(H11Protocol):
     """One connection that must send, and must read.
 
-    Args:
-        settings: Says for how long it may not.
-        options: Of uvicorn's.
+    Attributes:
+        settings: Says for how long it may not; see `bounded`.
     """
 
-    def __init__(self, *, settings: Settings, **options):
-        super().__init__(**options)
-        self._settings = settings
+    settings: Settings
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
         self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    @classmethod
+    def bounded(cls, settings: Settings) -> type["BoundedProtocol"]:
+        """Returns the class with its bounds, as uvicorn wants it."""
+        return type(cls.__name__, (cls,), {"settings": settings})
 
     def connection_made(self, transport):  # noqa: D102
         super().connection_made(transport)
-        self._start("request", self._settings.request_seconds)
+        self._start("request", self.settings.request_seconds)
 
     def data_received(self, data):  # noqa: D102
         super().data_received(data)
         if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._start("request", self._settings.request_seconds)
+            self._start("request", self.settings.request_seconds)
         else:
             self._stop("request")
 
     def pause_writing(self):  # noqa: D102
         super().pause_writing()
-        self._start("write", self._settings.write_seconds)
+        self._start("write", self.settings.write_seconds)
 
     def resume_writing(self):  # noqa: D102
         super().resume_writing()
@@ -63,7 +67,7 @@ class BoundedProtocol(H11Protocol):
         super().on_response_complete()
         # What is left of it lies in a buffer; closing would wait for it.
         if self.transport.get_write_buffer_size():
-            self._start("write", self._settings.write_seconds)
+            self._start("write", self.settings.write_seconds)
 
     def connection_lost(self, exc):  # noqa: D102
         for name in list(self._timers):
@@ -169,7 +173,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http=partial(BoundedProtocol, settings=settings),
+        http=BoundedProtocol.bounded(settings),
         ws="none",
         lifespan="off",
         log_config=None,

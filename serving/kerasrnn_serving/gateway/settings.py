@@ -36,7 +36,7 @@ class Settings:
     backend_calls: Annotated[int, POSITIVE_COUNT] = 8
     request_seconds: Annotated[float, SECONDS] = 10.0
     write_seconds: Annotated[float, SECONDS] = 20.0
-    drain_seconds: Annotated[float, SECONDS] = 25.0
+    drain_seconds: Annotated[int, POSITIVE_COUNT] = 25
 
     def __post_init__(self):
         check_fields(self)

@@ -24,7 +24,7 @@ class Turns:
     def __init__(self, calls: int):
         self._free = calls
         self._most = max(calls - max(calls // _SHARE_FOR_OTHERS, 1), 1)
-        self._running = collections.Counter()
+        self._running = collections.Counter[str]()
         # In the order of their last turns.
         self._waiting: dict[str, collections.deque[asyncio.Future]] = {}
 

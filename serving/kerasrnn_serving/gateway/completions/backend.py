@@ -1,7 +1,8 @@
 """The model's server, as one request of the gateway calls it."""
 
-import contextlib
 from collections.abc import AsyncIterator
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from kerasrnn_serving.client import CHUNK
 from kerasrnn_serving.client import AsyncClient
@@ -11,6 +12,8 @@ from kerasrnn_serving.client.results import Score
 from kerasrnn_serving.gateway.access.turns import Turns
 from kerasrnn_serving.gateway.completions.request import Completion
 from kerasrnn_serving.gateway.completions.request import CompletionRequest
+
+Result = TypeVar("Result")
 
 
 class Backend:
@@ -81,15 +84,14 @@ class Backend:
             chunk=CHUNK,
             **_sampling(request, completion),
         )
-        async with contextlib.aclosing(chunks):
-            while True:
-                async with self._turns.turn(self._caller):
-                    chunk = await anext(chunks, None)
-                if chunk is None:
-                    return
-                yield chunk
+        while True:
+            async with self._turns.turn(self._caller):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
-    async def _one(self, call):
+    async def _one(self, call: Awaitable[list[Result]]) -> Result:
         async with self._turns.turn(self._caller):
             (result,) = await call
         return result

@@ -1,9 +1,9 @@
 """POST /v1/completions: a request in, its texts out, whole or as a stream."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable
 from collections.abc import Callable
+from typing import cast
 
 from starlette.requests import Request
 from starlette.types import Receive
@@ -15,6 +15,7 @@ from kerasrnn_serving.client import ServingError
 from kerasrnn_serving.gateway.access.callers import Callers
 from kerasrnn_serving.gateway.access.limits import Gate
 from kerasrnn_serving.gateway.access.turns import Turns
+from kerasrnn_serving.gateway.asgi import SendBody
 from kerasrnn_serving.gateway.asgi import read_body
 from kerasrnn_serving.gateway.asgi import send_reply
 from kerasrnn_serving.gateway.asgi import start_stream
@@ -120,7 +121,9 @@ class Completions:
 
 async def _whole(write_all, reply: Reply, send: Send, failed) -> None:
     del failed  # nothing was sent yet: the application tells of it
-    pieces = {one.index: [] for one in reply.request.completions}
+    pieces: dict[int, list[Piece]] = {
+        one.index: [] for one in reply.request.completions
+    }
 
     async def keep(piece):
         pieces[piece.completion.index].append(piece)
@@ -134,7 +137,7 @@ async def _whole(write_all, reply: Reply, send: Send, failed) -> None:
 async def _stream(write_all, reply: Reply, send: Send, failed) -> None:
     # Its texts come at once, but one connection takes one event at a time.
     lock = asyncio.Lock()
-    body = None
+    body: SendBody | None = None
 
     async def emit(piece):
         nonlocal body
@@ -150,12 +153,13 @@ async def _stream(write_all, reply: Reply, send: Send, failed) -> None:
         if body is None:
             raise
         failed(error)
-        await body(as_event(error.body()))
+        ending = as_event(error.body())
     else:
+        ending = LAST_EVENT
         if reply.request.include_usage:
-            await body(reply.usage_event())
-        await body(LAST_EVENT)
-    await body(b"", last=True)
+            ending = reply.usage_event() + ending
+    # Each text has a piece, so that the stream has begun.
+    await cast(SendBody, body)(ending, last=True)
 
 
 async def _write_all(
@@ -168,10 +172,8 @@ async def _write_all(
     """
 
     async def write_one(completion):
-        pieces = write(backend, request, completion)
-        async with contextlib.aclosing(pieces):
-            async for piece in pieces:
-                await emit(piece)
+        async for piece in write(backend, request, completion):
+            await emit(piece)
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -13,6 +13,10 @@ from kerasrnn_serving.gateway.completions.backend import Backend
 _PIECE = 1024
 
 
+# Log probabilities of characters; None where they are not known.
+Top = dict[str, float] | None
+
+
 @dataclasses.dataclass
 class LogProbs:
     """Of the characters of a piece of text, at temperature 1, in nats.
@@ -29,10 +33,8 @@ class LogProbs:
     token_log_probs: list[float | None] = dataclasses.field(
         default_factory=list
     )
-    top_log_probs: list[dict[str, float] | None] = dataclasses.field(
-        default_factory=list
-    )
-    next_top_log_probs: dict[str, float] | None = None
+    top_log_probs: list[Top] = dataclasses.field(default_factory=list)
+    next_top_log_probs: Top = None
 
     def add(self, other: "LogProbs") -> None:
         """Appends those of the text that follows."""
@@ -57,7 +59,7 @@ class LogProbReader:
         self._backend = backend
         self.state = state
         self._alternatives = alternatives
-        self._next = None
+        self._next: Top = None
 
     async def skip(self, text: str) -> None:
         """Reads a text whose probabilities nobody wants."""
@@ -77,23 +79,26 @@ class LogProbReader:
             result.add(await self._read(text[start : start + _PIECE]))
         return result
 
-    async def _read(self, text, state=None):
+    async def _read(self, text: str, state: bytes | None = None) -> LogProbs:
         state = self.state if state is None else state
-        calls = [self._backend.score(text, state)]
-        if self._alternatives:
-            calls.append(self._backend.inspect(text, state))
-        score, *inspections = await asyncio.gather(*calls)
+        score_call = self._backend.score(text, state)
+        if not self._alternatives:
+            score = await score_call
+            tokens = _tokens(text, score)
+            tops: list[Top] = [None] * len(tokens)
+        else:
+            score, inspection = await asyncio.gather(
+                score_call, self._backend.inspect(text, state)
+            )
+            tokens = [_token(text) for text in inspection.characters]
+            following = _following(inspection, self._alternatives)
+            tops = [self._next, *following][: len(tokens)]
+            self._next = following[-1]
         self.state = score.state_bytes
-        tokens, tops = _tokens(text, score), None
-        if inspections:
-            tokens, tops = _inspected(inspections[0], self._alternatives)
-        before, self._next = self._next, tops[-1] if tops else None
-        if tops:
-            tops = [before, *tops[:-1]]
         return LogProbs(
             tokens=tokens,
             token_log_probs=_known_log_probs(score),
-            top_log_probs=tops or [None] * len(tokens),
+            top_log_probs=tops,
             next_top_log_probs=self._next,
         )
 
@@ -110,17 +115,15 @@ def _byte_token(byte):
 
 
 def _known_log_probs(score: Score) -> list[float | None]:
-    values = [_finite(value) for value in score.character_log_probs]
-    if score.unknown:
-        # Unknown characters have 0, which no known one quite reaches.
-        return [value or None for value in values]
-    return values
+    # Unknown characters have 0, which no known one quite reaches.
+    unknown = 0.0 if score.unknown else None
+    values = map(_finite, score.character_log_probs)
+    return [None if value == unknown else value for value in values]
 
 
-def _inspected(
-    inspection: Inspection, alternatives: int
-) -> tuple[list[str], list[dict[str, float]]]:
-    tops = [
+def _following(inspection: Inspection, alternatives: int) -> list[Top]:
+    """Returns the likeliest characters after each that was read."""
+    return [
         {
             _token(character): _finite(value)
             for character, value in _pairs(characters, values, alternatives)
@@ -129,7 +132,6 @@ def _inspected(
             inspection.top_characters, inspection.top_log_probs, strict=True
         )
     ]
-    return [_token(text) for text in inspection.characters], tops
 
 
 def _pairs(characters: Sequence[str], values, alternatives):

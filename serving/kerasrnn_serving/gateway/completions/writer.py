@@ -68,7 +68,7 @@ async def write(
         piece = _piece(completion, chunk, scanner)
         if piece.stop and chunk.finish != "stop":
             # Of several stop strings: the model has written past it.
-            piece = await _up_to_stop(backend, request, piece, *before)
+            piece = await _up_to(piece.stop, backend, request, piece, *before)
         if reader:
             log_probs = await reader.read(piece.text)
             piece = dataclasses.replace(piece, log_probs=log_probs)
@@ -78,19 +78,20 @@ async def write(
         before = "", chunk.state_bytes
 
 
-async def _up_to_stop(
+async def _up_to(
+    stop: str,
     backend: Backend,
     request: CompletionRequest,
     piece: Piece,
     prompt: str,
     state: bytes,
 ) -> Piece:
-    """Returns the piece with the state after its stop string."""
+    """Returns the piece with the state after the stop string."""
     if piece.restarted:
         # The state before is another version's, which is gone.
         return dataclasses.replace(piece, state=None)
     again = await backend.write_until(
-        request, piece.completion, prompt, state, piece.generated, piece.stop
+        request, piece.completion, prompt, state, piece.generated, stop
     )
     return dataclasses.replace(
         piece, state=again.state_bytes, generated=again.length
