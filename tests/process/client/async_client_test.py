@@ -7,8 +7,7 @@ and `client_faults_test`, which run over both.
 import asyncio
 import collections
 import dataclasses
-import subprocess
-import sys
+import inspect
 import tempfile
 import threading
 import unittest
@@ -193,18 +192,35 @@ class TwinTest(absltest.TestCase):
                 name,
             )
 
-    def test_needs_no_tensorflow(self):
-        code = (
-            "import sys, kerasrnn_serving.async_client; "
-            "sys.exit('tensorflow' in sys.modules)"
+    def test_it_takes_what_the_other_client_takes(self):
+        self.assertEqual(
+            inspect.signature(AsyncClient), inspect.signature(Client)
         )
-        subprocess.run([sys.executable, "-c", code], check=True)
+        for name in (*self.CALLS, "close"):
+            self.assertEqual(
+                _parameters(getattr(AsyncClient, name)),
+                _parameters(getattr(Client, name)),
+            )
 
 
 def _ask(client, name):
     texts, options = TwinTest.CALLS[name]
     arguments = [] if texts is None else [texts]
     return getattr(client, name)(*arguments, **options)
+
+
+def _parameters(method):
+    """Returns name, kind, type and default of each parameter."""
+    return [
+        (
+            parameter.name,
+            parameter.kind,
+            parameter.annotation,
+            # Of a callback: no two functions are equal.
+            None if callable(parameter.default) else parameter.default,
+        )
+        for parameter in inspect.signature(method).parameters.values()
+    ]
 
 
 def _plain(entry):

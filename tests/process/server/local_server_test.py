@@ -430,47 +430,12 @@ class VersionsTest(ServerTestCase):
         response = self.stub.model.GetModelStatus(request, timeout=TIMEOUT)
         return {entry.version: entry for entry in response.model_version_status}
 
-    def test_swaps_without_failing_a_request_then_drains(self):
-        prepared = [self._prepare(version) for version in range(2, 5)]
-        counts, failures, stop = {}, [], threading.Event()
-
-        def work(worker):
-            stub = Stub(self.server.target)
-            while not stop.is_set():
-                try:
-                    response = stub.predict(
-                        "generate",
-                        {
-                            "prompt": ["a"],
-                            "seed": np.int64([worker]),
-                            "length": np.int32([40]),
-                        },
-                    )
-                except grpc.RpcError as error:
-                    failures.append(error)
-                    return
-                version = response.model_spec.version.value
-                expected = fake_export.expected(version, worker, 40)
-                if text_of(response) != expected:
-                    failures.append((version, text_of(response)))
-                counts[version] = counts.get(version, 0) + 1
-            stub.close()
-
-        threads = [
-            threading.Thread(target=work, args=[index]) for index in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        for version, path in enumerate(prepared, 2):
-            os.rename(path, self.directory / str(version))
-            serving_process.wait_for_version(self.server.target, version)
-        stop.set()
-        for thread in threads:
-            thread.join()
-        self.assertEqual(failures, [])
-        self.assertGreater(len(counts), 2)
+    # What a swap does to calls that run meanwhile is in load_test.
+    def test_swaps_then_drains(self):
+        os.rename(self._prepare(2), self.directory / "2")
+        serving_process.wait_for_version(self.server.target, 2)
         statuses = self._status()
-        self.assertEqual(statuses[4].state, statuses[4].AVAILABLE)
+        self.assertEqual(statuses[2].state, statuses[2].AVAILABLE)
         self.assertIn(
             statuses[1].state, (statuses[1].UNLOADING, statuses[1].END)
         )
@@ -509,7 +474,7 @@ class VersionsTest(ServerTestCase):
         counted = running.result().outputs["counted"].int64_val
         self.assertEqual(list(counted), [200_000])
         self.assertEqual(self.server.wait(), 0)
-        self.assertIn("Serving version 4 of kerasrnn", self.server.errors())
+        self.assertIn("Serving version 2 of kerasrnn", self.server.errors())
         self.assertNotIn("Traceback", self.server.errors())
 
     def test_a_version_that_does_not_load_leaves_the_old_one(self):

@@ -154,13 +154,6 @@ class ServeTest(absltest.TestCase):
         self.assertEqual(output, "")
         self.assertIn("export/1, has no saved_model.pb", errors)
 
-    def test_starting_needs_no_tensorflow(self):
-        code = (
-            "import sys, kerasrnn_serving.programs.serve; "
-            "sys.exit('tensorflow' in sys.modules)"
-        )
-        subprocess.run([sys.executable, "-c", code], check=True)
-
 
 class ChoiceTest(absltest.TestCase):
     def test_local_is_always_there(self):
