@@ -32,7 +32,7 @@ JIT_COMPILE = ("auto", "on", "off")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
-def _check_separator(separator, vocabulary):
+def _check_separator(separator: str, vocabulary: str) -> None:
     if len(separator) > 1:
         raise UserError(
             "document_separator must be one character, or an escape of one "
@@ -75,7 +75,7 @@ class ModelConfig:
     dtype_policy: Annotated[str, Choice(DTYPE_POLICIES)] = "float32"
     separator_id: Annotated[int, COUNT] = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self)
         if self.separator_id >= self.vocabulary_size:
             raise UserError(
@@ -96,7 +96,7 @@ class ModelConfig:
         gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[self.cell]
         biases = 2 if self.cell == "gru" else 1
 
-        def layer(width):
+        def layer(width: int) -> int:
             return gates * units * (width + units + biases)
 
         return (
@@ -141,7 +141,7 @@ class DataConfig:
     validation_fraction: Annotated[float, FRACTION] = 0.05
     test_fraction: Annotated[float, FRACTION] = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self)
         _check_separator(self.document_separator, self.vocabulary)
         if self.validation_fraction + self.test_fraction >= 1:
@@ -236,7 +236,7 @@ class TrainingConfig:
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     jit_compile: Annotated[str, Choice(JIT_COMPILE)] = "auto"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_fields(self)
         # How many replicas share the streams shows later.
         if self.batch_size % self.accumulation_steps:
@@ -255,7 +255,7 @@ class Config:
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if bool(self.data.document_separator) != bool(self.model.separator_id):
             raise UserError(
                 "The model's separator_id must be the id of the data's "

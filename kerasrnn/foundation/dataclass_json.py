@@ -10,6 +10,7 @@ import math
 import types
 import typing
 from typing import Any
+from typing import NoReturn
 from typing import TypeVar
 
 from kerasrnn.errors import UserError
@@ -63,22 +64,22 @@ def loads(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _refused(name):
+def _refused(name: str) -> NoReturn:
     raise ValueError(f"it has {name} for a number")
 
 
-def _int64(digits):
+def _int64(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
         raise ValueError(f"it has a number of {len(digits)} digits")
     return int(digits)
 
 
-def _finite(digits):
+def _finite(digits: str) -> float:
     value = float(digits)
     return value if math.isfinite(value) else _refused(digits[:20])
 
 
-def _from_dict(cls, values, where):
+def _from_dict(cls: type[T], values: Any, where: str) -> T:
     if not isinstance(values, dict):
         raise UserError(
             f"Expected an object at {where}, received {type(values).__name__}."
@@ -100,8 +101,8 @@ def _from_dict(cls, values, where):
         raise UserError(f"The {where} is incomplete: {error}.") from None
 
 
-def _converted(hint, value, where):
-    if dataclasses.is_dataclass(hint):
+def _converted(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _from_dict(hint, value, where)
     if isinstance(hint, types.GenericAlias):
         if isinstance(value, list) and all(isinstance(v, str) for v in value):

@@ -10,8 +10,10 @@ from kerasrnn.errors import UserError
 # pathlib would drop it, and write to a directory "gs:" here.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
+StrPath = str | os.PathLike[str]
 
-def local_path(path: os.PathLike | str, what: str = "") -> pathlib.Path:
+
+def local_path(path: StrPath, what: str = "") -> pathlib.Path:
     """Returns a path, once it is sure that it is one on this machine.
 
     Args:

@@ -8,22 +8,26 @@ directory holds the old corpus or the new one, and never part of one.
 import dataclasses
 import hashlib
 import json
-import os
+import pathlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import dataclass_json
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.foundation.paths import local_path
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.text import splits
+from kerasrnn.text.encoding import FORMAT_VERSION
 from kerasrnn.text.encoding import ID_DTYPES
 from kerasrnn.text.encoding import Progress
 from kerasrnn.text.encoding import count_characters
 from kerasrnn.text.encoding import dtype_for
+from kerasrnn.text.encoding import fingerprint_of
 from kerasrnn.text.encoding import publish
 from kerasrnn.text.encoding import reporter
 from kerasrnn.text.encoding import unwritable
@@ -35,7 +39,6 @@ from kerasrnn.text.sources import resolve
 from kerasrnn.text.vocabulary import Vocabulary
 
 _MANIFEST = "corpus.json"
-_VERSION = 1
 _BLOCK = 1 << 20  # ids that are counted at a time
 _DAMAGE = (
     OSError,
@@ -67,15 +70,16 @@ class Corpus:
         UserError: There is no corpus, or it is damaged.
     """
 
-    def __init__(self, directory: os.PathLike | str):
+    def __init__(self, directory: StrPath):
         self.directory = local_path(directory)
         path = self.directory / _MANIFEST
         try:
             manifest = dataclass_json.loads(path.read_bytes())
-            if manifest["version"] != _VERSION:
+            if manifest["version"] != FORMAT_VERSION:
                 raise ValueError(f"version {manifest['version']}")
             self.manifest = manifest
-            self.config = _config_from_dict(manifest["config"])
+            config = manifest["config"]
+            self.config = DataConfig(**config | {"data": tuple(config["data"])})
             self.vocabulary = Vocabulary.from_json(
                 json.dumps(manifest["vocabulary"])
             )
@@ -97,7 +101,7 @@ class Corpus:
                 "command again to remake it."
             ) from None
 
-    def _map(self, dtype, num_characters):
+    def _map(self, dtype: str, num_characters: int) -> np.ndarray:
         path = _ids_path(self.directory, self.sha256)
         if dtype not in ID_DTYPES:
             raise ValueError(f"ids of type {dtype!r}")
@@ -148,7 +152,7 @@ class Corpus:
             files = resolve(config.data)
         except UserError:
             return "gone"
-        if self.manifest.get("fingerprint") == _fingerprint(config, files):
+        if self.manifest.get("fingerprint") == fingerprint_of(config, files):
             return ""
         return "changed"
 
@@ -160,7 +164,7 @@ class Corpus:
         """
         digest = hashlib.sha256()
         for start in range(0, len(self.ids), BLOCK_BYTES):
-            digest.update(self.ids[start : start + BLOCK_BYTES])
+            digest.update(self.ids[start : start + BLOCK_BYTES].data)
         if digest.hexdigest() != self.sha256:
             raise UserError(
                 f"The encoded text in {self.directory} is damaged: its "
@@ -171,7 +175,7 @@ class Corpus:
 
 def build_corpus(
     config: DataConfig,
-    directory: os.PathLike | str,
+    directory: StrPath,
     vocabulary: Vocabulary | None = None,
     progress: Progress | None = None,
     sha256: str | None = None,
@@ -202,7 +206,7 @@ def build_corpus(
             f"--vocabulary={vocabulary.kind}."
         )
     files = resolve(config.data)
-    fingerprint = _fingerprint(config, files)
+    fingerprint = fingerprint_of(config, files)
     corpus = _existing(directory, fingerprint, vocabulary)
     if corpus is not None and corpus.config == config:
         return corpus
@@ -216,7 +220,7 @@ def build_corpus(
                 config, files, directory, vocabulary, progress, sha256
             )
             manifest["fingerprint"] = fingerprint
-            if _fingerprint(config, files) != fingerprint:
+            if fingerprint_of(config, files) != fingerprint:
                 raise UserError(
                     "The text was changed while it was read; run the command "
                     "again when nothing writes to it."
@@ -227,27 +231,9 @@ def build_corpus(
     return Corpus(directory)
 
 
-def _fingerprint(config, files):
-    """Returns a hash of all that the ids follow from, but a vocabulary."""
-    parts = [_VERSION, config.vocabulary, config.min_count]
-    if config.document_separator:
-        parts.append(config.document_separator)
-    # Appended where it is set, so that earlier corpora keep their hash.
-    if config.normalize_newlines:
-        parts.append("normalize_newlines")
-    for path in files:
-        try:
-            status = path.stat()
-        except OSError:
-            parts.append([str(path), "gone"])
-            continue
-        parts.append(
-            [os.path.realpath(path), status.st_size, status.st_mtime_ns]
-        )
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _existing(directory, fingerprint, vocabulary):
+def _existing(
+    directory: pathlib.Path, fingerprint: str, vocabulary: Vocabulary | None
+) -> Corpus | None:
     """Returns the directory's corpus if it is the one asked for."""
     try:
         corpus = Corpus(directory)
@@ -260,11 +246,18 @@ def _existing(directory, fingerprint, vocabulary):
     return corpus if corpus.vocabulary == vocabulary else None
 
 
-def _encode(config, files, directory, vocabulary, progress, expected):
+def _encode(
+    config: DataConfig,
+    files: Sequence[pathlib.Path],
+    directory: pathlib.Path,
+    vocabulary: Vocabulary | None,
+    progress: Progress | None,
+    expected: str | None,
+) -> dict[str, Any]:
     """Writes the file of ids and returns the manifest, not yet written."""
-    given = vocabulary is not None
     marks = Marks()
-    if not given:
+    given = vocabulary is not None
+    if vocabulary is None:
         report = reporter(progress, files, "counting")
         counts, marks = count_characters(
             files, config.vocabulary, report, config.normalize_newlines
@@ -299,7 +292,7 @@ def _encode(config, files, directory, vocabulary, progress, expected):
             )
         publish(file, _ids_path(directory, sha256))
     return {
-        "version": _VERSION,
+        "version": FORMAT_VERSION,
         "num_characters": num_characters,
         "num_unknown": num_unknown,
         "marks": dataclasses.asdict(marks),
@@ -311,11 +304,11 @@ def _encode(config, files, directory, vocabulary, progress, expected):
     }
 
 
-def _ids_path(directory, sha256):
+def _ids_path(directory: pathlib.Path, sha256: str) -> pathlib.Path:
     return directory / f"ids-{sha256[:16]}.bin"
 
 
-def _commit(directory, manifest):
+def _commit(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
     """Makes `manifest` the directory's, and removes what it does not name."""
     with write_aside(directory / _MANIFEST) as file:
         file.write(json.dumps(manifest, indent=2).encode() + b"\n")
@@ -324,7 +317,3 @@ def _commit(directory, manifest):
     for path in [*directory.glob("ids-*.bin"), *directory.glob("*.tmp")]:
         if path != ids:
             path.unlink(missing_ok=True)
-
-
-def _config_from_dict(values):
-    return DataConfig(**(values | {"data": tuple(values["data"])}))

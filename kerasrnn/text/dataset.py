@@ -102,10 +102,12 @@ class TextDataset:
             inputs = np.where(first[..., :-1], ~inputs, inputs)
         return Batch(inputs, targets)
 
-    def _in_text(self, positions):
+    def _in_text(self, positions: np.ndarray) -> np.ndarray:
         """Returns where in the text positions in the joined ranges are."""
         index = np.searchsorted(self._joined_stops, positions, side="right")
-        return positions + (self._range_starts - self._joined_starts)[index]
+        offsets = self._range_starts - self._joined_starts
+        in_text: np.ndarray = positions + offsets[index]
+        return in_text
 
 
 def training_dataset(corpus: Corpus, config: Config) -> TextDataset:
@@ -128,7 +130,9 @@ def training_dataset(corpus: Corpus, config: Config) -> TextDataset:
     )
 
 
-def _layout(num_ids, ranges, batch_size, sequence_length):
+def _layout(
+    num_ids: int, ranges: np.ndarray, batch_size: int, sequence_length: int
+) -> tuple[int, np.ndarray, np.ndarray]:
     """Returns steps, the ranges to join [R, 2] and the streams' starts [B].
 
     A stream's last target lies one beyond its inputs, hence the ranges are
@@ -149,7 +153,9 @@ def _layout(num_ids, ranges, batch_size, sequence_length):
     return steps, joined, starts
 
 
-def _too_short(num_inputs, batch_size, sequence_length):
+def _too_short(
+    num_inputs: int, batch_size: int, sequence_length: int
+) -> UserError:
     ways = []
     if num_inputs >= sequence_length:
         ways.append(f"--batch_size={num_inputs // sequence_length}")

@@ -2,18 +2,22 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import tempfile
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import Any
 from typing import BinaryIO
 
 import numpy as np
 
+from kerasrnn.config import DataConfig
 from kerasrnn.errors import CollectedErrors
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.text.marks import Marks
 from kerasrnn.text.marks import MarksCounter
 from kerasrnn.text.sources import BLOCK_BYTES
@@ -28,6 +32,8 @@ Progress = Callable[[int, int, str], None]
 
 # Little-endian, so that a corpus may be shared between machines.
 ID_DTYPES = ("<u1", "<u2", "<i4")
+# Of a corpus.
+FORMAT_VERSION = 1
 
 
 def reporter(
@@ -37,13 +43,33 @@ def reporter(
     total = sum(path.stat().st_size for path in files)
     done = 0
 
-    def report(num_bytes):
+    def report(num_bytes: int) -> None:
         nonlocal done
         done += num_bytes
         if progress is not None:
             progress(done, total, what)
 
     return report
+
+
+def fingerprint_of(config: DataConfig, files: Sequence[pathlib.Path]) -> str:
+    """Returns a hash of all that the ids follow from, but a vocabulary."""
+    parts: list[Any] = [FORMAT_VERSION, config.vocabulary, config.min_count]
+    if config.document_separator:
+        parts.append(config.document_separator)
+    # Appended where it is set, so that earlier corpora keep their hash.
+    if config.normalize_newlines:
+        parts.append("normalize_newlines")
+    for path in files:
+        try:
+            status = path.stat()
+        except OSError:
+            parts.append([str(path), "gone"])
+            continue
+        parts.append(
+            [os.path.realpath(path), status.st_size, status.st_mtime_ns]
+        )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def count_characters(
@@ -117,10 +143,10 @@ def write_ids(
     num_characters = num_unknown = 0
     last = separator_id
 
-    def write(ids):
+    def write(ids: np.ndarray) -> None:
         nonlocal num_characters, num_unknown, last
-        file.write(ids)
-        digest.update(ids)
+        file.write(ids.data)
+        digest.update(ids.data)
         num_characters += len(ids)
         num_unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
         last = ids[-1] if len(ids) else last
@@ -143,7 +169,7 @@ def write_ids(
 
 
 def encode_file(
-    path: os.PathLike | str,
+    path: StrPath,
     vocabulary: Vocabulary,
     normalize_newlines: bool = False,
 ) -> np.ndarray:
@@ -219,7 +245,7 @@ def publish(file: BinaryIO, path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-def unwritable(directory, error: OSError) -> UserError:
+def unwritable(directory: StrPath, error: OSError) -> UserError:
     """Returns what to tell where a text's ids cannot be written."""
     return UserError(
         f"The text cannot be encoded into {directory} ({error}); give a "

@@ -6,6 +6,7 @@ character, so their number is told.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Marks:
     nulls: int = 0
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Marks":
+    def from_dict(cls, values: dict[str, Any]) -> "Marks":
         """Returns the marks that were written as JSON.
 
         Raises:
@@ -70,7 +71,7 @@ class Marks:
         return sentences
 
 
-def _listed(words):
+def _listed(words: list[str]) -> str:
     *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
 
@@ -78,7 +79,7 @@ def _listed(words):
 class MarksCounter:
     """Counts the marks of files, block by block."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._byte_order_marks = self._nulls = 0
         self._returns = self._before_newline = 0
         self.begin_file()

@@ -93,7 +93,7 @@ def find_novel(
     return Novelty(tuple(lines), tuple(dict.fromkeys(novel)))
 
 
-def _key(ids):
+def _key(ids: np.ndarray) -> str:
     """Returns ids as a string, which is split and found fast."""
     data = np.asarray(ids).astype("<u4").tobytes()
     return data.decode("utf-32-le", "surrogatepass")

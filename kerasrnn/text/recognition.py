@@ -1,9 +1,9 @@
 """What a file is that is not UTF-8 text, and how to make such text of it."""
 
-import os
 import pathlib
 import re
 
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.foundation.phrases import command
 
 # Around the byte that is not UTF-8; enough to tell encodings apart.
@@ -44,7 +44,7 @@ _UTF8_CHARACTER = re.compile(
 
 
 def not_utf8(
-    path: os.PathLike | str, offset: int, reason: str, *, may_be_bytes: bool
+    path: StrPath, offset: int, reason: str, *, may_be_bytes: bool
 ) -> str:
     """Returns what to tell of a file that cannot be read as UTF-8.
 
@@ -81,20 +81,20 @@ def not_utf8(
     )
 
 
-def _opened(path, opener):
+def _opened(path: StrPath, opener: str) -> str:
     if not opener:
         return "Give a file of text."
     return f"Open it first: `{command(*opener.split(), path)}`."
 
 
-def _converted(path, encoding):
+def _converted(path: StrPath, encoding: str) -> str:
     path = pathlib.Path(path)
     target = path.with_name(f"{path.stem}.utf8{path.suffix}")
     conversion = command("iconv", "-f", encoding, "-t", "UTF-8", path)
     return f"Convert it to UTF-8: `{conversion} > {command(target)}`"
 
 
-def _guess(path, sample):
+def _guess(path: StrPath, sample: bytes) -> tuple[str, str]:
     """Returns what bytes that are not UTF-8 seem to be, and what to do."""
     if len(_CONTROL.findall(sample)) > len(sample) // 100:
         return "It looks like binary data", "Give a file of text"

@@ -14,6 +14,7 @@ import numpy as np
 
 from kerasrnn.errors import CollectedErrors
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.foundation.paths import local_path
 from kerasrnn.text.recognition import not_utf8
 from kerasrnn.text.vocabulary import code_points_of_text
@@ -68,7 +69,7 @@ def resolve(patterns: Sequence[str]) -> list[pathlib.Path]:
     return list(files.values())
 
 
-def check_file(path: os.PathLike | str) -> None:
+def check_file(path: StrPath) -> None:
     """Checks that text can be read from a path.
 
     Raises:
@@ -78,7 +79,7 @@ def check_file(path: os.PathLike | str) -> None:
         raise UserError(f"{path} is empty; give a file with text in it.")
 
 
-def _matches(pattern):
+def _matches(pattern: str) -> list[str]:
     # An existing file with a bracket in its name is that file.
     if os.path.lexists(pattern) or not glob.has_magic(pattern):
         check_file(pattern)
@@ -98,7 +99,7 @@ def _matches(pattern):
     return matches
 
 
-def _checked_size(path):
+def _checked_size(path: StrPath) -> int:
     try:
         status = os.stat(local_path(path))
     except FileNotFoundError:
@@ -120,7 +121,7 @@ def _checked_size(path):
     return status.st_size
 
 
-def _unreadable(path, error):
+def _unreadable(path: StrPath, error: OSError) -> UserError:
     return UserError(
         f"{path} cannot be read ({error.strerror}); make it readable or give "
         "another file."
@@ -132,9 +133,9 @@ def standard_library_root() -> pathlib.Path:
     return pathlib.Path(sysconfig.get_path("stdlib"))
 
 
-def _standard_library():
+def _standard_library() -> list[pathlib.Path]:
     root = standard_library_root()
-    files = []
+    files: list[pathlib.Path] = []
     for directory, subdirectories, names in os.walk(root):
         subdirectories[:] = set(subdirectories) - _NOT_STANDARD_LIBRARY
         # _sysconfigdata says how this one Python was compiled.
@@ -152,7 +153,7 @@ def _standard_library():
 
 
 def read_blocks(
-    path: os.PathLike | str,
+    path: StrPath,
     kind: str,
     block_bytes: int = BLOCK_BYTES,
     *,
@@ -193,7 +194,7 @@ def read_blocks(
         raise _unreadable(path, error) from None
 
 
-def _text_start(file):
+def _text_start(file: io.FileIO) -> int:
     """Returns where the text begins: behind a byte order mark."""
     mark = codecs.BOM_UTF8
     return len(mark) if file.read(len(mark)) == mark else 0
@@ -212,15 +213,15 @@ class _Decoder:
         offset: Of the first block in the file.
     """
 
-    def __init__(self, kind, normalize_newlines, offset):
+    def __init__(self, kind: str, normalize_newlines: bool, offset: int):
         self._is_bytes = kind == "bytes"
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        self._newlines = None
+        self._newlines: io.IncrementalNewlineDecoder | None = None
         if normalize_newlines:
             self._newlines = io.IncrementalNewlineDecoder(None, translate=True)
         self._offset = offset
 
-    def __call__(self, block, final=False):
+    def __call__(self, block: bytes, final: bool = False) -> np.ndarray:
         """Returns code points, uint32 [n], or byte values, uint8 [n]."""
         if self._is_bytes:
             if self._newlines is None:
@@ -233,7 +234,7 @@ class _Decoder:
             text = self._newlines.decode(text, final)
         return code_points_of_text(text)
 
-    def _decoded(self, block, final):
+    def _decoded(self, block: bytes, final: bool) -> str:
         waiting = len(self._utf8.getstate()[0])
         try:
             text = self._utf8.decode(block, final)

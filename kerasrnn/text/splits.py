@@ -48,7 +48,9 @@ def split_ranges(
     return [(start, stop) for start, stop in ranges if start < stop]
 
 
-def _interleaved(num_characters, config, index, multiple):
+def _interleaved(
+    num_characters: int, config: DataConfig, index: int, multiple: int
+) -> list[tuple[int, int]]:
     num_pieces = config.split_streams
     size = num_characters // (num_pieces * multiple)
     if not size:
@@ -67,7 +69,7 @@ def _interleaved(num_characters, config, index, multiple):
     return ranges
 
 
-def _bounds(size, config):
+def _bounds(size: int, config: DataConfig) -> tuple[int, int, int, int]:
     """Returns where train, validation and test begin, and the end."""
     # As decimals: 0.1 of 10 must not depend on binary rounding.
     validation = fractions.Fraction(repr(config.validation_fraction))

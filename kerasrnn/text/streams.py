@@ -19,7 +19,15 @@ class Streams:
     Of a sample of `most` characters in all there is the start of each row.
     """
 
-    def __init__(self, ids, ranges, streams, start_id, documents, most=0):
+    def __init__(
+        self,
+        ids: np.ndarray,
+        ranges: Sequence[tuple[int, int]],
+        streams: int,
+        start_id: int | None,
+        documents: bool,
+        most: int = 0,
+    ):
         bounds = np.asarray(ranges, np.int64).reshape(-1, 2)
         lengths = bounds[:, 1] - bounds[:, 0]
         total = int(lengths.sum())
@@ -42,7 +50,9 @@ class Streams:
         # start character if there is one.
         self.length = longest if start_id is not None else longest - 1
 
-    def batches(self, first, count, sequence_length):
+    def batches(
+        self, first: int, count: int, sequence_length: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Returns inputs and targets, int32 [N, S, T]."""
         offset = 0 if self._start_id is None else -1
         places = np.arange(
@@ -53,7 +63,7 @@ class Streams:
         inside &= positions >= self._starts[:, None]
         ids = np.zeros(positions.shape, np.int32)
         ids[inside] = self._ids[self._in_text(positions[inside])]
-        if first == 0 and offset:
+        if first == 0 and self._start_id is not None:
             ids[:, 0] = self._start_id
         inputs, targets = ids[:, :-1], ids[:, 1:]
         if self._documents:
@@ -62,14 +72,17 @@ class Streams:
             targets = np.where(joined[:, 1:], 0, targets)
             inputs = np.where(joined[:, :-1], ~inputs, inputs)
         shape = (len(ids), count, sequence_length)
-        return tuple(
+        inputs, targets = (
             np.ascontiguousarray(row.reshape(shape).transpose(1, 0, 2))
             for row in (inputs, targets)
         )
+        return inputs, targets
 
-    def _in_text(self, positions):
+    def _in_text(self, positions: np.ndarray) -> np.ndarray:
         index = np.searchsorted(self._joined_stops, positions, side="right")
-        return positions + (self._range_starts - self._joined_starts)[index]
+        offsets = self._range_starts - self._joined_starts
+        in_text: np.ndarray = positions + offsets[index]
+        return in_text
 
 
 def is_scorable(ranges: Sequence[tuple[int, int]]) -> bool:

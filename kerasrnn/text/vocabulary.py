@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 import json
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kerasrnn.config import VOCABULARIES
 from kerasrnn.errors import UserError
@@ -43,7 +45,7 @@ class Vocabulary:
     characters: tuple[str, ...]
     start_id: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self.kind, self.characters, self.start_id)
 
     @classmethod
@@ -106,7 +108,7 @@ class Vocabulary:
         return code_points
 
     @functools.cached_property
-    def _id_of_code_point(self):
+    def _id_of_code_point(self) -> np.ndarray:
         # One entry more than the largest code point: what lies beyond is
         # clipped to it, and so is unknown.
         table = np.zeros(int(self.code_points[-1]) + 2, np.int32)
@@ -115,7 +117,8 @@ class Vocabulary:
 
     def encode_code_points(self, code_points: np.ndarray) -> np.ndarray:
         """Returns the int32 ids of code points (byte values), same shape."""
-        return self._id_of_code_point.take(code_points, mode="clip")
+        ids: np.ndarray = self._id_of_code_point.take(code_points, mode="clip")
+        return ids
 
     def encode(self, text: str | bytes) -> np.ndarray:
         """Returns the int32 ids [length] of a text; it never fails.
@@ -125,7 +128,7 @@ class Vocabulary:
         """
         return self.encode_code_points(_code_points_of(self.kind, text))
 
-    def decode(self, ids) -> str:
+    def decode(self, ids: ArrayLike) -> str:
         """Returns the text of ids [length]; unknown is U+FFFD.
 
         With a vocabulary of bytes, sequences that are not UTF-8 are U+FFFD.
@@ -137,7 +140,7 @@ class Vocabulary:
             return self.decode_bytes(ids).decode("utf-8", "replace")
         return "".join(self._pieces(ids))
 
-    def decode_bytes(self, ids) -> bytes:
+    def decode_bytes(self, ids: ArrayLike) -> bytes:
         """Returns the UTF-8 text, or the bytes themselves, of ids [length].
 
         Raises:
@@ -151,7 +154,7 @@ class Vocabulary:
             for piece in self._pieces(ids)
         )
 
-    def _pieces(self, ids):
+    def _pieces(self, ids: ArrayLike) -> list[str]:
         ids = np.asarray(ids)
         if ids.size and not 0 <= ids.min() <= ids.max() < len(self):
             raise ValueError(
@@ -212,7 +215,7 @@ class Vocabulary:
         )
 
 
-def _code_points_of(kind, text):
+def _code_points_of(kind: str, text: str | bytes) -> np.ndarray:
     if kind == "bytes":
         if isinstance(text, str):
             text = text.encode("utf-8", "surrogatepass")
@@ -228,7 +231,7 @@ def code_points_of_text(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
-def _check(kind, characters, start_id):
+def _check(kind: str, characters: Sequence[str], start_id: int) -> None:
     if kind not in VOCABULARIES:
         raise UserError(
             f"The vocabulary's kind must be one of {', '.join(VOCABULARIES)}, "
