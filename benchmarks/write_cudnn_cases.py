@@ -47,11 +47,14 @@ def _case(kind, sizes, lengths):
     """Arrays by name; `d_` is before what is derived by, or flows back in."""
     import tensorflow as tf
 
+    from kerasrnn.layers.kinds import kind_of
     from kerasrnn.recurrence import cudnn
-    from kerasrnn.recurrence import scan
+    from kerasrnn.recurrence.reader import read
+    from kerasrnn.recurrence.step import LayerWeights
 
     steps, batch, features, units = sizes
-    width = units * (4 if kind == "lstm" else 3)
+    step = kind_of(kind).step
+    width = units * step.sizes.gates
     random = np.random.default_rng(sizes)
 
     def normal(*shape, scale=1.0):
@@ -59,7 +62,7 @@ def _case(kind, sizes, lengths):
         values = (random.normal(size=shape) * scale).astype("float32")
         return tf.constant(values, tf.float64)
 
-    states = [normal(batch, units) for _ in ("hc" if kind == "lstm" else "h")]
+    states = [normal(batch, units) for _ in range(step.sizes.states)]
     weights = [
         normal(features, width, scale=features**-0.5),
         normal(units, width, scale=units**-0.5),
@@ -76,16 +79,9 @@ def _case(kind, sizes, lengths):
         mask = tf.transpose(tf.sequence_mask(lengths, steps))
     with tf.GradientTape() as tape:
         tape.watch([inputs, weights, states])
-        kernel, recurrent_kernel, bias, recurrent_bias = weights
-        projected = tf.tensordot(inputs, kernel, 1) + bias
-        if kind == "lstm":
-            outputs, final = scan.lstm_scan(
-                projected + recurrent_bias, recurrent_kernel, states, mask
-            )
-        else:
-            outputs, final = scan.gru_scan(
-                projected, recurrent_kernel, recurrent_bias, states, mask
-            )
+        outputs, final = read(
+            step, inputs, LayerWeights(*weights), states, "float64", mask=mask
+        )
     d_inputs, d_weights, d_states = tape.gradient(
         [outputs, *final], [inputs, weights, states], upstream
     )
@@ -96,7 +92,7 @@ def _case(kind, sizes, lengths):
         "input_bias": weights[2],
         "recurrent_bias": weights[3],
         "states": tf.stack(states),
-        "flat": cudnn.parameters(kind, *weights),
+        "flat": cudnn.parameters(step.cudnn, LayerWeights(*weights)),
         "d_outputs": upstream[0],
         "d_final": tf.stack(upstream[1:]),
     }
@@ -104,7 +100,7 @@ def _case(kind, sizes, lengths):
         "outputs": outputs,
         "final": tf.stack(final),
         "d_inputs": d_inputs,
-        "d_flat": cudnn.parameters(kind, *d_weights),
+        "d_flat": cudnn.parameters(step.cudnn, LayerWeights(*d_weights)),
         "d_states": tf.stack(d_states),
     }
     case = {key: value.numpy().astype("float32") for key, value in case.items()}

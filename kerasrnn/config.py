@@ -7,6 +7,7 @@ made, so a `Config` that exists is one that can be run.
 
 import dataclasses
 from typing import Annotated
+from typing import NamedTuple
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import dataclass_json
@@ -20,7 +21,29 @@ from kerasrnn.foundation.constraints import LocalPath
 from kerasrnn.foundation.constraints import Range
 from kerasrnn.foundation.constraints import check_fields
 
-CELLS = ("simple_rnn", "lstm", "gru")
+
+class CellSizes(NamedTuple):
+    """What there is of a kind of cell, in numbers.
+
+    Attributes:
+        gates: Blocks of `units` columns in each kernel.
+        states: Tensors [B, units] from step to step; the first is the output.
+        biases: 1 for one that is added to the sum of the inputs' and the
+            state's products, 2 for one of each.
+    """
+
+    gates: int
+    states: int = 1
+    biases: int = 1
+
+
+# The kinds of cells. All else that depends on the kind is found by its name,
+# see `kerasrnn.layers.kinds`.
+CELLS = {
+    "simple_rnn": CellSizes(gates=1),
+    "lstm": CellSizes(gates=4, states=2),
+    "gru": CellSizes(gates=3, biases=2),
+}
 INITIALIZERS = ("keras", "charrnn", "torchrnn")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "exponential", "step", "cosine")
@@ -66,7 +89,7 @@ class ModelConfig:
     """
 
     vocabulary_size: Annotated[int, Range(2, INT32_MAX)]
-    cell: Annotated[str, Choice(CELLS)] = "lstm"
+    cell: Annotated[str, Choice(tuple(CELLS))] = "lstm"
     units: Annotated[int, Range(1, 2**20)] = 128
     num_layers: Annotated[int, Range(1, 1000)] = 2
     embedding_size: Annotated[int, Range(0, 2**20)] = 0
@@ -93,11 +116,10 @@ class ModelConfig:
     def num_weights(self) -> int:
         """Numbers in all weights of the model."""
         units, size = self.units, self.vocabulary_size
-        gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[self.cell]
-        biases = 2 if self.cell == "gru" else 1
+        cell = CELLS[self.cell]
 
         def layer(width: int) -> int:
-            return gates * units * (width + units + biases)
+            return cell.gates * units * (width + units + cell.biases)
 
         return (
             size * self.embedding_size

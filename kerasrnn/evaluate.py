@@ -213,11 +213,10 @@ def _evaluate(
     """Returns the loss of the text."""
     from kerasrnn.training.evaluation.evaluator import Evaluator
     from kerasrnn.training.step.flat_weights import layout
-    from kerasrnn.training.step.flat_weights import make_model
 
     activity.now("Reading the text")
     model = saved.config.model
-    weights = layout(make_model(model))
+    weights = layout(model)
     evaluator = Evaluator(model, weights, saved.config.training.sequence_length)
     return evaluator(
         weights.pack(saved.weights),

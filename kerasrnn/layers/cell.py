@@ -1,6 +1,9 @@
-"""What the three kinds of cells have in common."""
+"""What the cells have in common: weights, dropout masks, configuration."""
+
+from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 # Keras resets dropout masks only for instances of this class, which it does
@@ -8,92 +11,100 @@ from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
 from kerasrnn.recurrence.projection import add_bias
+from kerasrnn.recurrence.step import LayerWeights
+from kerasrnn.recurrence.step import Step
+from kerasrnn.recurrence.step import split_bias
+
+# By the last word of an argument's name: what reads and writes its values.
+_MODULES = {
+    "activation": keras.activations,
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+}
 
 
 class RecurrentCell(keras.Layer, DropoutRNNCell):
-    """Base of the cells: weights, dropout masks and configuration.
+    """Base of the cells. A cell knows no time.
 
-    A subclass has `num_gates`, `num_states` and `step`; a cell knows no
-    time. The arguments are those of Keras' own cells.
+    A subclass has a `recurrent_step`, and an `__init__` with the arguments of
+    Keras' own cell, which become attributes of the same names.
+
+    Args:
+        arguments: What the subclass's `__init__` was given, by name; see
+            `own_arguments`.
+        **kwargs: Those of `keras.Layer`, and `implementation` of a cell with
+            gates.
+
+    Raises:
+        ValueError: `units` is not positive.
     """
 
-    num_gates = 1
-    num_states = 1
+    recurrent_step: Step
 
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+    units: int
+    activation: Callable
+    use_bias: bool
+    kernel_initializer: Callable
+    recurrent_initializer: Callable
+    bias_initializer: Callable
+    kernel_regularizer: Callable | None
+    recurrent_regularizer: Callable | None
+    bias_regularizer: Callable | None
+    kernel_constraint: Callable | None
+    recurrent_constraint: Callable | None
+    bias_constraint: Callable | None
+    dropout: float
+    recurrent_dropout: float
+    seed: int | None
+    implementation = 2
+
+    def __init__(self, arguments: dict, **kwargs):
+        units, seed = arguments["units"], arguments["seed"]
         if units <= 0:
             raise ValueError(
                 "Received an invalid value for argument `units`, expected a "
                 f"positive integer, got {units}."
             )
-        implementation = 2
-        if self.num_gates > 1:
+        sizes = self.recurrent_step.sizes
+        if sizes.gates > 1:
             implementation = kwargs.pop("implementation", 2)
+            arguments = {**arguments, "implementation": implementation}
         super().__init__(**kwargs)
         # Unseeded initializers and generators draw their seeds as they are
         # made, so what is made in Keras' order starts with Keras' weights.
-        if self.num_gates == 1:
+        if sizes.gates == 1:
             self.seed_generator = keras.random.SeedGenerator(seed=seed)
-        self.units = units
-        self.activation = keras.activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.recurrent_initializer = keras.initializers.get(
-            recurrent_initializer
-        )
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = keras.regularizers.get(
-            recurrent_regularizer
-        )
-        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
-        self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
-        self.bias_constraint = keras.constraints.get(bias_constraint)
-        self.dropout = min(1.0, max(0.0, dropout))
-        self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
-        self.seed = seed
-        if self.num_gates > 1:
+        for name, value in arguments.items():
+            module = _module(name)
+            setattr(self, name, module.get(value) if module else value)
+        self.dropout = min(1.0, max(0.0, self.dropout))
+        self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
+        if sizes.gates > 1:
             self.seed_generator = keras.random.SeedGenerator(seed=seed)
-        # As in Keras, recurrent dropout takes a mask for each gate.
-        several = self.num_gates > 1 and self.recurrent_dropout > 0
-        self.implementation = 1 if several else implementation
+            # As in Keras, recurrent dropout takes a mask for each gate.
+            if self.recurrent_dropout > 0:
+                self.implementation = 1
         if self.implementation == 1:
-            self.dropout_mask_count = self.num_gates
-        self.state_size = (
-            units if self.num_states == 1 else [units] * self.num_states
-        )
+            self.dropout_mask_count = sizes.gates
+        self.state_size = units
+        if sizes.states > 1:
+            self.state_size = [units] * sizes.states
         self.output_size = units
+        self._argument_names = tuple(arguments)
 
     def build(self, input_shape):
         super().build(input_shape)
+        width = self.units * self.recurrent_step.sizes.gates
         self.kernel = self.add_weight(
-            shape=(input_shape[-1], self.units * self.num_gates),
+            shape=(input_shape[-1], width),
             name="kernel",
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
-            shape=(self.units, self.units * self.num_gates),
+            shape=(self.units, width),
             name="recurrent_kernel",
             initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
@@ -102,71 +113,99 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
-                shape=self._bias_shape(),
+                shape=(2, width) if self.num_biases() == 2 else (width,),
                 name="bias",
-                initializer=self._bias_initializer(),
+                initializer=self.first_bias(),
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
 
-    def _bias_shape(self):
-        return (self.units * self.num_gates,)
+    def num_biases(self) -> int:
+        """Returns how many biases there are, with `use_bias`."""
+        return self.recurrent_step.sizes.biases
 
-    def _bias_initializer(self):
+    def first_bias(self) -> Callable:
+        """Returns the initializer of all biases."""
         return self.bias_initializer
 
-    def input_bias(self):
-        """Returns the bias added to the projected inputs, or None."""
-        return self.bias
+    def layer_weights(self) -> LayerWeights:
+        """Returns the weights as loops take them."""
+        bias = self.bias
+        if bias is not None:
+            bias = ops.convert_to_tensor(bias)
+        return LayerWeights(
+            ops.convert_to_tensor(self.kernel),
+            ops.convert_to_tensor(self.recurrent_kernel),
+            *split_bias(bias),
+        )
 
-    def project(self, inputs, training=False):
-        """Returns `inputs @ kernel + bias`, with the inputs' dropout.
+    def activations(self) -> list[Callable]:
+        """Returns the last arguments of the step's `forward`."""
+        return [self.activation]
+
+    def is_standard(self) -> bool:
+        """Whether the step's `backward` is the derivative of this cell."""
+        return self.activation is keras.activations.tanh
+
+    def call(self, inputs, states, training=False):
+        nested = isinstance(states, list | tuple)
+        weights = self.layer_weights()
+        projected = self._project(inputs, weights, training)
+        states = self.advance(
+            projected, list(states) if nested else [states], weights, training
+        )
+        return states[0], states if nested else states[0]
+
+    def advance(
+        self,
+        projected: tf.Tensor,
+        states: list[tf.Tensor],
+        weights: LayerWeights,
+        training: bool,
+    ) -> list[tf.Tensor]:
+        """Returns the states after a step.
+
+        Args:
+            projected: The inputs' product, with its bias [B, gates * units].
+            states: Tensors [B, units], h first.
+            weights: Those of the cell.
+            training: Whether dropout applies.
+        """
+        product = gated_product(
+            states[0],
+            weights.recurrent_kernel,
+            self.recurrent_masks(states[0], training),
+        )
+        if weights.recurrent_bias is not None:
+            product = add_bias(product, weights.recurrent_bias)
+        sums = self.recurrent_step.sums(projected, product)
+        states, _ = self.recurrent_step.forward(
+            *sums, *states, *self.activations()
+        )
+        return list(states)
+
+    def _project(self, inputs, weights, training):
+        masks = None
+        if training and 0.0 < self.dropout < 1.0:
+            masks = self.input_masks(inputs)
+        projected = gated_product(inputs, weights.kernel, masks)
+        if weights.bias is None:
+            return projected
+        return add_bias(projected, weights.bias)
+
+    def input_masks(self, inputs):
+        """Returns what `inputs` are multiplied with, a list if one a gate.
 
         Args:
             inputs: Tensor [B, features], or [B, T, features], of which all
                 steps have the same dropout.
-            training: Whether dropout applies.
-
-        Returns:
-            Tensor [B, gates * units] or [B, T, gates * units].
         """
-        masks = None
-        if training and 0.0 < self.dropout < 1.0:
-            masks = self.input_masks(inputs)
-        projected = gated_product(inputs, self.kernel, masks)
-        bias = self.input_bias()
-        return projected if bias is None else add_bias(projected, bias)
-
-    def input_masks(self, inputs):
-        """Returns what `inputs` are multiplied with, a list if one a gate."""
         if len(inputs.shape) == 2:
             return self.get_dropout_mask(inputs)
         masks = self.get_dropout_mask(inputs[:, 0])
         return keras.tree.map_structure(lambda mask: mask[:, None], masks)
 
-    def step(self, projected, states, training=False):
-        """Advances one step.
-
-        Args:
-            projected: What `project` returns for the step's inputs
-                [B, gates * units].
-            states: List of tensors [B, units].
-            training: Whether dropout applies.
-
-        Returns:
-            `(output [B, units], new states)`.
-        """
-        raise NotImplementedError
-
-    def call(self, inputs, states, training=False):
-        nested = isinstance(states, list | tuple)
-        projected = self.project(inputs, training)
-        output, states = self.step(
-            projected, list(states) if nested else [states], training
-        )
-        return output, states if nested else states[0]
-
-    def recurrent_masks(self, state, training):
+    def recurrent_masks(self, state, training: bool):
         """Returns the dropout masks of the recurrent product, or None."""
         if training and 0.0 < self.recurrent_dropout < 1.0:
             return self.get_recurrent_dropout_mask(state)
@@ -176,48 +215,39 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         """Returns zeros [batch_size, units], one tensor a state."""
         return [
             ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
-            for _ in range(self.num_states)
+            for _ in range(self.recurrent_step.sizes.states)
         ]
 
     def get_config(self):
-        config = {
-            "units": self.units,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(
-                self.kernel_initializer
-            ),
-            "recurrent_initializer": keras.initializers.serialize(
-                self.recurrent_initializer
-            ),
-            "bias_initializer": keras.initializers.serialize(
-                self.bias_initializer
-            ),
-            "kernel_regularizer": keras.regularizers.serialize(
-                self.kernel_regularizer
-            ),
-            "recurrent_regularizer": keras.regularizers.serialize(
-                self.recurrent_regularizer
-            ),
-            "bias_regularizer": keras.regularizers.serialize(
-                self.bias_regularizer
-            ),
-            "kernel_constraint": keras.constraints.serialize(
-                self.kernel_constraint
-            ),
-            "recurrent_constraint": keras.constraints.serialize(
-                self.recurrent_constraint
-            ),
-            "bias_constraint": keras.constraints.serialize(
-                self.bias_constraint
-            ),
-            "dropout": self.dropout,
-            "recurrent_dropout": self.recurrent_dropout,
-            "seed": self.seed,
-        }
-        if self.num_gates > 1:
-            config["implementation"] = self.implementation
-        return {**super().get_config(), **config}
+        config = super().get_config()
+        for name in self._argument_names:
+            value, module = getattr(self, name), _module(name)
+            config[name] = module.serialize(value) if module else value
+        return config
+
+
+class GatedCell(RecurrentCell):
+    """Base of the cells with gates, which have an activation of their own."""
+
+    recurrent_activation: Callable
+
+    def activations(self) -> list[Callable]:
+        """Returns the last arguments of the step's `forward`."""
+        return [self.activation, self.recurrent_activation]
+
+    def is_standard(self) -> bool:
+        """Whether the step's `backward` is the derivative of this cell."""
+        gates = self.recurrent_activation is keras.activations.sigmoid
+        return gates and super().is_standard()
+
+
+def own_arguments(scope: dict) -> dict:
+    """Returns an `__init__`'s arguments but `kwargs`, from its `locals()`."""
+    return {
+        name: value
+        for name, value in scope.items()
+        if name not in ("self", "kwargs", "__class__")
+    }
 
 
 def gated_product(inputs, kernel, masks=None):
@@ -233,7 +263,7 @@ def gated_product(inputs, kernel, masks=None):
         return ops.matmul(inputs, kernel)
     if not isinstance(masks, list | tuple):
         return ops.matmul(inputs * masks, kernel)
-    kernels = ops.split(ops.convert_to_tensor(kernel), len(masks), axis=-1)
+    kernels = ops.split(kernel, len(masks), axis=-1)
     return ops.concatenate(
         [
             ops.matmul(inputs * mask, gate_kernel)
@@ -241,3 +271,7 @@ def gated_product(inputs, kernel, masks=None):
         ],
         axis=-1,
     )
+
+
+def _module(name):
+    return _MODULES.get(name.rpartition("_")[2])

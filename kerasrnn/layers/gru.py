@@ -2,98 +2,115 @@
 
     z_t = sigmoid(x_t W_z + h_{t-1} R_z + b_z)          update gate
     r_t = sigmoid(x_t W_r + h_{t-1} R_r + b_r)          reset gate
-    g_t = tanh(x_t W_g + r_t * (h_{t-1} R_g + b'_g) + b_g)
+    g_t = tanh(x_t W_g + b_g + r_t * (h_{t-1} R_g + b'_g))
     h_t = z_t * h_{t-1} + (1 - z_t) * g_t
 
 The gates stand in the kernels in the order z, r, g, which is Keras' z, r, h.
 With `reset_after=False` the candidate is that of Cho et al., "Learning Phrase
 Representations using RNN Encoder-Decoder" (2014), where the reset gate acts
-before the product: `g_t = tanh(x_t W_g + (r_t * h_{t-1}) R_g + b_g)`.
+before the product: `g_t = tanh(x_t W_g + b_g + (r_t * h_{t-1}) R_g)`.
 """
 
-import keras
-from keras import ops
+from typing import NamedTuple
 
-from kerasrnn.layers.cell import RecurrentCell
+import keras
+import tensorflow as tf
+
+from kerasrnn.config import CELLS
+from kerasrnn.layers.cell import GatedCell
 from kerasrnn.layers.cell import gated_product
-from kerasrnn.layers.layer import GatedLayer
-from kerasrnn.layers.layer import cell_property
-from kerasrnn.recurrence import cudnn
-from kerasrnn.recurrence.projection import add_bias
-from kerasrnn.recurrence.scan import gru_scan
+from kerasrnn.layers.cell import own_arguments
+from kerasrnn.layers.kinds import Kind
+from kerasrnn.layers.layer import RecurrentLayer
+from kerasrnn.recurrence.step import CudnnMode
+from kerasrnn.recurrence.step import Step
+
+
+class GRUKept(NamedTuple):
+    """What the derivative needs: gates, h's share of g, the h before."""
+
+    z: tf.Tensor
+    r: tf.Tensor
+    g: tf.Tensor
+    a_g: tf.Tensor
+    h: tf.Tensor
 
 
 def gru_step(
-    projected,
-    states,
-    recurrent_kernel,
-    recurrent_bias=None,
-    activation=ops.tanh,
-    recurrent_activation=ops.sigmoid,
-    reset_after=True,
-    masks=None,
-):
-    """One step of the equations above.
+    x, a, h, activation=tf.tanh, recurrent_activation=tf.sigmoid
+) -> tuple[tuple[tf.Tensor], GRUKept]:
+    """One step of the equations above, element by element.
 
     Args:
-        projected: Inputs times kernel plus input bias [B, 3U].
-        states: `[h]`, h [B, U].
-        recurrent_kernel: Tensor [U, 3U].
-        recurrent_bias: None or a tensor [3U], with `reset_after` only.
-        activation: Function for the candidate.
-        recurrent_activation: Function for the gates.
-        reset_after: Whether the reset gate acts after the product.
-        masks: None, or dropout masks for h, one or one a gate.
+        x: `x W + b`, the gates side by side [B, 3U].
+        a: `h R + b'` [B, 3U].
+        h: Output of the step before [B, U].
+        activation: Function of the candidate.
+        recurrent_activation: Function of the gates.
 
     Returns:
-        `(h, [h])`.
+        `((h,), kept)`.
     """
-    h = states[0]
-    if reset_after:
-        a = gated_product(h, recurrent_kernel, masks)
-        if recurrent_bias is not None:
-            a = add_bias(a, recurrent_bias)
-        return gru_gates(projected, a, h, activation, recurrent_activation)
-    units = h.shape[-1]
-    p_z, p_r, p_g = ops.split(projected, 3, axis=-1)
-    gates_kernel = recurrent_kernel[:, : 2 * units]
-    several = isinstance(masks, list | tuple)
-    a = gated_product(h, gates_kernel, masks[:2] if several else masks)
-    a_z, a_r = ops.split(a, 2, axis=-1)
-    z, r = recurrent_activation(p_z + a_z), recurrent_activation(p_r + a_r)
-    candidate_kernel = recurrent_kernel[:, 2 * units :]
-    mask = masks[2] if several else masks
-    g = activation(p_g + gated_product(r * h, candidate_kernel, mask))
-    h = z * h + (1 - z) * g
-    return h, [h]
+    x_z, x_r, x_g = tf.split(x, 3, axis=-1)
+    a_z, a_r, a_g = tf.split(a, 3, axis=-1)
+    z, r = recurrent_activation(x_z + a_z), recurrent_activation(x_r + a_r)
+    g = activation(x_g + r * a_g)
+    return (_update(z, h, g),), GRUKept(z, r, g, a_g, h)
 
 
-def gru_gates(
-    projected, a, h, activation=ops.tanh, recurrent_activation=ops.sigmoid
-):
-    """What a step does once its products are there, with `reset_after`.
+def gru_derivative(kept: GRUKept, d_h):
+    """The derivative of `gru_step` with its default activations.
 
     Args:
-        projected: `x @ kernel` plus input bias [B, 3U].
-        a: `h @ recurrent_kernel` plus recurrent bias [B, 3U].
-        h: Tensor [B, U].
-        activation: Function for the candidate.
-        recurrent_activation: Function for the gates.
+        kept: What the step kept.
+        d_h: Derivative by the new h [B, U].
 
     Returns:
-        `(h, [h])`.
+        `((d_x [B, 3U], d_a [B, 3U]), (d_h,))`, the last without what comes
+        through a.
     """
-    p_z, p_r, p_g = ops.split(projected, 3, axis=-1)
-    a_z, a_r, a_g = ops.split(a, 3, axis=-1)
-    z, r = recurrent_activation(p_z + a_z), recurrent_activation(p_r + a_r)
-    g = activation(p_g + r * a_g)
-    h = z * h + (1 - z) * g
-    return h, [h]
+    z, r, g, a_g, h = kept
+    d_g = d_h * (1 - z) * (1 - tf.square(g))
+    d_z = d_h * (h - g) * z * (1 - z)
+    d_r = d_g * a_g * r * (1 - r)
+    d_x = tf.concat([d_z, d_r, d_g], axis=-1)
+    d_a = tf.concat([d_z, d_r, d_g * r], axis=-1)
+    return (d_x, d_a), (d_h * z,)
+
+
+def _update(z, h, g):
+    """`z * h + (1 - z) * g`, with one product less."""
+    return g + z * (h - g)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class GRUCell(RecurrentCell):
+class GRUCell(GatedCell):
     """Cell of `GRU`, with the arguments of `keras.layers.GRUCell`.
+
+    Args:
+        units: Positive integer, width of the state and of the output.
+        activation: Activation function of the candidate, `tanh` by default.
+            None is linear: `a(x) = x`.
+        recurrent_activation: Activation function of the gates, `sigmoid` by
+            default. None is linear.
+        use_bias: Whether the cell has biases.
+        kernel_initializer: Initializer of `kernel`, the weights of the inputs.
+        recurrent_initializer: Initializer of `recurrent_kernel`, the weights
+            of the state.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Regularizer of `kernel`.
+        recurrent_regularizer: Regularizer of `recurrent_kernel`.
+        bias_regularizer: Regularizer of the bias.
+        kernel_constraint: Constraint on `kernel`.
+        recurrent_constraint: Constraint on `recurrent_kernel`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs to drop, between 0 and 1.
+        recurrent_dropout: Fraction of the state to drop in the recurrent
+            product, between 0 and 1.
+        reset_after: Whether the reset gate acts after the recurrent product
+            (the default, and what cuDNN has) or before.
+        seed: Seed of the dropout masks.
+        **kwargs: Those of `keras.Layer`; `implementation`, as Keras has it.
 
     Call arguments:
         inputs: Tensor with shape `(batch, features)`.
@@ -106,7 +123,15 @@ class GRUCell(RecurrentCell):
     TensorShape([32, 4])
     """
 
-    num_gates = 3
+    recurrent_step = Step(
+        sizes=CELLS["gru"],
+        forward=gru_step,
+        backward=gru_derivative,
+        kept=GRUKept,
+        passes_h=True,
+        cudnn=CudnnMode("gru", gates=(1, 0, 2)),  # r, z, g
+    )
+    reset_after: bool
 
     def __init__(
         self,
@@ -129,68 +154,75 @@ class GRUCell(RecurrentCell):
         seed=None,
         **kwargs,
     ):
-        super().__init__(
-            units,
-            activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            **kwargs,
-        )
-        self.recurrent_activation = keras.activations.get(recurrent_activation)
-        self.reset_after = reset_after
+        super().__init__(own_arguments(locals()), **kwargs)
 
-    def _bias_shape(self):
-        size = 3 * self.units
-        return (2, size) if self.reset_after else (size,)
+    def num_biases(self):
+        """Returns how many biases there are, with `use_bias`."""
+        return 2 if self.reset_after else 1
 
-    def input_bias(self):
-        if self.bias is None or not self.reset_after:
-            return self.bias
-        return self.bias[0]
+    def is_standard(self):
+        """Whether `gru_derivative` is the derivative of this cell."""
+        return self.reset_after and super().is_standard()
 
-    def recurrent_bias(self):
-        """Returns the bias added to the recurrent product, or None."""
-        if self.bias is None or not self.reset_after:
-            return None
-        return self.bias[1]
-
-    def step(self, projected, states, training=False):
-        masks = self.recurrent_masks(states[0], training)
-        return gru_step(
-            projected,
-            states,
-            ops.convert_to_tensor(self.recurrent_kernel),
-            self.recurrent_bias(),
-            self.activation,
-            self.recurrent_activation,
-            self.reset_after,
-            masks,
-        )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "recurrent_activation": keras.activations.serialize(
-                self.recurrent_activation
-            ),
-            "reset_after": self.reset_after,
-        }
+    def advance(self, projected, states, weights, training):
+        """Returns the states after a step; see `RecurrentCell.advance`."""
+        if self.reset_after:
+            return super().advance(projected, states, weights, training)
+        (h,) = states
+        masks = self.recurrent_masks(h, training)
+        by_gate = masks if isinstance(masks, list | tuple) else [masks] * 3
+        kernels = tf.split(weights.recurrent_kernel, [2 * self.units, -1], -1)
+        both = by_gate[:2] if by_gate is masks else masks
+        x_z, x_r, x_g = tf.split(projected, 3, axis=-1)
+        a_z, a_r = tf.split(gated_product(h, kernels[0], both), 2, axis=-1)
+        z = self.recurrent_activation(x_z + a_z)
+        r = self.recurrent_activation(x_r + a_r)
+        a_g = gated_product(r * h, kernels[1], by_gate[2])
+        return [_update(z, h, self.activation(x_g + a_g))]
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class GRU(GatedLayer):
+class GRU(RecurrentLayer):
     """Drop-in replacement of `keras.layers.GRU`, with its own loop.
+
+    Args:
+        units: Positive integer, width of the state and of the output.
+        activation: Activation function of the candidate, `tanh` by default.
+            None is linear: `a(x) = x`.
+        recurrent_activation: Activation function of the gates, `sigmoid` by
+            default. None is linear.
+        use_bias: Whether the cell has biases.
+        kernel_initializer: Initializer of `kernel`, the weights of the inputs.
+        recurrent_initializer: Initializer of `recurrent_kernel`, the weights
+            of the state.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Regularizer of `kernel`.
+        recurrent_regularizer: Regularizer of `recurrent_kernel`.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the outputs.
+        kernel_constraint: Constraint on `kernel`.
+        recurrent_constraint: Constraint on `recurrent_kernel`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs to drop, between 0 and 1.
+        recurrent_dropout: Fraction of the state to drop in the recurrent
+            product, between 0 and 1. Such a layer takes
+            the plain loop in training.
+        seed: Seed of the dropout masks.
+        return_sequences: Whether to return the outputs of all steps, or the
+            last one.
+        return_state: Whether to return the final state as well.
+        go_backwards: Whether to read the sequence from its end.
+        stateful: Whether the final state of row i of a batch is the initial
+            state of row i of the next one.
+        unroll: Whether to repeat the step in the graph instead of running a
+            loop, which takes more memory and a fixed number of steps.
+        reset_after: Whether the reset gate acts after the recurrent product
+            (the default, and what cuDNN has) or before.
+        use_cudnn: "auto" trains with cuDNN's loop on a GPU where the options
+            allow it, True insists on it, False never does. What is exported
+            holds none.
+        **kwargs: Those of `keras.layers.RNN`; `implementation`, as Keras has
+            it.
 
     Call arguments:
         sequences: Tensor with shape `(batch, timesteps, features)`.
@@ -204,8 +236,8 @@ class GRU(GatedLayer):
     TensorShape([32, 10, 4])
     """
 
-    cell_arguments = ("recurrent_activation", "reset_after")
-    reset_after = cell_property("reset_after")
+    cell_class = GRUCell
+    cell_name = "gru_cell"
 
     def __init__(
         self,
@@ -235,50 +267,7 @@ class GRU(GatedLayer):
         use_cudnn="auto",
         **kwargs,
     ):
-        cell = GRUCell(
-            units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            reset_after=reset_after,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="gru_cell",
-            implementation=kwargs.pop("implementation", 2),
-        )
-        super().__init__(
-            cell,
-            activity_regularizer=activity_regularizer,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            use_cudnn=use_cudnn,
-            **kwargs,
-        )
+        super().__init__(own_arguments(locals()), **kwargs)
 
-    def has_fast_scan(self, training):
-        return super().has_fast_scan(training) and self.reset_after
 
-    def fast_scan(self):
-        cell = self.cell
-        bias = cell.recurrent_bias()
-        if bias is None:
-            bias = ops.zeros((3 * cell.units,), dtype=cell.compute_dtype)
-        return gru_scan, [cell.recurrent_kernel, bias]
-
-    def cudnn_loop(self):
-        return cudnn.gru, (2, 3 * self.units)
+KIND = Kind(GRUCell.recurrent_step, GRUCell, GRU)

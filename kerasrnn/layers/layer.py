@@ -1,42 +1,17 @@
-"""What the three recurrent layers have in common: Keras' RNN, own loop."""
+"""What the recurrent layers have in common: Keras' RNN, with our loops."""
 
-import functools
+import inspect
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasrnn.recurrence import batch_parts
+from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.recurrence import cudnn
-from kerasrnn.recurrence.engine import Engine
-from kerasrnn.recurrence.engine import choose_engine
+from kerasrnn.recurrence.graph_shortcuts import time_major
 from kerasrnn.recurrence.loop import differentiable_loop
-from kerasrnn.recurrence.projection import project
-from kerasrnn.recurrence.time_chunks import in_stretches
-
-_CELL_CONFIG = (
-    "units",
-    "activation",
-    "use_bias",
-    "kernel_initializer",
-    "recurrent_initializer",
-    "bias_initializer",
-    "kernel_regularizer",
-    "recurrent_regularizer",
-    "bias_regularizer",
-    "kernel_constraint",
-    "recurrent_constraint",
-    "bias_constraint",
-    "dropout",
-    "recurrent_dropout",
-    "seed",
-    "implementation",
-)
-
-
-def cell_property(name):
-    """Returns a read-only property that mirrors an attribute of the cell."""
-    return property(lambda self: getattr(self.cell, name))
+from kerasrnn.recurrence.reader import read_batch
 
 
 class RecurrentLayer(keras.layers.RNN):
@@ -44,55 +19,89 @@ class RecurrentLayer(keras.layers.RNN):
 
     `keras.layers.RNN` keeps statefulness, casts and dropout masks; the loop
     over time is `inner_loop` below, which takes the fast path of
-    `kerasrnn.recurrence.scan` wherever the options allow it.
+    `kerasrnn.recurrence.reader` wherever the options allow it.
+
+    A subclass has a `cell_class` and an `__init__` with the arguments of
+    Keras' own layer; those that are the cell's can be read from the layer.
+
+    Args:
+        arguments: What the subclass's `__init__` was given, by name; see
+            `kerasrnn.layers.cell.own_arguments`.
+        **kwargs: Those of `keras.layers.RNN`, and `implementation` of a cell
+            with gates.
+
+    Raises:
+        ValueError: An argument has no such value.
     """
 
-    # Names of the cell's arguments beyond those that all cells have.
-    cell_arguments = ()
+    cell_class: type[RecurrentCell]
+    # Keras' name of the cell in a layer, which is in its weights' paths.
+    cell_name: str
+    # Of layers whose cells have a counterpart in cuDNN, an argument.
+    use_cudnn: bool | str = False
 
-    def __init__(self, cell, activity_regularizer=None, **kwargs):
-        super().__init__(
-            cell, activity_regularizer=activity_regularizer, **kwargs
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "cell_class" in vars(cls):
+            for name in cls._cell_arguments():
+                setattr(cls, name, _cell_property(name))
+
+    def __init__(self, arguments: dict, **kwargs):
+        arguments = dict(arguments)
+        use_cudnn = arguments.pop("use_cudnn", False)
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(
+                "Received an invalid value for argument `use_cudnn`, expected "
+                f"one of 'auto', True, False, got {use_cudnn!r}."
+            )
+        cell_arguments = {
+            name: arguments.pop(name) for name in self._cell_arguments()
+        }
+        if self._is_gated() and "implementation" in kwargs:
+            cell_arguments["implementation"] = kwargs.pop("implementation")
+        cell = self.cell_class(
+            **cell_arguments,
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+            name=self.cell_name,
         )
+        super().__init__(cell, **arguments, **kwargs)
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.supports_masking = True
+        self.use_cudnn = use_cudnn
+        if use_cudnn and not self._cudnn_obstacle():
+            # So that Keras does not compile the model with XLA, which has
+            # no cuDNN loops.
+            self.supports_jit = False
 
-    units = cell_property("units")
-    activation = cell_property("activation")
-    use_bias = cell_property("use_bias")
-    kernel_initializer = cell_property("kernel_initializer")
-    recurrent_initializer = cell_property("recurrent_initializer")
-    bias_initializer = cell_property("bias_initializer")
-    kernel_regularizer = cell_property("kernel_regularizer")
-    recurrent_regularizer = cell_property("recurrent_regularizer")
-    bias_regularizer = cell_property("bias_regularizer")
-    kernel_constraint = cell_property("kernel_constraint")
-    recurrent_constraint = cell_property("recurrent_constraint")
-    bias_constraint = cell_property("bias_constraint")
-    dropout = cell_property("dropout")
-    recurrent_dropout = cell_property("recurrent_dropout")
-    seed = cell_property("seed")
+    @classmethod
+    def _cell_arguments(cls):
+        names = inspect.signature(cls.cell_class.__init__).parameters
+        return [name for name in names if name not in ("self", "kwargs")]
 
-    def fast_scan(self):
-        """Returns the cell's `(loop, recurrent weights)`.
+    @classmethod
+    def _is_gated(cls):
+        return cls.cell_class.recurrent_step.sizes.gates > 1
 
-        The loop is one of `kerasrnn.recurrence.scan`.
-        """
-        raise NotImplementedError
-
-    def has_fast_scan(self, training):
-        """Whether the options are those of `fast_scan`."""
+    def has_fast_scan(self, training: bool) -> bool:
+        """Whether the options are those of the fast loop."""
         cell = self.cell
         # A mask for each gate means a product for each gate. Without masks
         # the two implementations are the same equations.
         masks_by_gate = cell.dropout and cell.implementation == 1
         return (
             not self.unroll
-            and cell.activation is keras.activations.tanh
+            and cell.is_standard()
             and not (training and (cell.recurrent_dropout or masks_by_gate))
         )
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
+    def inner_loop(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Sequence[tf.Tensor],
+        mask: tf.Tensor | None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Runs the cell over time.
 
         Args:
@@ -104,33 +113,23 @@ class RecurrentLayer(keras.layers.RNN):
         Returns:
             `(last output [B, units], outputs [B, T, units], states)`.
         """
-        if isinstance(mask, list | tuple):
-            mask = mask[0]
-        if mask is not None:
-            mask = tf.cast(mask, tf.bool)
-            if len(mask.shape) == 3:  # [B, T, 1], as Keras has it inside
-                mask = tf.squeeze(mask, axis=-1)
-        # A state [1, units] is that of every row.
-        rows = [tf.shape(sequences)[0], self.units]
-        initial_state = [
-            state
-            if state.shape[0] == sequences.shape[0] is not None
-            else tf.ensure_shape(
-                tf.broadcast_to(state, rows), [sequences.shape[0], self.units]
+        if self.use_cudnn is True and (obstacle := self._cudnn_obstacle()):
+            raise ValueError(
+                "use_cudnn=True was specified, but cuDNN cannot run this "
+                f"layer here: {obstacle}. Pass use_cudnn='auto' to take the "
+                "fastest path there is."
             )
-            for state in initial_state
-        ]
+        mask = _two_dimensional(mask)
+        states = _in_every_row(initial_state, sequences, self.cell.units)
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
-        if self.has_fast_scan(training):
-            outputs, states = self._fast_scan(
-                sequences, initial_state, mask, training
-            )
+        if not self.has_fast_scan(training):
+            outputs, states = self._run_cell(sequences, states, mask, training)
+        elif training and self.use_cudnn and not self._cudnn_obstacle():
+            outputs, states = self._read_with_cudnn(sequences, states, mask)
         else:
-            outputs, states = self._plain_scan(
-                sequences, initial_state, mask, training
-            )
+            outputs, states = self._read(sequences, states, mask, training)
         last = states[0]
         visible = None if mask is None else self._visible(mask)
         if visible is not None:
@@ -141,39 +140,61 @@ class RecurrentLayer(keras.layers.RNN):
             outputs = _zero_unless(visible, outputs)
         return last, outputs, states
 
-    def _fast_scan(self, sequences, states, mask, training):
-        cell = self.cell
-        # With 16-bit floats the products are narrow, the states are not.
-        dtype = cell.compute_dtype
-        wide = "float64" if dtype == "float64" else "float32"
-        states = [ops.cast(state, wide) for state in states]
+    def _read(self, sequences, states, mask, training, use_cudnn=False):
+        cell, dtype = self.cell, self.cell.compute_dtype
         sequences = ops.cast(sequences, dtype)  # Keras casts no integers
         if training and 0.0 < cell.dropout < 1.0:
             sequences = sequences * cell.input_masks(sequences)
-        bias = cell.input_bias()
-        scan, weights = self.fast_scan()
-        weights = [cell.kernel, bias, *weights]
-        weights = [w if w is None else ops.cast(w, dtype) for w in weights]
-        engine = Engine.PLAIN
-        if training:
-            batch, steps, _ = sequences.shape
-            engine = choose_engine(self.units, batch, steps, dtype)
-        run = functools.partial(_project_and_scan, scan, engine)
-        if not engine.is_for_cpu:
-            outputs, states = run((sequences, states, mask), *weights)
-        else:
-            results = batch_parts.in_parts(
-                run, (sequences, states, mask), weights
-            )
-            outputs = tf.concat([part for part, _ in results], axis=0)
-            states = zip(*(part for _, part in results), strict=True)
-            states = [tf.concat(state, axis=0) for state in states]
-        return ops.cast(outputs, dtype), [ops.cast(s, dtype) for s in states]
+        outputs, states = read_batch(
+            cell.recurrent_step,
+            sequences,
+            cell.layer_weights(),
+            states,
+            dtype,
+            mask=mask,
+            training=training,
+            use_cudnn=use_cudnn,
+        )
+        return outputs, [tf.cast(state, dtype) for state in states]
 
-    def _plain_scan(self, sequences, states, mask, training):
-        inputs = [_time_major(sequences)]
+    def _read_with_cudnn(self, sequences, states, mask):
+        def theirs():
+            return self._read(sequences, states, mask, True, use_cudnn=True)
+
+        if mask is None:
+            return theirs()
+        fits = cudnn.is_right_padded(mask)
+        if self.use_cudnn == "auto":
+            return tf.cond(
+                fits,
+                theirs,
+                lambda: self._read(sequences, states, mask, True),
+            )
+        message = (
+            "use_cudnn=True was specified, but cuDNN reads only masks "
+            "that are right-padded: in each row one or more True, then "
+            "False to its end, in the direction of reading. Pass "
+            "use_cudnn='auto' for other masks."
+        )
+        with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
+            mask = tf.identity(mask)
+        return theirs()
+
+    def _cudnn_obstacle(self):
+        """Why cuDNN cannot train this layer here, or ""."""
+        if not self.has_fast_scan(training=True):
+            return (
+                "it has no unroll, no recurrent_dropout, no dropout with "
+                "implementation=1, no activations but tanh and sigmoid, and "
+                "no GRU but that with reset_after=True"
+            )
+        return cudnn.obstacle_here(self.cell.recurrent_step)
+
+    def _run_cell(self, sequences, states, mask, training):
+        """The loop over `cell.call`, for options that the fast one lacks."""
+        inputs = [time_major(sequences)]
         if mask is not None:
-            inputs.append(_time_major(mask)[:, :, None])  # [T, B, 1]
+            inputs.append(time_major(mask)[:, :, None])  # [T, B, 1]
 
         def step(slices, states):
             _, new_states = self.cell.call(slices[0], list(states), training)
@@ -184,7 +205,6 @@ class RecurrentLayer(keras.layers.RNN):
                 for new, old in zip(new_states, states, strict=True)
             ]
 
-        states = [ops.convert_to_tensor(state) for state in states]
         outputs, states = differentiable_loop(
             step,
             inputs,
@@ -193,7 +213,7 @@ class RecurrentLayer(keras.layers.RNN):
             unroll=self.unroll,
             every_step=self.return_sequences,
         )
-        return None if outputs is None else _time_major(outputs), states
+        return None if outputs is None else time_major(outputs), states
 
     def _visible(self, mask):
         """Where outputs are not zero: bool [B, T].
@@ -208,12 +228,15 @@ class RecurrentLayer(keras.layers.RNN):
         config = super().get_config()
         del config["cell"]
         cell_config = self.cell.get_config()
-        for name in (*_CELL_CONFIG, *self.cell_arguments):
-            if name in cell_config:
-                config[name] = cell_config[name]
+        for name in self._cell_arguments():
+            config[name] = cell_config[name]
+        if self._is_gated():
+            config["implementation"] = cell_config["implementation"]
         config["activity_regularizer"] = keras.regularizers.serialize(
             self.activity_regularizer
         )
+        if self.cell.recurrent_step.cudnn is not None:
+            config["use_cudnn"] = self.use_cudnn
         return config
 
     @classmethod
@@ -221,144 +244,35 @@ class RecurrentLayer(keras.layers.RNN):
         return cls(**config)
 
 
-class GatedLayer(RecurrentLayer):
-    """Base of the layers whose cells have gates, and a cuDNN counterpart.
+def _cell_property(name):
+    return property(
+        lambda self: getattr(self.cell, name), doc=f"The cell's `{name}`."
+    )
 
-    In training on a GPU the loop is cuDNN's where the options allow it. Its
-    weights are the same, and what is exported never holds it.
-    """
 
-    recurrent_activation = cell_property("recurrent_activation")
+def _two_dimensional(mask):
+    """A mask as bool [B, T]; Keras gives one for each input, or [B, T, 1]."""
+    if isinstance(mask, list | tuple):
+        mask = mask[0]
+    if mask is None:
+        return None
+    mask = tf.cast(mask, tf.bool)
+    return tf.squeeze(mask, axis=-1) if len(mask.shape) == 3 else mask
 
-    def __init__(self, cell, use_cudnn="auto", **kwargs):
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(
-                "Received an invalid value for argument `use_cudnn`, expected "
-                f"one of 'auto', True, False, got {use_cudnn!r}."
-            )
-        super().__init__(cell, **kwargs)
-        self.use_cudnn = use_cudnn
-        if use_cudnn and not self._cudnn_obstacle():
-            # So that Keras does not compile the model with XLA, which has
-            # no cuDNN loops.
-            self.supports_jit = False
 
-    def has_fast_scan(self, training):
-        return (
-            super().has_fast_scan(training)
-            and self.cell.recurrent_activation is keras.activations.sigmoid
+def _in_every_row(states, sequences, units):
+    """States as tensors [B, U], where one [1, U] is that of every row."""
+    rows = sequences.shape[0]
+    return [
+        tf.convert_to_tensor(state)
+        if state.shape[0] == rows is not None
+        else tf.ensure_shape(
+            tf.broadcast_to(state, [tf.shape(sequences)[0], units]),
+            [rows, units],
         )
-
-    def cudnn_loop(self):
-        """Returns the loop of `recurrence.cudnn` and the bias's shape."""
-        raise NotImplementedError
-
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        if self.use_cudnn is True and (obstacle := self._cudnn_obstacle()):
-            raise ValueError(
-                "use_cudnn=True was specified, but cuDNN cannot run this "
-                f"layer here: {obstacle}. Pass use_cudnn='auto' to take the "
-                "fastest path there is."
-            )
-        return super().inner_loop(sequences, initial_state, mask, training)
-
-    def _cudnn_obstacle(self):
-        """Why cuDNN cannot train this layer here, or ""."""
-        if not self.has_fast_scan(training=True):
-            return (
-                "it has no unroll, no recurrent_dropout, no dropout with "
-                "implementation=1, no activations but tanh and sigmoid, and "
-                "no GRU but that with reset_after=True"
-            )
-        return cudnn.obstacle_here()
-
-    def _fast_scan(self, sequences, states, mask, training):
-        if not (training and self.use_cudnn) or self._cudnn_obstacle():
-            return super()._fast_scan(sequences, states, mask, training)
-        if mask is None:
-            return self._cudnn_scan(sequences, states, None)
-        lengths, fits = cudnn.right_padded_lengths(mask)
-        if self.use_cudnn is True:
-            message = (
-                "use_cudnn=True was specified, but cuDNN reads only masks "
-                "that are right-padded: in each row one or more True, then "
-                "False to its end, in the direction of reading. Pass "
-                "use_cudnn='auto' for other masks."
-            )
-            with tf.control_dependencies(
-                [tf.debugging.Assert(fits, [message])]
-            ):
-                lengths = tf.identity(lengths)
-            return self._cudnn_scan(sequences, states, lengths)
-        own = super()._fast_scan
-        return tf.cond(
-            fits,
-            lambda: self._cudnn_scan(sequences, states, lengths),
-            lambda: own(sequences, states, mask, training),
-        )
-
-    def _cudnn_scan(self, sequences, states, lengths):
-        cell = self.cell
-        dtype = cell.compute_dtype
-        sequences = ops.cast(sequences, dtype)
-        if 0.0 < cell.dropout < 1.0:
-            sequences = sequences * cell.input_masks(sequences)
-        loop, bias_shape = self.cudnn_loop()
-        bias = tf.zeros(bias_shape) if cell.bias is None else cell.bias
-        weights = [cell.kernel, cell.recurrent_kernel, bias]
-        weights = [ops.cast(weight, dtype) for weight in weights]
-        states = [ops.cast(state, dtype) for state in states]
-        outputs, states = loop(
-            _time_major(sequences), *weights, states, lengths
-        )
-        return _time_major(outputs), states
-
-    def get_config(self):
-        return {**super().get_config(), "use_cudnn": self.use_cudnn}
+        for state in states
+    ]
 
 
 def _zero_unless(visible, values):
     return tf.where(visible[..., None], values, tf.zeros_like(values))
-
-
-def _project_and_scan(scan, engine, batched, kernel, bias, *weights):
-    """Projects the inputs of all steps at once and runs the loop.
-
-    Args:
-        scan: One of the loops of `kerasrnn.recurrence.scan`.
-        engine: How to run it.
-        batched: `(sequences [B, T, features], states, mask)`.
-        kernel: Tensor [features, G * U].
-        bias: Tensor [G * U] or None.
-        *weights: The recurrent weights that `scan` takes.
-
-    Returns:
-        `(outputs [B, T, U], states)`.
-    """
-    sequences, states, mask = batched
-
-    def run(sequences, states):
-        sequences, mask = sequences
-        projected = project(sequences, kernel, bias)
-        return scan(projected, *weights, states, mask, engine=engine)
-
-    sequences = [v if v is None else _time_major(v) for v in (sequences, mask)]
-    if engine.is_for_cpu:
-        outputs, states = in_stretches(run, sequences, states)
-    else:
-        outputs, states = run(sequences, states)
-    return _time_major(outputs), states
-
-
-def _time_major(value):
-    """[B, T, ...] to [T, B, ...], or back.
-
-    What was transposed so by a layer below is taken as it was.
-    """
-    order = [1, 0, *range(2, len(value.shape))]
-    if tf.is_symbolic_tensor(value) and value.op.type == "Transpose":
-        original, permutation = value.op.inputs
-        permutation = tf.get_static_value(permutation)
-        if permutation is not None and list(permutation) == order:
-            return original
-    return tf.transpose(value, order)

@@ -13,65 +13,109 @@ Computation 9 (1997), with the forget gate of Gers, Schmidhuber and Cummins,
 "Learning to Forget" (2000).
 """
 
+from typing import NamedTuple
+
 import keras
+import tensorflow as tf
 from keras import ops
 
-from kerasrnn.layers.cell import RecurrentCell
-from kerasrnn.layers.cell import gated_product
-from kerasrnn.layers.layer import GatedLayer
-from kerasrnn.layers.layer import cell_property
-from kerasrnn.recurrence import cudnn
-from kerasrnn.recurrence.scan import lstm_scan
+from kerasrnn.config import CELLS
+from kerasrnn.layers.cell import GatedCell
+from kerasrnn.layers.cell import own_arguments
+from kerasrnn.layers.kinds import Kind
+from kerasrnn.layers.layer import RecurrentLayer
+from kerasrnn.recurrence.step import CudnnMode
+from kerasrnn.recurrence.step import Step
+
+
+class LSTMKept(NamedTuple):
+    """What the derivative needs of a step: gates and the c before it."""
+
+    i: tf.Tensor
+    f: tf.Tensor
+    g: tf.Tensor
+    o: tf.Tensor
+    c: tf.Tensor
 
 
 def lstm_step(
-    projected,
-    states,
-    recurrent_kernel,
-    activation=ops.tanh,
-    recurrent_activation=ops.sigmoid,
-    masks=None,
-):
-    """One step of the equations above.
+    z, h, c, activation=tf.tanh, recurrent_activation=tf.sigmoid
+) -> tuple[tuple[tf.Tensor, tf.Tensor], LSTMKept]:
+    """One step of the equations above, element by element.
 
     Args:
-        projected: Inputs times kernel plus bias [B, 4U].
-        states: `[h, c]`, each [B, U].
-        recurrent_kernel: Tensor [U, 4U].
-        activation: Function for the candidate and the output.
-        recurrent_activation: Function for the gates.
-        masks: None, or dropout masks for h, one or one a gate.
+        z: `x W + h R + b`, the gates side by side [B, 4U].
+        h: Output of the step before [B, U], which is in z.
+        c: Memory after the step before [B, U].
+        activation: Function of the candidate and the output.
+        recurrent_activation: Function of the gates.
 
     Returns:
-        `(h, [h, c])`.
+        `((h, c), kept)`.
     """
-    h, c = states
-    z = projected + gated_product(h, recurrent_kernel, masks)
-    return lstm_gates(z, c, activation, recurrent_activation)
-
-
-def lstm_gates(z, c, activation=ops.tanh, recurrent_activation=ops.sigmoid):
-    """What a step does once its products are there.
-
-    Args:
-        z: `x @ kernel + h @ recurrent_kernel + bias` [B, 4U].
-        c: Tensor [B, U].
-        activation: Function for the candidate and the output.
-        recurrent_activation: Function for the gates.
-
-    Returns:
-        `(h, [h, c])`.
-    """
-    i, f, g, o = ops.split(z, 4, axis=-1)
+    del h
+    i, f, g, o = tf.split(z, 4, axis=-1)
     i, f = recurrent_activation(i), recurrent_activation(f)
-    c = f * c + i * activation(g)
-    h = recurrent_activation(o) * activation(c)
-    return h, [h, c]
+    g, o = activation(g), recurrent_activation(o)
+    new_c = f * c + i * g
+    return (o * activation(new_c), new_c), LSTMKept(i, f, g, o, c)
+
+
+def lstm_derivative(kept: LSTMKept, d_h, d_c):
+    """The derivative of `lstm_step` with its default activations.
+
+    Args:
+        kept: What the step kept.
+        d_h: Derivative by the new h [B, U].
+        d_c: Derivative by the new c [B, U].
+
+    Returns:
+        `((d_z [B, 4U],), (None, d_c))`: h matters through z alone.
+    """
+    i, f, g, o, c = kept
+    # Computing it again is cheaper than keeping it in memory.
+    tanh_c = tf.tanh(f * c + i * g)
+    d_c += d_h * o * (1 - tf.square(tanh_c))
+    d_z = tf.concat(
+        [
+            d_c * g * i * (1 - i),
+            d_c * c * f * (1 - f),
+            d_c * i * (1 - tf.square(g)),
+            d_h * tanh_c * o * (1 - o),
+        ],
+        axis=-1,
+    )
+    return (d_z,), (None, d_c * f)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class LSTMCell(RecurrentCell):
+class LSTMCell(GatedCell):
     """Cell of `LSTM`, with the arguments of `keras.layers.LSTMCell`.
+
+    Args:
+        units: Positive integer, width of the state and of the output.
+        activation: Activation function of the candidate and the output,
+            `tanh` by default. None is linear: `a(x) = x`.
+        recurrent_activation: Activation function of the gates, `sigmoid` by
+            default. None is linear.
+        use_bias: Whether the cell has a bias.
+        kernel_initializer: Initializer of `kernel`, the weights of the inputs.
+        recurrent_initializer: Initializer of `recurrent_kernel`, the weights
+            of the state.
+        bias_initializer: Initializer of the bias.
+        unit_forget_bias: Whether the bias of the forget gate starts at 1,
+            whatever `bias_initializer` says.
+        kernel_regularizer: Regularizer of `kernel`.
+        recurrent_regularizer: Regularizer of `recurrent_kernel`.
+        bias_regularizer: Regularizer of the bias.
+        kernel_constraint: Constraint on `kernel`.
+        recurrent_constraint: Constraint on `recurrent_kernel`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs to drop, between 0 and 1.
+        recurrent_dropout: Fraction of the state to drop in the recurrent
+            product, between 0 and 1.
+        seed: Seed of the dropout masks.
+        **kwargs: Those of `keras.Layer`; `implementation`, as Keras has it.
 
     Call arguments:
         inputs: Tensor with shape `(batch, features)`.
@@ -84,8 +128,14 @@ class LSTMCell(RecurrentCell):
     TensorShape([32, 4])
     """
 
-    num_gates = 4
-    num_states = 2
+    recurrent_step = Step(
+        sizes=CELLS["lstm"],
+        forward=lstm_step,
+        backward=lstm_derivative,
+        kept=LSTMKept,
+        cudnn=CudnnMode("lstm", gates=(0, 1, 2, 3)),
+    )
+    unit_forget_bias: bool
 
     def __init__(
         self,
@@ -108,28 +158,10 @@ class LSTMCell(RecurrentCell):
         seed=None,
         **kwargs,
     ):
-        super().__init__(
-            units,
-            activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            **kwargs,
-        )
-        self.recurrent_activation = keras.activations.get(recurrent_activation)
-        self.unit_forget_bias = unit_forget_bias
+        super().__init__(own_arguments(locals()), **kwargs)
 
-    def _bias_initializer(self):
+    def first_bias(self):
+        """Returns the initializer of the bias, 1 at the forget gate."""
         if not self.unit_forget_bias:
             return self.bias_initializer
 
@@ -146,35 +178,53 @@ class LSTMCell(RecurrentCell):
 
         return initializer
 
-    def step(self, projected, states, training=False):
-        masks = self.recurrent_masks(states[0], training)
-        return lstm_step(
-            projected,
-            states,
-            self.recurrent_kernel,
-            self.activation,
-            self.recurrent_activation,
-            masks,
-        )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "recurrent_activation": keras.activations.serialize(
-                self.recurrent_activation
-            ),
-            "unit_forget_bias": self.unit_forget_bias,
-        }
-
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class LSTM(GatedLayer):
+class LSTM(RecurrentLayer):
     """Drop-in replacement of `keras.layers.LSTM`, with its own loop.
+
+    Args:
+        units: Positive integer, width of the state and of the output.
+        activation: Activation function of the candidate and the output,
+            `tanh` by default. None is linear: `a(x) = x`.
+        recurrent_activation: Activation function of the gates, `sigmoid` by
+            default. None is linear.
+        use_bias: Whether the cell has a bias.
+        kernel_initializer: Initializer of `kernel`, the weights of the inputs.
+        recurrent_initializer: Initializer of `recurrent_kernel`, the weights
+            of the state.
+        bias_initializer: Initializer of the bias.
+        unit_forget_bias: Whether the bias of the forget gate starts at 1,
+            whatever `bias_initializer` says.
+        kernel_regularizer: Regularizer of `kernel`.
+        recurrent_regularizer: Regularizer of `recurrent_kernel`.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the outputs.
+        kernel_constraint: Constraint on `kernel`.
+        recurrent_constraint: Constraint on `recurrent_kernel`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs to drop, between 0 and 1.
+        recurrent_dropout: Fraction of the state to drop in the recurrent
+            product, between 0 and 1. Such a layer takes
+            the plain loop in training.
+        seed: Seed of the dropout masks.
+        return_sequences: Whether to return the outputs of all steps, or the
+            last one.
+        return_state: Whether to return the final states as well.
+        go_backwards: Whether to read the sequence from its end.
+        stateful: Whether the final state of row i of a batch is the initial
+            state of row i of the next one.
+        unroll: Whether to repeat the step in the graph instead of running a
+            loop, which takes more memory and a fixed number of steps.
+        use_cudnn: "auto" trains with cuDNN's loop on a GPU where the options
+            allow it, True insists on it, False never does. What is exported
+            holds none.
+        **kwargs: Those of `keras.layers.RNN`; `implementation`, as Keras has
+            it.
 
     Call arguments:
         sequences: Tensor with shape `(batch, timesteps, features)`.
-        initial_state: List of two tensors with shape `(batch, units)`,
-            h and c.
+        initial_state: List of two tensors with shape `(batch, units)`.
         mask: Bool tensor with shape `(batch, timesteps)`; False is skipped.
         training: Whether `dropout` and `recurrent_dropout` apply.
 
@@ -184,8 +234,8 @@ class LSTM(GatedLayer):
     TensorShape([32, 10, 4])
     """
 
-    cell_arguments = ("recurrent_activation", "unit_forget_bias")
-    unit_forget_bias = cell_property("unit_forget_bias")
+    cell_class = LSTMCell
+    cell_name = "lstm_cell"
 
     def __init__(
         self,
@@ -215,43 +265,7 @@ class LSTM(GatedLayer):
         use_cudnn="auto",
         **kwargs,
     ):
-        cell = LSTMCell(
-            units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            unit_forget_bias=unit_forget_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="lstm_cell",
-            implementation=kwargs.pop("implementation", 2),
-        )
-        super().__init__(
-            cell,
-            activity_regularizer=activity_regularizer,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            use_cudnn=use_cudnn,
-            **kwargs,
-        )
+        super().__init__(own_arguments(locals()), **kwargs)
 
-    def fast_scan(self):
-        return lstm_scan, [self.cell.recurrent_kernel]
 
-    def cudnn_loop(self):
-        return cudnn.lstm, (4 * self.units,)
+KIND = Kind(LSTMCell.recurrent_step, LSTMCell, LSTM)

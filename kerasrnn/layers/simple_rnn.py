@@ -1,43 +1,83 @@
-"""The simple recurrent network of the blog post: one tanh a step.
+"""The simple recurrent network: one tanh a step.
 
     h_t = tanh(x_t W + h_{t-1} R + b)
 
 Elman, "Finding Structure in Time", Cognitive Science 14 (1990).
 """
 
-import keras
-from keras import ops
+from typing import NamedTuple
 
+import keras
+import tensorflow as tf
+
+from kerasrnn.config import CELLS
 from kerasrnn.layers.cell import RecurrentCell
-from kerasrnn.layers.cell import gated_product
+from kerasrnn.layers.cell import own_arguments
+from kerasrnn.layers.kinds import Kind
 from kerasrnn.layers.layer import RecurrentLayer
-from kerasrnn.recurrence.scan import simple_rnn_scan
+from kerasrnn.recurrence.step import Step
+
+
+class SimpleRNNKept(NamedTuple):
+    """What the derivative needs of a step: its output."""
+
+    h: tf.Tensor
 
 
 def simple_rnn_step(
-    projected, states, recurrent_kernel, activation=ops.tanh, masks=None
-):
-    """One step: `h = activation(projected + h @ recurrent_kernel)`.
+    z, h, activation=tf.tanh
+) -> tuple[tuple[tf.Tensor], SimpleRNNKept]:
+    """One step of the equation above, element by element.
 
     Args:
-        projected: Inputs times kernel plus bias [B, U].
-        states: `[h]`, h [B, U].
-        recurrent_kernel: Tensor [U, U].
+        z: `x W + h R + b` [B, U].
+        h: Output of the step before [B, U], which is in z.
         activation: Function of a tensor.
-        masks: None or a dropout mask for h.
 
     Returns:
-        `(h, [h])`.
+        `((h,), kept)`.
     """
-    h = activation(
-        projected + gated_product(states[0], recurrent_kernel, masks)
-    )
-    return h, [h]
+    h = activation(z)
+    return (h,), SimpleRNNKept(h)
+
+
+def simple_rnn_derivative(kept: SimpleRNNKept, d_h):
+    """The derivative of `simple_rnn_step` with its default activation.
+
+    Args:
+        kept: What the step kept.
+        d_h: Derivative by the new h [B, U].
+
+    Returns:
+        `((d_z [B, U],), (None,))`: h matters through z alone.
+    """
+    return (d_h * (1 - tf.square(kept.h)),), (None,)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class SimpleRNNCell(RecurrentCell):
     """Cell of `SimpleRNN`, with the arguments of `keras.layers.SimpleRNNCell`.
+
+    Args:
+        units: Positive integer, width of the state and of the output.
+        activation: Activation function of a step, `tanh` by default.
+            None is linear: `a(x) = x`.
+        use_bias: Whether the cell has a bias.
+        kernel_initializer: Initializer of `kernel`, the weights of the inputs.
+        recurrent_initializer: Initializer of `recurrent_kernel`, the weights
+            of the state.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Regularizer of `kernel`.
+        recurrent_regularizer: Regularizer of `recurrent_kernel`.
+        bias_regularizer: Regularizer of the bias.
+        kernel_constraint: Constraint on `kernel`.
+        recurrent_constraint: Constraint on `recurrent_kernel`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs to drop, between 0 and 1.
+        recurrent_dropout: Fraction of the state to drop in the recurrent
+            product, between 0 and 1.
+        seed: Seed of the dropout masks.
+        **kwargs: Those of `keras.Layer`.
 
     Call arguments:
         sequence: Tensor with shape `(batch, features)`.
@@ -50,20 +90,73 @@ class SimpleRNNCell(RecurrentCell):
     TensorShape([32, 4])
     """
 
+    recurrent_step = Step(
+        sizes=CELLS["simple_rnn"],
+        forward=simple_rnn_step,
+        backward=simple_rnn_derivative,
+        kept=SimpleRNNKept,
+    )
+
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        recurrent_constraint=None,
+        bias_constraint=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(own_arguments(locals()), **kwargs)
+
     # Keras' name of the argument.
     def call(self, sequence, states, training=False):
         return super().call(sequence, states, training)
-
-    def step(self, projected, states, training=False):
-        masks = self.recurrent_masks(states[0], training)
-        return simple_rnn_step(
-            projected, states, self.recurrent_kernel, self.activation, masks
-        )
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class SimpleRNN(RecurrentLayer):
     """Drop-in replacement of `keras.layers.SimpleRNN`, with its own loop.
+
+    Args:
+        units: Positive integer, width of the state and of the output.
+        activation: Activation function of a step, `tanh` by default.
+            None is linear: `a(x) = x`.
+        use_bias: Whether the cell has a bias.
+        kernel_initializer: Initializer of `kernel`, the weights of the inputs.
+        recurrent_initializer: Initializer of `recurrent_kernel`, the weights
+            of the state.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Regularizer of `kernel`.
+        recurrent_regularizer: Regularizer of `recurrent_kernel`.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the outputs.
+        kernel_constraint: Constraint on `kernel`.
+        recurrent_constraint: Constraint on `recurrent_kernel`.
+        bias_constraint: Constraint on the bias.
+        dropout: Fraction of the inputs to drop, between 0 and 1.
+        recurrent_dropout: Fraction of the state to drop in the recurrent
+            product, between 0 and 1. Such a layer takes
+            the plain loop in training.
+        return_sequences: Whether to return the outputs of all steps, or the
+            last one.
+        return_state: Whether to return the final state as well.
+        go_backwards: Whether to read the sequence from its end.
+        stateful: Whether the final state of row i of a batch is the initial
+            state of row i of the next one.
+        unroll: Whether to repeat the step in the graph instead of running a
+            loop, which takes more memory and a fixed number of steps.
+        seed: Seed of the dropout masks.
+        **kwargs: Those of `keras.layers.RNN`.
 
     Call arguments:
         sequences: Tensor with shape `(batch, timesteps, features)`.
@@ -76,6 +169,9 @@ class SimpleRNN(RecurrentLayer):
     >>> layer(np.zeros((32, 10, 8))).shape
     TensorShape([32, 10, 4])
     """
+
+    cell_class = SimpleRNNCell
+    cell_name = "simple_rnn_cell"
 
     def __init__(
         self,
@@ -102,36 +198,7 @@ class SimpleRNN(RecurrentLayer):
         seed=None,
         **kwargs,
     ):
-        cell = SimpleRNNCell(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="simple_rnn_cell",
-        )
-        super().__init__(
-            cell,
-            activity_regularizer=activity_regularizer,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            **kwargs,
-        )
+        super().__init__(own_arguments(locals()), **kwargs)
 
-    def fast_scan(self):
-        return simple_rnn_scan, [self.cell.recurrent_kernel]
+
+KIND = Kind(SimpleRNNCell.recurrent_step, SimpleRNNCell, SimpleRNN)

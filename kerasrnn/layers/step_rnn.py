@@ -8,13 +8,10 @@ cells that `kerasrnn.layers` trains with.
 import keras
 import numpy as np
 
+from kerasrnn.config import CELLS
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
-from kerasrnn.layers.gru import GRUCell
-from kerasrnn.layers.lstm import LSTMCell
-from kerasrnn.layers.simple_rnn import SimpleRNNCell
-
-_CELLS = {"simple_rnn": SimpleRNNCell, "lstm": LSTMCell, "gru": GRUCell}
+from kerasrnn.layers.kinds import kind_of
 
 
 class StepRNN:
@@ -56,9 +53,9 @@ class StepRNN:
         cell: str = "simple_rnn",
         seed: int | None = None,
     ):
-        if cell not in _CELLS:
+        if cell not in CELLS:
             raise UserError(
-                f"cell must be one of {', '.join(_CELLS)}, not {cell!r}."
+                f"cell must be one of {', '.join(CELLS)}, not {cell!r}."
             )
         for name, size in (
             ("input_size", input_size),
@@ -69,7 +66,7 @@ class StepRNN:
                 raise UserError(f"{name} must be at least 1, not {size}.")
         seeds = [None if seed is None else seed + index for index in range(3)]
         self._input_size = input_size
-        self._cell = _CELLS[cell](
+        self._cell = kind_of(cell).cell(
             units,
             dtype="float32",
             use_bias=False,

@@ -10,7 +10,6 @@ weights.
 """
 
 import dataclasses
-import functools
 
 import keras
 import tensorflow as tf
@@ -20,35 +19,25 @@ from keras.src.backend.common.variables import AutocastScope
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
-from kerasrnn.layers import GRU
-from kerasrnn.layers import LSTM
-from kerasrnn.layers import SimpleRNN
+from kerasrnn.layers.kinds import kind_of
 from kerasrnn.model.dropout import keyed_dropout
 from kerasrnn.model.initialization import embedding_initializer
 from kerasrnn.model.initialization import layer_initializers
 from kerasrnn.model.initialization import output_initializers
 from kerasrnn.model.step import step_model
-from kerasrnn.model.weights import input_bias
 from kerasrnn.model.weights import output_bias
 from kerasrnn.model.weights import state_sizes
 from kerasrnn.model.weights import states_of_layers
 from kerasrnn.model.weights import unflatten
 from kerasrnn.recurrence import cudnn
-from kerasrnn.recurrence import scan as scans
+from kerasrnn.recurrence.engine import CUDNN
+from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import Engine
 from kerasrnn.recurrence.engine import choose_engine
 from kerasrnn.recurrence.projection import lookup
 from kerasrnn.recurrence.projection import project
-from kerasrnn.recurrence.time_chunks import in_stretches
+from kerasrnn.recurrence.reader import read
 from kerasrnn.sampling.generate import StepModel
-
-_SCANS = {
-    "simple_rnn": scans.simple_rnn_scan,
-    "lstm": scans.lstm_scan,
-    "gru": scans.gru_scan,
-}
-_CUDNN_LOOPS = {"lstm": cudnn.lstm, "gru": cudnn.gru}
-_LAYERS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -97,7 +86,7 @@ class CharRNN(keras.Model):
                 name="embedding",
             )
         self.recurrent = [
-            _LAYERS[config.cell](
+            kind_of(config.cell).layer(
                 config.units,
                 return_sequences=True,
                 return_state=True,
@@ -179,7 +168,9 @@ class CharRNN(keras.Model):
         return cls(ModelConfig(**options.pop("config")), **options)
 
 
-def training_engine(config: ModelConfig, batch, steps) -> Engine:
+def training_engine(
+    config: ModelConfig, batch: int | None, steps: int | None
+) -> Engine:
     """Returns how the loops of a training step that is built here are run.
 
     Args:
@@ -188,26 +179,25 @@ def training_engine(config: ModelConfig, batch, steps) -> Engine:
         steps: Sequence length, None where it is not known.
     """
     # The loops of cuDNN know no documents.
-    if config.cell in _CUDNN_LOOPS and not config.separator_id:
-        if not cudnn.obstacle_here():
-            return Engine.CUDNN
-    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
-    return choose_engine(config.units, batch, steps, dtype)
+    if not config.separator_id:
+        if not cudnn.obstacle_here(kind_of(config.cell).step):
+            return CUDNN
+    return choose_engine(config.units, batch, steps, _compute_dtype(config))
 
 
 def sequence_logits(
-    config,
+    config: ModelConfig,
     weights,
-    tokens,
-    states,
-    dropout_key=None,
-    engine=Engine.PLAIN,
-    differentiable=True,
-):
+    tokens: tf.Tensor,
+    states: list[tf.Tensor],
+    dropout_key: tf.Tensor | None = None,
+    engine: Engine = PLAIN,
+    differentiable: bool = True,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Reads sequences and predicts the character after each of their own.
 
     Args:
-        config: The `ModelConfig`.
+        config: What the model is.
         weights: Flat list of tensors, in the order of `CharRNN.weights`.
         tokens: int32 ids [B, T]. Where `config.separator_id` is set, that id
             is read from the zero state, and so is the id that a negative
@@ -222,27 +212,25 @@ def sequence_logits(
     Returns:
         `(logits [B, T, V] float32, states)`.
     """
-    weights = unflatten(config, weights)
-    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
+    weights, dtype = unflatten(config, weights), _compute_dtype(config)
+    step = kind_of(config.cell).step
     outputs, reset = _document_starts(config, tf.transpose(tokens))  # [T, B]
+    if weights.embedding is not None:
+        outputs = lookup(tf.cast(weights.embedding, dtype), outputs)
     next_states = []
     layer_states = states_of_layers(states, config.num_layers)
     for index, layer in enumerate(weights.layers):
-        if engine is Engine.CUDNN:
-            if index == 0:
-                outputs = _embed_tokens(weights, outputs, dtype)
-            outputs, final = _cudnn_loop(
-                config, layer, outputs, layer_states[index]
-            )
-        else:
-            read = functools.partial(
-                _read, config, weights, index, engine, differentiable
-            )
-            if engine.is_for_cpu:
-                read = functools.partial(in_stretches, read)
-            outputs, final = read([outputs, reset], layer_states[index])
+        outputs, final = read(
+            step,
+            outputs,
+            layer,
+            layer_states[index],
+            dtype,
+            reset=reset,
+            engine=engine,
+            differentiable=differentiable,
+        )
         next_states.extend(final)
-        outputs = tf.cast(outputs, dtype)
         if dropout_key is not None and config.dropout:
             outputs = keyed_dropout(
                 outputs,
@@ -251,42 +239,9 @@ def sequence_logits(
                 index,
                 compiles=engine.is_for_cpu and None not in outputs.shape,
             )
-    logits = _project(outputs, weights.output_kernel, None)
+    logits = project(outputs, weights.output_kernel, None, dtype)
     logits = tf.cast(logits, tf.float32) + output_bias(weights)
     return tf.transpose(logits, [1, 0, 2]), next_states
-
-
-def _read(config, weights, index, engine, differentiable, inputs, states):
-    """One layer over time.
-
-    Args:
-        config: The `ModelConfig`.
-        weights: Those of the model.
-        index: Number of the layer.
-        engine: See `sequence_logits`.
-        differentiable: See `sequence_logits`.
-        inputs: Ids [T, B], or outputs of the layer below [T, B, U]; and where
-            the states are zero before the step, bool [T, B] or None.
-        states: List of tensors [B, U].
-
-    Returns:
-        `(outputs [T, B, U], states)`.
-    """
-    layer = weights.layers[index]
-    values, reset = inputs
-    dtype = keras.DTypePolicy(config.dtype_policy).compute_dtype
-    if index == 0:
-        projected = _project_tokens(weights, values, dtype)
-    else:
-        projected = _project(values, layer.kernel, input_bias(layer))
-    return _SCANS[config.cell](
-        projected,
-        *_recurrent_weights(layer, dtype),
-        states,
-        reset=reset,
-        engine=engine,
-        differentiable=differentiable,
-    )
 
 
 def _document_starts(config, tokens):
@@ -298,47 +253,5 @@ def _document_starts(config, tokens):
     return ids, marked | (ids == config.separator_id)
 
 
-def _project_tokens(weights, tokens, dtype):
-    """The first layer's projected inputs [T, B, G * U].
-
-    A one-hot character picks a row of the kernel: nothing is multiplied.
-    """
-    first = weights.layers[0]
-    if weights.embedding is None:
-        table = first.kernel + input_bias(first)
-        return lookup(tf.cast(table, dtype), tokens)
-    embedded = _embed_tokens(weights, tokens, dtype)
-    return _project(embedded, first.kernel, input_bias(first))
-
-
-def _embed_tokens(weights, tokens, dtype):
-    """Embedded or one-hot tokens [T, B, E or V]."""
-    if weights.embedding is None:
-        return tf.one_hot(tokens, weights.output_bias.shape[0], dtype=dtype)
-    return lookup(tf.cast(weights.embedding, dtype), tokens)
-
-
-def _project(values, kernel, bias):
-    """`values @ kernel + bias` for [T, B, ...], in the dtype of `values`."""
-    kernel = tf.cast(kernel, values.dtype)
-    if bias is not None:
-        bias = tf.cast(bias, values.dtype)
-    return project(values, kernel, bias)
-
-
-def _recurrent_weights(layer, dtype):
-    weights = [layer.recurrent_kernel]
-    if layer.bias.shape.rank == 2:  # a GRU's, for inputs and for states
-        weights.append(layer.bias[1])
-    return [tf.cast(weight, dtype) for weight in weights]
-
-
-def _cudnn_loop(config, layer, inputs, states):
-    """CuDNN's `_scan`, of inputs [T, B, ...] that are not projected."""
-    narrow = [
-        [tf.cast(value, inputs.dtype) for value in values]
-        for values in (layer, states)
-    ]
-    loop = _CUDNN_LOOPS[config.cell]
-    outputs, final = loop(inputs, *narrow[0], narrow[1])
-    return outputs, [tf.cast(state, tf.float32) for state in final]
+def _compute_dtype(config):
+    return keras.DTypePolicy(config.dtype_policy).compute_dtype

@@ -3,8 +3,11 @@
 import keras
 import numpy as np
 
+from kerasrnn.config import ModelConfig
+from kerasrnn.layers.kinds import kind_of
 
-def layer_initializers(config, index):
+
+def layer_initializers(config: ModelConfig, index: int) -> dict:
     """Returns the initializer arguments of recurrent layer `index`."""
     if config.initializer == "charrnn":
         uniform = keras.initializers.RandomUniform(-0.08, 0.08)
@@ -13,9 +16,10 @@ def layer_initializers(config, index):
             "recurrent_initializer": uniform.clone(),
             "bias_initializer": TwoUniforms(0.08),
         }
-        if config.cell == "gru":  # the one cell that has two biases in Keras
+        kind = kind_of(config.cell)
+        if kind.sizes.biases == 2:  # as in Torch
             arguments["bias_initializer"] = uniform.clone()
-        if config.cell == "lstm":
+        if hasattr(kind.layer, "unit_forget_bias"):
             arguments["bias_initializer"] = TwoUniforms(0.08, forget_gate=True)
             arguments["unit_forget_bias"] = False
         return arguments
@@ -33,7 +37,7 @@ def layer_initializers(config, index):
     return {}
 
 
-def embedding_initializer(config):
+def embedding_initializer(config: ModelConfig):
     """Returns the initializer of the character embedding."""
     if config.initializer == "charrnn":
         return keras.initializers.RandomUniform(-0.08, 0.08)
@@ -42,7 +46,7 @@ def embedding_initializer(config):
     return "uniform"
 
 
-def output_initializers(config):
+def output_initializers(config: ModelConfig) -> dict:
     """Returns the initializer arguments of the output layer."""
     if config.initializer == "keras":
         return {}

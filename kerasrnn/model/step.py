@@ -11,10 +11,9 @@ product sums over.
 
 import tensorflow as tf
 
+from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
-from kerasrnn.layers.gru import gru_gates
-from kerasrnn.layers.lstm import lstm_gates
-from kerasrnn.model.weights import input_bias
+from kerasrnn.layers.kinds import kind_of
 from kerasrnn.model.weights import output_bias
 from kerasrnn.model.weights import states_of_layers
 from kerasrnn.model.weights import unflatten
@@ -43,12 +42,12 @@ class LayerSteps:
 
     def __init__(self, config, layer, one_hot, few_rows):
         cut = _pieces if few_rows else lambda kernel: [kernel]
-        self._cell = config.cell
+        self._advance = kind_of(config.cell).step.forward
         self._kernel = layer.kernel
         self._pieces = None if one_hot else cut(layer.kernel)
         self._recurrent_pieces = cut(layer.recurrent_kernel)
-        self._bias = input_bias(layer)
-        self._recurrent_bias = layer.bias[1] if config.cell == "gru" else None
+        self._bias = layer.bias
+        self._recurrent_bias = layer.recurrent_bias
 
     def read(self, inputs, states):
         """Reads ids [N] or values [N, K]; returns `(h [N, U], states)`."""
@@ -86,17 +85,17 @@ class LayerSteps:
         return tf.stack(outputs), states
 
     def _step(self, projected, bias, states):
-        h = states[0]
-        recurrent = _products(h, self._recurrent_pieces)
-        if self._cell == "gru":
-            return gru_gates(
-                _sum(projected, bias), _sum(recurrent, self._recurrent_bias), h
-            )
-        z = _sum(projected + recurrent, bias)
-        if self._cell == "lstm":
-            return lstm_gates(z, states[1])
-        h = tf.tanh(z)
-        return h, [h]
+        """One step of the cell, from the terms of the inputs' product."""
+        recurrent = _products(states[0], self._recurrent_pieces)
+        if self._recurrent_bias is None:
+            sums = [_sum(projected + recurrent, bias)]
+        else:
+            sums = [
+                _sum(projected, bias),
+                _sum(recurrent, self._recurrent_bias),
+            ]
+        states, _ = self._advance(*sums, *states)
+        return states[0], list(states)
 
 
 def layer_steps(config: ModelConfig, weights, few_rows) -> list[LayerSteps]:
@@ -156,8 +155,7 @@ def call_by_rows(config: ModelConfig, rows, function):
         function: Called with `few_rows`, in a graph perhaps twice; returns a
             structure of tensors.
     """
-    gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[config.cell]
-    if 4 * gates * config.units**2 <= _PIECE_BYTES:
+    if 4 * CELLS[config.cell].gates * config.units**2 <= _PIECE_BYTES:
         return function(False)
     few = tf.less(rows, _MANY_ROWS)
     if tf.get_static_value(few) is not None:

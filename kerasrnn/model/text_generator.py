@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
-from kerasrnn.model.char_rnn import CharRNN
-from kerasrnn.model.char_rnn import state_sizes
 from kerasrnn.model.step import step_model
+from kerasrnn.model.weights import state_sizes
+from kerasrnn.model.weights import weight_shapes
 from kerasrnn.sampling import generate
 from kerasrnn.text.vocabulary import Vocabulary
 
@@ -63,9 +63,8 @@ class TextGenerator:
         self._config = config
         self._vocabulary = vocabulary
         # One trace for any weights of the model, prompt and length.
-        model = CharRNN(config)
-        model.build_weights()
-        weights = [tf.TensorSpec(weight.shape) for weight in model.weights]
+        shapes = weight_shapes(config).values()
+        weights = [tf.TensorSpec(shape) for shape in shapes]
         states = [tf.TensorSpec([None, n]) for n in state_sizes(config)]
         self._read = tf.function(
             self._read_ids,

@@ -1,30 +1,20 @@
 """The flat list of a CharRNN's weights, and what each of them is.
 
-Glossary of shapes: V vocabulary size, U units, G gates, E embedding size.
+Glossary of shapes: V vocabulary size, U units, E embedding size.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
+from kerasrnn.layers.kinds import kind_of
+from kerasrnn.recurrence.step import LayerWeights
+from kerasrnn.recurrence.step import split_bias
 
 # The logit of id 0, the unknown character, which is never predicted.
 UNKNOWN_LOGIT = -1e9
-
-
-class LayerWeights(NamedTuple):
-    """The weights of a recurrent layer.
-
-    Attributes:
-        kernel: Tensor [V, E or U; G * U].
-        recurrent_kernel: Tensor [U, G * U].
-        bias: Tensor [G * U], of a GRU [2, 3 * U].
-    """
-
-    kernel: tf.Tensor
-    recurrent_kernel: tf.Tensor
-    bias: tf.Tensor
 
 
 class ModelWeights(NamedTuple):
@@ -43,14 +33,40 @@ class ModelWeights(NamedTuple):
     output_bias: tf.Tensor
 
 
+def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Returns the weights' shapes by name, in the order of `CharRNN.weights`.
+
+    The names are the weights' paths without the model's own name.
+    """
+    size, units = config.vocabulary_size, config.units
+    gates, _, biases = CELLS[config.cell]
+    columns = gates * units
+    bias = (columns,) if biases == 1 else (biases, columns)
+    width = config.embedding_size or size
+    shapes = {}
+    if config.embedding_size:
+        shapes["embedding/embeddings"] = (size, width)
+    for index in range(config.num_layers):
+        cell = f"{config.cell}_{index}/{kind_of(config.cell).layer.cell_name}"
+        shapes[f"{cell}/kernel"] = (width, columns)
+        shapes[f"{cell}/recurrent_kernel"] = (units, columns)
+        shapes[f"{cell}/bias"] = bias
+        width = units
+    return {**shapes, "logits/kernel": (units, size), "logits/bias": (size,)}
+
+
 def unflatten(config: ModelConfig, weights) -> ModelWeights:
     """Returns a flat list of weights, in the order of `CharRNN.weights`."""
     weights = [tf.convert_to_tensor(weight) for weight in weights]
     embedding = weights.pop(0) if config.embedding_size else None
     *layers, output_kernel, output_bias = weights
+    layers = zip(layers[::3], layers[1::3], layers[2::3], strict=True)
     return ModelWeights(
         embedding,
-        [LayerWeights(*layers[i : i + 3]) for i in range(0, len(layers), 3)],
+        [
+            LayerWeights(kernel, recurrent_kernel, *split_bias(bias))
+            for kernel, recurrent_kernel, bias in layers
+        ],
         output_kernel,
         output_bias,
     )
@@ -58,8 +74,7 @@ def unflatten(config: ModelConfig, weights) -> ModelWeights:
 
 def state_sizes(config: ModelConfig) -> list[int]:
     """Returns the widths of the states, layer by layer."""
-    states_of_a_layer = 2 if config.cell == "lstm" else 1
-    return [config.units] * (config.num_layers * states_of_a_layer)
+    return [config.units] * (config.num_layers * CELLS[config.cell].states)
 
 
 def states_of_layers(states, num_layers: int) -> list[list]:
@@ -69,11 +84,6 @@ def states_of_layers(states, num_layers: int) -> list[list]:
         list(states[start : start + count])
         for start in range(0, len(states), count)
     ]
-
-
-def input_bias(layer: LayerWeights) -> tf.Tensor:
-    """Returns what is added to the projected inputs [G * U]."""
-    return layer.bias if layer.bias.shape.rank == 1 else layer.bias[0]
 
 
 def output_bias(weights: ModelWeights) -> tf.Tensor:

@@ -13,24 +13,23 @@ import os
 import tensorflow as tf
 
 from kerasrnn.recurrence.engine import compiles_here
+from kerasrnn.recurrence.graph_shortcuts import cut
 
 # A part with fewer rows makes too narrow a product.
 _MIN_ROWS = 16
 
 
-def in_parts(function, batched, shared=()) -> list:
-    """Calls a function once for each part of the batch.
+def parts(batched) -> list:
+    """Cuts a batch in parts, one for each core.
 
     There is one part alone where `compiles_here` is False.
 
     Args:
-        function: Called as `function(part, *shared)`.
         batched: A structure of tensors with the batch as their first
             dimension, and of None.
-        shared: What every call gets.
 
     Returns:
-        The results, a list of one for each part, in the order of the rows.
+        Such a structure for each part, in the order of the rows.
     """
     flat = tf.nest.flatten(batched)
     batch = next(value for value in flat if value is not None)
@@ -40,24 +39,9 @@ def in_parts(function, batched, shared=()) -> list:
         for value in flat
     ]
     return [
-        function(tf.nest.pack_sequence_as(batched, list(part)), *shared)
+        tf.nest.pack_sequence_as(batched, list(part))
         for part in zip(*pieces, strict=True)
     ]
-
-
-def cut(value, sizes):
-    """Cuts a tensor in parts of `sizes` along its first dimension.
-
-    What a layer below has put together of the same parts is not put together
-    and cut again: part by part the layers then run on without a meeting.
-    """
-    if tf.is_symbolic_tensor(value) and value.op.type == "ConcatV2":
-        *parts, axis = value.op.inputs
-        rows = [part.shape[0] for part in parts]
-        known = all(isinstance(size, int) for size in sizes)
-        if known and rows == sizes and tf.get_static_value(axis) == 0:
-            return parts
-    return tf.split(value, sizes)
 
 
 def _part_sizes(batch):

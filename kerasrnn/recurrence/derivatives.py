@@ -7,51 +7,65 @@ for those in forward mode, which TensorFlow makes of a gradient's gradient.
 """
 
 import functools
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorflow.python.eager import forwardprop_util
 
 
-def with_gradient(fast, plain, constants=()):
-    """Returns a function with a gradient by hand.
+def differentiable(
+    gradient: Callable,
+    plain: Callable,
+    constants: Sequence[tf.Tensor],
+    tensors: Sequence[tf.Tensor],
+    values: Sequence[tf.Tensor],
+) -> Callable:
+    """Returns a gradient by hand, with derivatives of its own.
 
     Args:
-        fast: Called as `fast(*tensors)`, returns `(values, gradient)`, a list
-            of tensors and a function: `gradient(*upstream)` returns a list
-            with the gradient of each of the tensors.
+        gradient: Called as `gradient(*upstream)`, returns a list with the
+            gradient of each of the tensors.
         plain: Called as `plain(constants, *tensors, unroll=False)`, returns
-            the same values, by operations that TensorFlow differentiates as
-            often as is wanted, with `unroll` without a loop in the graph.
-            It is traced once for each object that is given here.
+            the values, by operations that TensorFlow differentiates as often
+            as is wanted, with `unroll` without a loop in the graph. It is
+            traced once for each object that is given here.
         constants: List of tensors that have no gradient.
-
-    Returns:
-        A function of the tensors that returns the values.
+        tensors: What there is a gradient for.
+        values: What `upstream` are the derivatives by.
     """
+    eagerly = tf.executing_eagerly()
+    dtypes = [value.dtype for value in values]
 
-    @tf.custom_gradient
-    def function(*tensors):
-        eagerly = tf.executing_eagerly()
-        values, fast_gradient = fast(*_unwatched(tensors))
+    def differentiable_gradient(*upstream):
+        upstream = [
+            tf.cast(tensor, dtype)
+            for tensor, dtype in zip(upstream, dtypes, strict=True)
+        ]
+        gradients = gradient(*unwatched(upstream))
+        second = functools.partial(_second, plain, eagerly, constants)
+        return _differentiable(gradients, second, tensors, upstream)
 
-        def gradient(*upstream):
-            upstream = [
-                tf.cast(tensor, value.dtype)
-                for tensor, value in zip(upstream, values, strict=True)
-            ]
-            gradients = fast_gradient(*_unwatched(upstream))
-            second = functools.partial(_second, plain, eagerly, constants)
-            return _differentiable(gradients, second, tensors, upstream)
+    return differentiable_gradient
 
-        return values, gradient
 
-    def run(*tensors):
-        if not tf.executing_eagerly() and _have_tangents(tensors):
-            # In a graph the forward mode looks into `fast`, and knows no loop.
-            return plain(constants, *tensors, unroll=True)
-        return function(*tensors)
+def in_forward_mode(tensors: Sequence[tf.Tensor]) -> bool:
+    """Whether a graph is made in which TensorFlow takes derivatives forward.
 
-    return run
+    There it looks into whatever computes the values, and knows no loop.
+    """
+    if tf.executing_eagerly():
+        return False
+    return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
+
+
+def unwatched(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the tensors without the tapes that watch them.
+
+    A compiled function that is called with a watched tensor is differentiated
+    for the tape, as often as tapes are around it, whether that is used or not.
+    """
+    return [tf.stop_gradient(tensor) for tensor in tensors]
 
 
 def _differentiable(gradients, second, tensors, upstream):
@@ -112,19 +126,5 @@ def _gradients_again(plain, unroll):
     return gradients_again
 
 
-def _have_tangents(tensors):
-    """Whether a forward accumulator watches one of them."""
-    return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
-
-
 def _in_this_graph(tensors):
     return [tf.identity(tensor) for tensor in tensors]
-
-
-def _unwatched(tensors):
-    """The tensors, without the tapes that watch them.
-
-    A compiled function that is called with a watched tensor is differentiated
-    for the tape, as often as tapes are around it, whether that is used or not.
-    """
-    return [tf.stop_gradient(tensor) for tensor in tensors]

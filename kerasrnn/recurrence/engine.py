@@ -1,50 +1,72 @@
-"""How a loop over time is run: by rule, so that nobody has to know a flag."""
+"""What of a loop over time is compiled, chosen by rule, without a flag."""
 
 import contextlib
 import contextvars
-import enum
+import dataclasses
 import functools
 import os
+from collections.abc import Callable
+from collections.abc import Iterator
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-# A training with fewer multiplications in a loop is over before it is
-# compiled.
+# A run with fewer multiplications in a loop is over before it is compiled.
 _MIN_PRODUCTS_TO_COMPILE = 2**22
 # From this many units on the products take the time, and oneDNN's are faster
 # than XLA's, as long as no two of them compete for the cores.
 _MIN_UNITS_FOR_STEPS = 256
 
 
-class Engine(enum.Enum):
-    """What of a loop is compiled with XLA.
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """How a loop over time is run.
 
     Attributes:
-        PLAIN: Nothing: portable, for every shape, and what to take inside a
-            function that is compiled as a whole.
-        PACKED: Nothing; inside a function that is compiled as a whole for a
-            GPU, where what a step keeps for its gradient is written by one
-            kernel when it is one array.
-        STEPS: What a step does element by element; the loop and the products
-            are TensorFlow's.
-        LOOPS: The loop over time as a whole.
-        CUDNN: Nothing; on a GPU, `kerasrnn.recurrence.cudnn` is the loop.
+        name: The name of the constant below.
+        compiles_steps: Whether XLA compiles what a step does element by
+            element; the loop and the products are TensorFlow's.
+        compiles_loops: Whether XLA compiles the loop over time as a whole.
+        packs: Whether what a step keeps for its gradient is one array.
     """
 
-    PLAIN = "plain"
-    PACKED = "packed"
-    STEPS = "steps"
-    LOOPS = "loops"
-    CUDNN = "cudnn"
+    name: str
+    compiles_steps: bool = False
+    compiles_loops: bool = False
+    packs: bool = False
 
     @property
     def is_for_cpu(self) -> bool:
         """Whether it compiles parts, for the cores of a CPU."""
-        return self in (Engine.STEPS, Engine.LOOPS)
+        return self.compiles_steps or self.compiles_loops
+
+    def for_step(self, function: Callable, *static) -> Callable:
+        """Returns a step's function, with its first arguments bound."""
+        return _bound(function, static, self.compiles_steps)
+
+    def for_loop(self, function: Callable, *static) -> Callable:
+        """Returns a loop's function, with its first arguments bound."""
+        return _bound(function, static, self.compiles_loops)
+
+    def __str__(self):
+        return self.name
 
 
-def choose_engine(units, batch, steps, dtype) -> Engine:
+# Nothing is compiled: portable, for every shape, and what to take inside a
+# function that is compiled as a whole.
+PLAIN = Engine("plain")
+# The same inside a function that is compiled as a whole for a GPU, where one
+# kernel writes what a step keeps when it is one array.
+PACKED = Engine("packed", packs=True)
+COMPILED_STEPS = Engine("steps", compiles_steps=True)
+COMPILED_LOOPS = Engine("loops", compiles_loops=True)
+# On a GPU; the loop is that of `kerasrnn.recurrence.cudnn`.
+CUDNN = Engine("cudnn")
+
+
+def choose_engine(
+    units: int, batch: int | None, steps: int | None, dtype: str
+) -> Engine:
     """Returns the engine to train with, in the graph that is being made.
 
     Args:
@@ -55,29 +77,31 @@ def choose_engine(units, batch, steps, dtype) -> Engine:
     """
     if compiles_here():
         return cpu_engine(units, batch, steps, dtype)
-    return whole_engine() if _is_compiled_as_a_whole() else Engine.PLAIN
+    return whole_engine() if _is_compiled_as_a_whole() else PLAIN
 
 
 def whole_engine() -> Engine:
     """Returns the engine inside a function that is compiled as a whole."""
-    return Engine.PACKED if device_type() == "GPU" else Engine.PLAIN
+    return PACKED if device_type() == "GPU" else PLAIN
 
 
-def cpu_engine(units, batch, steps, dtype) -> Engine:
+def cpu_engine(
+    units: int, batch: int | None, steps: int | None, dtype: str
+) -> Engine:
     """Returns the engine to train with on a CPU; see `choose_engine`."""
     if _is_narrow(dtype):
-        return Engine.STEPS
+        return COMPILED_STEPS
     # A loop is compiled anew for each length.
     if products_take_the_time(units, dtype):
         if steps is None or _has_one_thread_an_operation():
-            return Engine.STEPS
+            return COMPILED_STEPS
     products = 0 if steps is None else steps * (batch or 32) * units**2
     if products < _MIN_PRODUCTS_TO_COMPILE:
-        return Engine.PLAIN
-    return Engine.LOOPS
+        return PLAIN
+    return COMPILED_LOOPS
 
 
-def products_take_the_time(units, dtype) -> bool:
+def products_take_the_time(units: int, dtype: str) -> bool:
     """Whether a training step is as fast as TensorFlow's products."""
     return units >= _MIN_UNITS_FOR_STEPS or _is_narrow(dtype)
 
@@ -115,7 +139,7 @@ _lowered_for = contextvars.ContextVar("lowered_for", default=None)
 
 
 @contextlib.contextmanager
-def lowering_for(device: str):
+def lowering_for(device: str) -> Iterator[None]:
     """Has graphs made as where the device is, for a compiler elsewhere.
 
     Args:
@@ -138,12 +162,23 @@ def device_type() -> str:
     return "CPU"
 
 
-def compiling(function) -> tf.function:
+def compiling(function: Callable) -> tf.function:
     """Returns the function, compiled with XLA for each shape that it meets."""
     return tf.function(function, jit_compile=True, autograph=False)
 
 
 @functools.cache
-def compiled(function) -> tf.function:
+def compiled(function: Callable) -> tf.function:
     """The same, once a process: what is given here is kept for good."""
     return compiling(function)
+
+
+def _bound(function, static, compiles):
+    if compiles:
+        return _compiled_once(function, static)
+    return functools.partial(function, *static)
+
+
+@functools.cache
+def _compiled_once(function, static):
+    return compiling(functools.partial(function, *static))

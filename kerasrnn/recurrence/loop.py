@@ -1,71 +1,30 @@
-"""The loops over time that know no cell.
+"""The plain loop over time, which TensorFlow differentiates by itself.
 
-`loop` is for functions that bring their own gradient, `differentiable_loop`
-is differentiated by TensorFlow. Shapes: T time steps, B batch.
+It is for steps without a gradient by hand, and for derivatives beyond the
+first. Shapes: T time steps, B batch.
 """
+
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 
-def loop(step, sequences, states, *, dtypes, stacked=None, reverse=False):
-    """Runs `step` over the first dimension of `sequences`.
-
-    Args:
-        step: Called as `step(slices, states)` with a dict of slices, returns
-            `(outputs, states)`, two lists of tensors.
-        sequences: Dict of tensors [T, ...] and of arrays of T tensors, one
-            slice of each a step.
-        states: List of tensors; shapes and dtypes are those `step` returns.
-        dtypes: Those of the outputs.
-        stacked: Which outputs to stack, a list of bool; by default all.
-        reverse: Run from T - 1 to 0. Outputs stay at their own time.
-
-    Returns:
-        `(outputs, states)`: each output as a tensor [T, ...] if stacked,
-        else as an array of T tensors; and the final states.
-    """
-    first = next(v for v in sequences.values() if tf.is_tensor(v))
-    num_steps = first.shape[0] or tf.shape(first)[0]
-
-    def body(counter, arrays, states):
-        time = num_steps - 1 - counter if reverse else counter
-        slices = {
-            name: value[time] if tf.is_tensor(value) else value.read(time)
-            for name, value in sequences.items()
-        }
-        outputs, states = step(slices, states)
-        arrays = [
-            array.write(time, output)
-            for array, output in zip(arrays, outputs, strict=True)
-        ]
-        return counter + 1, arrays, list(states)
-
-    arrays = [
-        tf.TensorArray(dtype, size=num_steps, clear_after_read=False)
-        for dtype in dtypes
-    ]
-    _, arrays, states = tf.while_loop(
-        lambda counter, *_: counter < num_steps,
-        body,
-        (0, arrays, list(states)),
-        maximum_iterations=num_steps,
-    )
-    stacked = stacked or [True] * len(arrays)
-    return [
-        array.stack() if stack else array
-        for array, stack in zip(arrays, stacked, strict=True)
-    ], states
-
-
 def differentiable_loop(
-    step, sequences, states, dtype, *, unroll=False, every_step=True
-):
-    """Runs `step` over time for TensorFlow's own differentiation.
+    step: Callable,
+    sequences: Sequence[tf.Tensor],
+    states: Sequence[tf.Tensor],
+    dtype: tf.DType,
+    *,
+    unroll: bool = False,
+    every_step: bool = True,
+) -> tuple[tf.Tensor | None, Sequence[tf.Tensor]]:
+    """Runs `step` over time.
 
     Args:
         step: Called as `step(slices, states)`, returns the new states.
         sequences: List of tensors [T, B, ...].
-        states: List of tensors [B, ...]; the first is what a step puts out.
+        states: List of tensors [B, ...]; the first is a step's output.
         dtype: That of the outputs.
         unroll: Repeat the step in the graph; needs a static T.
         every_step: Whether the outputs of all steps are wanted. To keep

@@ -6,33 +6,44 @@ Shapes: T time steps, B batch, D features, N outputs.
 import tensorflow as tf
 
 
-def project(values, kernel, bias=None):
-    """Returns `values @ kernel + bias`, as one product of matrices.
+def project(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    bias: tf.Tensor | None,
+    dtype: tf.DType | str,
+) -> tf.Tensor:
+    """Returns `inputs @ kernel + bias`, as one product of matrices.
 
     The gradient of a batch of products by one kernel would be a kernel for
     each row before it is summed.
 
     Args:
-        values: Tensor [T, B, D].
-        kernel: Tensor [D, N], of the same dtype.
-        bias: None or a tensor [N], of the same dtype.
+        inputs: Tensor [T, B, D], or ids [T, B] that stand for one-hot
+            vectors: each picks a row of the kernel, and nothing is
+            multiplied.
+        kernel: Tensor [D, N].
+        bias: None or a tensor [N].
+        dtype: That of the product.
 
     Returns:
         Tensor [T, B, N].
     """
-    steps, batch = tf.unstack(tf.shape(values)[:2])
-    flat = tf.reshape(values, [-1, values.shape[-1]])  # [T * B, D]
-    flat = tf.matmul(flat, kernel)
+    if inputs.dtype.is_integer:
+        table = kernel if bias is None else kernel + bias
+        return lookup(tf.cast(table, dtype), inputs)
+    steps, batch = tf.unstack(tf.shape(inputs)[:2])
+    flat = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [T * B, D]
+    flat = tf.matmul(tf.cast(flat, dtype), tf.cast(kernel, dtype))
     if bias is not None:
-        flat = _add_bias(flat, bias)
+        flat = _add_bias(flat, tf.cast(bias, dtype))
     projected = tf.reshape(flat, [steps, batch, kernel.shape[-1]])
     # What is known of T and B stays known: without it a sum with states
     # [1, N] would have any number of rows, and a loop refuses such states.
-    projected.set_shape([*values.shape[:2], kernel.shape[-1]])
+    projected.set_shape([*inputs.shape[:2], kernel.shape[-1]])
     return projected
 
 
-def column_sums(values):
+def column_sums(values: tf.Tensor) -> tf.Tensor:
     """Sums a matrix [M, N] over its rows, to [N].
 
     TensorFlow adds 16-bit floats in 16 bits, where after some hundred of them
@@ -44,7 +55,7 @@ def column_sums(values):
     return tf.matmul(ones, values)[0]
 
 
-def add_bias(values, bias):
+def add_bias(values: tf.Tensor, bias) -> tf.Tensor:
     """Returns `values + bias`, with a gradient that is summed in 32 bits.
 
     Args:
@@ -69,7 +80,7 @@ def _add_bias(values, bias):
 
 
 @tf.custom_gradient
-def lookup(table, ids):
+def lookup(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     """Rows of `table` [V, D] at `ids` [...], with a dense gradient.
 
     Returns:

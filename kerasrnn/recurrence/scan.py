@@ -1,8 +1,7 @@
-"""The fast paths over time: one pure function a kind of cell, time-major.
+"""The fast loop over time, for any cell: `scan`, with a gradient by hand.
 
-Shapes: T time steps, B batch, U units, G gates (4 for an LSTM, 3 for a GRU).
-
-They are for the standard activations, with a gradient of their own:
+It is handed what a cell computes at one step, as a `Step`, and it knows what
+makes a loop over such steps fast:
 
 * the inputs are projected (`x @ kernel + bias`) for all steps at once,
   before the loop;
@@ -10,248 +9,206 @@ They are for the standard activations, with a gradient of their own:
   which is transposed once, before it;
 * the gradient of the recurrent kernel is one product over T * B rows, after
   the loop;
-* what the forward loop keeps for the backward one are the gates and the
-  states, nothing else; and only where a tape is recording. A gradient that
-  is asked for later (of a function that was traced without a tape) runs the
-  forward loop again.
+* the forward loop keeps for the backward one what the step says that its
+  derivative needs, nothing else; and only where a tape is recording. A
+  gradient that is asked for later (of a function that was traced without a
+  tape) runs the forward loop again.
 
 Such a gradient can be differentiated again: then TensorFlow differentiates
-the step's equations, run in the plain loop (`kerasrnn.recurrence.derivatives`).
+the step itself, run in the plain loop (`kerasrnn.recurrence.derivatives`).
+
+Shapes, time-major: T time steps, B batch, U units, G gates (4 for an LSTM).
 """
 
 import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from kerasrnn.recurrence import elements
-from kerasrnn.recurrence.derivatives import with_gradient
+from kerasrnn.recurrence import derivatives
+from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import Engine
-from kerasrnn.recurrence.engine import compiled
 from kerasrnn.recurrence.loop import differentiable_loop
-from kerasrnn.recurrence.loop import loop
 from kerasrnn.recurrence.projection import column_sums
+from kerasrnn.recurrence.step import Step
+from kerasrnn.recurrence.step import packed
 
 
-def simple_rnn_scan(
-    projected, recurrent_kernel, states, mask=None, reset=None, **options
-):
-    """Simple (Elman) network over time: `h = tanh(p + h @ R)`.
+class _Flags(NamedTuple):
+    """What happens at a step beside the cell's arithmetic, bool [T, B, 1]."""
 
-    Args:
-        projected: Inputs times kernel plus bias [T, B, U].
-        recurrent_kernel: R [U, U].
-        states: `[h]`, h [B, U].
-        mask: Optional bool [T, B]; where False the state is held.
-        reset: Optional bool [T, B]; where True the state is zero before the
-            step.
-        **options: Those of `lstm_scan`.
-
-    Returns:
-        `(h of every step [T, B, U], [last h])`.
-    """
-    scan = _Scan(elements.SIMPLE_RNN, mask, reset, **options)
-    return scan(projected, recurrent_kernel, states)
+    hold: tf.Tensor | None  # where the states stay as they are
+    reset: tf.Tensor | None  # where they are zero before the step
 
 
-def lstm_scan(
-    projected, recurrent_kernel, states, mask=None, reset=None, **options
-):
-    """Long short-term memory over time, gates in the order i, f, g, o.
-
-        i, f, o = sigmoid(p + h @ R),  g = tanh(p + h @ R)
-        c = f * c + i * g,  h = o * tanh(c)
+def scan(
+    step: Step,
+    projected: tf.Tensor,
+    kernel: tf.Tensor,
+    states: Sequence[tf.Tensor],
+    *,
+    bias: tf.Tensor | None = None,
+    mask: tf.Tensor | None = None,
+    reset: tf.Tensor | None = None,
+    engine: Engine = PLAIN,
+    differentiable: bool = True,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Runs a cell over time.
 
     Args:
-        projected: Inputs times kernel plus bias [T, B, 4U].
-        recurrent_kernel: R [U, 4U].
-        states: `[h, c]`, each [B, U].
-        mask: Optional bool [T, B]; where False the states are held.
-        reset: Optional bool [T, B]; where True the states are zero before
+        step: What the cell computes.
+        projected: Inputs times kernel plus bias [T, B, G * U].
+        kernel: The recurrent kernel [U, G * U], in the same dtype.
+        states: Tensors [B, U], h first; in float32 where products are narrow.
+        bias: None, or what is added to h's product [G * U].
+        mask: None, or bool [T, B]; where False the states are held.
+        reset: None, or bool [T, B]; where True the states are zero before
             the step.
-        **options: `engine`, how to run the loop, by default `Engine.PLAIN`;
-            `differentiable=False` keeps nothing for a gradient.
+        engine: How to run the loop.
+        differentiable: Whether there is a gradient; without, nothing is kept
+            for it.
 
     Returns:
-        `(h of every step [T, B, U], [last h, last c])`; the first in the
-        dtype of `projected`, the others in that of the states.
+        `(h of every step [T, B, U], final states)`; the first in the dtype
+        of `projected`, the others in that of the states.
     """
-    scan = _Scan(elements.LSTM, mask, reset, **options)
-    return scan(projected, recurrent_kernel, states)
-
-
-def gru_scan(
-    projected,
-    recurrent_kernel,
-    recurrent_bias,
-    states,
-    mask=None,
-    reset=None,
-    **options,
-):
-    """Gated recurrent unit over time, gates in the order z, r, g.
-
-        a = h @ R + b
-        z, r = sigmoid(p + a),  g = tanh(p_g + r * a_g)
-        h = z * h + (1 - z) * g
-
-    This is the variant of cuDNN and Keras' `reset_after=True`, where the
-    reset gate acts after the product.
-
-    Args:
-        projected: Inputs times kernel plus input bias [T, B, 3U].
-        recurrent_kernel: R [U, 3U].
-        recurrent_bias: b [3U].
-        states: `[h]`, h [B, U].
-        mask: Optional bool [T, B]; where False the state is held.
-        reset: Optional bool [T, B]; where True the state is zero before the
-            step.
-        **options: Those of `lstm_scan`.
-
-    Returns:
-        `(h of every step [T, B, U], [last h])`.
-    """
-    scan = _Scan(elements.GRU, mask, reset, **options)
-    return scan(projected, recurrent_kernel, states, recurrent_bias)
-
-
-class _Scan:
-    """One call of a scan: the loops, and how they are run."""
-
-    def __init__(
-        self, cell, mask, reset, engine=Engine.PLAIN, differentiable=True
-    ):
-        self._cell = cell
-        self._engine = engine
-        self._differentiable = differentiable
-        self._flags = _present(
-            hold=None if mask is None else ~mask[:, :, None],  # [T, B, 1]
-            reset=None if reset is None else reset[:, :, None],
-        )
-
-    def __call__(self, projected, kernel, states, *biases):
-        if self._differentiable:
-            run = self._run_differentiable
-        else:
-            run = self._run_forward
-        outputs, *states = run(projected, kernel, list(states), list(biases))
+    if engine.packs:
+        step = packed(step)
+    flags = _Flags(
+        None if mask is None else ~mask[:, :, None],
+        None if reset is None else reset[:, :, None],
+    )
+    weights = [kernel] if bias is None else [kernel, bias]
+    count = 1 + len(weights)
+    forward = functools.partial(engine.for_loop, _forward, step, engine)
+    if not differentiable:
+        outputs, _, states = forward(False)(projected, flags, weights, states)
         return outputs, states
 
-    def _run_forward(self, projected, kernel, states, biases):
-        outputs, _, final = self._forward(
-            projected, kernel, states, biases, keeps=False
-        )
-        return outputs, *final
+    constants = [flag for flag in flags if flag is not None]
+    plain = _plain(step, *(flag is not None for flag in flags), count)
+    tensors = [projected, *weights, *states]
+    if derivatives.in_forward_mode(tensors):
+        outputs, *states = plain(constants, *tensors, unroll=True)
+        return outputs, states
+    # Seen from here: TensorFlow stops its tapes inside the function.
+    keeps = record.could_possibly_record()
 
-    def _run_differentiable(self, projected, kernel, states, biases):
-        count = len(states)
-        # Seen from here: TensorFlow stops its tapes inside the function.
-        keeps = record.could_possibly_record()
+    @tf.custom_gradient
+    def run(*tensors):
+        projected, *weights = derivatives.unwatched(tensors[:count])
+        states = derivatives.unwatched(tensors[count:])
+        arguments = (projected, flags, weights, states)
+        outputs, kept, final = forward(keeps)(*arguments)
 
-        def fast(projected, kernel, *rest):
-            states, biases = list(rest[:count]), list(rest[count:])
-            forward = functools.partial(
-                self._forward, projected, kernel, states, biases
+        def gradient(d_outputs, *d_final):
+            again = kept if keeps else forward(True)(*arguments)[1]
+            backward = engine.for_loop(_backward, step, engine)
+            d_sums, d_states = backward(
+                d_outputs, flags, again, weights[0], list(d_final)
             )
-            outputs, residuals, final = forward(keeps)
+            d_kernel = _kernel_gradient(
+                states[0], outputs, d_sums[-1], flags.reset, weights[0].dtype
+            )
+            d_biases = [
+                tf.cast(column_sums(_flat(d_sums[-1])), bias.dtype)
+                for bias in weights[1:]
+            ]
+            return [d_sums[0], d_kernel, *d_biases, *d_states]
 
-            def gradient(d_outputs, *d_final):
-                kept = residuals if keeps else forward(keeps=True)[1]
-                arrays, d_states = self._backward(
-                    d_outputs, kept, kernel, d_final
-                )
-                d_product, d_projected = arrays[0], arrays[-1]
-                d_kernel = self._kernel_gradient(
-                    states[0], outputs, d_product, kernel.dtype
-                )
-                d_biases = [
-                    tf.cast(column_sums(_flat(d_product)), bias.dtype)
-                    for bias in biases
-                ]
-                return [d_projected, d_kernel, *d_states, *d_biases]
-
-            return [outputs, *final], gradient
-
-        plain = _plain(self._cell, tuple(self._flags), count)
-        run = with_gradient(fast, plain, list(self._flags.values()))
-        return run(projected, kernel, *states, *biases)
-
-    def _forward(self, projected, kernel, states, biases, keeps):
-        run = functools.partial(_forward_loop, self._cell, self._engine, keeps)
-        slices = {"projected": projected, **self._flags}
-        return self._compiled(run)(slices, kernel, states, biases)
-
-    def _backward(self, d_outputs, residuals, kernel, d_final):
-        run = functools.partial(_backward_loop, self._cell, self._engine)
-        slices = {"d_outputs": d_outputs, **self._flags}
-        return self._compiled(run)(slices, residuals, kernel, list(d_final))
-
-    def _compiled(self, run):
-        return _shared(run) if self._engine is Engine.LOOPS else run
-
-    def _kernel_gradient(self, h, outputs, d_product, dtype):
-        """Sum over all steps of `previous h^T @ d_product`.
-
-        The first step's h is apart: all others are `outputs` as they are.
-        """
-        first, others = tf.cast(h, dtype), tf.cast(outputs[:-1], dtype)
-        if "reset" in self._flags:
-            reset = self._flags["reset"]
-            first = tf.where(reset[0], tf.zeros_like(first), first)
-            others = tf.where(reset[1:], tf.zeros_like(others), others)
-        d_product = tf.cast(d_product, dtype)
-        return tf.matmul(first, d_product[0], transpose_a=True) + tf.matmul(
-            _flat(others), _flat(d_product[1:]), transpose_a=True
+        values = [outputs, *final]
+        return values, derivatives.differentiable(
+            gradient, plain, constants, tensors, values
         )
 
+    outputs, *states = run(*tensors)
+    return outputs, states
 
-def _forward_loop(cell, engine, keeps, slices, kernel, states, biases):
+
+def _forward(step, engine, keeps, projected, flags, weights, states):
     """Runs over time.
 
     Returns:
-        `(h of every step [T, B, U], residuals, final states)`; the residuals
-        are tensors [T, ...], or arrays where steps alone are compiled: what
-        is not stacked need not be copied. Packed, they are one tensor.
+        `(h of every step [T, B, U], kept, final states)`; what is kept are
+        tensors [T, ...], or arrays where steps alone are compiled: what is
+        not stacked need not be copied.
     """
-    step = functools.partial(_forward_step, cell, keeps)
-    step = _shared(step) if engine is Engine.STEPS else step
+    kernel, *biases = weights
+    advance = engine.for_step(_forward_step, step, keeps)
+    num_steps = projected.shape[0] or tf.shape(projected)[0]
 
-    def body(slices, states):
-        product = _recurrent_product(states[0], kernel)
-        (output, *kept), states = step(product, slices, states, biases)
-        if kept and engine is Engine.PACKED:
-            kept = [tf.concat(kept, axis=-1)]
-        return [output, *kept], states
+    def body(time, arrays, states):
+        product = tf.matmul(tf.cast(states[0], kernel.dtype), kernel)
+        values, states = advance(
+            product, projected[time], _at(flags, time), biases, states
+        )
+        arrays = [
+            array.write(time, value)
+            for array, value in zip(arrays, values, strict=True)
+        ]
+        return time + 1, arrays, states
 
-    wide = states[0].dtype
-    num_arrays = 1 if engine is Engine.PACKED else cell.num_residuals
-    dtypes = [slices["projected"].dtype]
-    dtypes += [wide] * (num_arrays if keeps else 0)
-    stacked = [True] + [engine is not Engine.STEPS] * (len(dtypes) - 1)
-    (outputs, *residuals), states = loop(
-        body, slices, states, dtypes=dtypes, stacked=stacked
+    dtypes = [states[0].dtype] * (len(step.kept._fields) if keeps else 0)
+    _, (outputs, *kept), states = tf.while_loop(
+        lambda time, *_: time < num_steps,
+        body,
+        (0, _arrays([projected.dtype, *dtypes], num_steps), list(states)),
+        maximum_iterations=num_steps,
     )
-    return outputs, residuals, states
+    if not engine.compiles_steps:
+        kept = [array.stack() for array in kept]
+    return outputs.stack(), step.kept(*kept) if keeps else None, states
+
+
+def _forward_step(step, keeps, product, projected, flags, biases, states):
+    """One step, all but the product; returns `([h, *kept], states)`."""
+    wide = states[0].dtype
+    if flags.reset is not None:
+        product, *states = _zero_where(flags.reset, product, *states)
+    product = tf.cast(product, wide)
+    for bias in biases:
+        product += tf.cast(bias, wide)
+    sums = step.sums(tf.cast(projected, wide), product)
+    new, kept = step.forward(*sums, *states)
+    if flags.hold is not None:
+        # A choice, not a sum: what is held stays the same to the bit.
+        new = [
+            tf.where(flags.hold, o, n) for o, n in zip(states, new, strict=True)
+        ]
+    output = tf.cast(new[0], projected.dtype)
+    return [output, *kept] if keeps else [output], list(new)
 
 
 @functools.cache
-def _plain(cell, flags, num_states):
-    """The same as a scan by a loop that TensorFlow can differentiate."""
+def _plain(step, holds, resets, count):
+    """The same as a scan by a loop that TensorFlow can differentiate.
+
+    Args:
+        step: What the cell computes.
+        holds: Whether the first of the constants is where to hold states.
+        resets: Whether the last of them is where to reset them.
+        count: Number of tensors before the states: inputs and weights.
+    """
 
     def plain(constants, projected, kernel, *rest, unroll=False):
-        def step(slices, states):
-            product = _recurrent_product(states[0], kernel)
-            slices = dict(zip(("projected", *flags), slices, strict=True))
+        biases, states = rest[: count - 2], rest[count - 2 :]
+
+        def advance(slices, states):
+            flags = _Flags(
+                slices[1] if holds else None, slices[-1] if resets else None
+            )
+            product = tf.matmul(tf.cast(states[0], kernel.dtype), kernel)
             _, states = _forward_step(
-                cell, False, product, slices, states, biases
+                step, False, product, slices[0], flags, biases, states
             )
             return states
 
-        states, biases = list(rest[:num_states]), rest[num_states:]
         outputs, states = differentiable_loop(
-            step,
+            advance,
             [projected, *constants],
-            states,
+            list(states),
             projected.dtype,
             unroll=unroll and projected.shape[0] is not None,
         )
@@ -260,119 +217,109 @@ def _plain(cell, flags, num_states):
     return plain
 
 
-def _recurrent_product(h, kernel):
-    return tf.matmul(tf.cast(h, kernel.dtype), kernel)
-
-
-def _forward_step(cell, keeps, product, slices, states, biases):
-    wide = states[0].dtype
-    if "reset" in slices:
-        product, *states = _zero_where(slices["reset"], product, *states)
-    new, residuals = cell.forward(
-        tf.cast(product, wide),
-        tf.cast(slices["projected"], wide),
-        states,
-        [tf.cast(bias, wide) for bias in biases],
-    )
-    if "hold" in slices:
-        # A choice, not a sum: what is held stays the same to the bit.
-        new = [
-            tf.where(slices["hold"], o, n)
-            for o, n in zip(states, new, strict=True)
-        ]
-    output = tf.cast(new[0], slices["projected"].dtype)
-    return [output, *residuals] if keeps else [output], new
-
-
-def _backward_loop(cell, engine, slices, residuals, kernel, d_final):
+def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
     """Runs back over time.
 
     Returns:
-        `([d_product], derivatives of the first states)`, or the first as
-        `[d_product, d_projected]` where the two differ, each [T, B, G * U]:
-        what a compiled function returns twice it copies.
+        `(derivatives by the sums, each [T, B, G * U], and by the first
+        states)`.
     """
-    step = functools.partial(_backward_step, cell)
-    step = _shared(step) if engine is Engine.STEPS else step
+    retreat = engine.for_step(_backward_step, step)
+    num_steps = d_outputs.shape[0] or tf.shape(d_outputs)[0]
     transposed = tf.transpose(kernel)
-    passes_h = cell.passes_h or "hold" in slices
     d_h, *d_others = d_final
-    slices = {**slices, **_named(residuals)}
+    passes_h = step.passes_h or flags.hold is not None
 
-    def body(slices, states):
-        if engine is Engine.PACKED:
-            packed = slices.pop("residual_0")
-            slices |= _named(tf.split(packed, cell.num_residuals, axis=-1))
-        outputs, direct = step(slices, states)
-        product = tf.matmul(tf.cast(outputs[0], kernel.dtype), transposed)
+    def body(count, arrays, carried):
+        time = num_steps - 1 - count
+        now = _at(flags, time)
+        d_sums, past = retreat(d_outputs[time], now, _at(kept, time), carried)
+        arrays = [
+            array.write(time, value)
+            for array, value in zip(arrays, d_sums, strict=True)
+        ]
+        product = tf.matmul(tf.cast(d_sums[-1], kernel.dtype), transposed)
         product = tf.cast(product, d_h.dtype)
-        if "reset" in slices:
-            (product,) = _zero_where(slices["reset"], product)
-        return outputs, [product, *direct]
+        if now.reset is not None:
+            (product,) = _zero_where(now.reset, product)
+        return count + 1, arrays, [product, *past]
 
-    first = [d_h, *([tf.zeros_like(d_h)] if passes_h else []), *d_others]
-    dtype = slices["d_outputs"].dtype
-    arrays, (d_h, *others) = loop(
+    # What comes through h's product, what comes past it where there is such
+    # a way, and the derivatives by other states than h.
+    carried = [d_h, *([tf.zeros_like(d_h)] if passes_h else []), *d_others]
+    _, arrays, (d_h, *others) = tf.while_loop(
+        lambda count, *_: count < num_steps,
         body,
-        slices,
-        first,
-        dtypes=[dtype] * (1 if cell.projects_alike else 2),
-        reverse=True,
+        (0, _arrays([d_outputs.dtype] * step.sizes.biases, num_steps), carried),
+        maximum_iterations=num_steps,
     )
     if passes_h:
         d_h += others.pop(0)
-    return arrays, [d_h, *others]
+    return [array.stack() for array in arrays], [d_h, *others]
 
 
-def _backward_step(cell, slices, states):
-    """One step back, all but the product.
+def _backward_step(step, d_output, flags, kept, carried):
+    """One step back, all but the product; returns `(d_sums, d_states)`.
 
-    `states` are the derivatives of the states after the step: what came
-    through the product of the step after, what came past it (where there is
-    such a way), and those of other states than h.
+    The latter are without what comes through h's product; see `_backward`
+    for what is carried from step to step.
     """
-    hold, reset = slices.get("hold"), slices.get("reset")
-    passes_h = cell.passes_h or hold is not None
-    residuals = [slices[f"residual_{n}"] for n in range(cell.num_residuals)]
-    d_h, *others = states
-    d_h += tf.cast(slices["d_outputs"], d_h.dtype)
+    passes_h = step.passes_h or flags.hold is not None
+    d_h, *others = carried
+    d_h += tf.cast(d_output, d_h.dtype)
     if passes_h:
         d_h += others.pop(0)
     d_states = [d_h, *others]
-    d_product, d_projected, direct = cell.backward(d_states, residuals)
-    direct = [
+    d_sums, past = step.backward(kept, *d_states)
+    past = [
         tf.zeros_like(d_h) if value is None else value
-        for value in (direct if passes_h else direct[1:])
+        for value in (past if passes_h else past[1:])
     ]
-    outputs = [d_product] if cell.projects_alike else [d_product, d_projected]
-    if hold is not None:
-        outputs = _zero_where(hold, *outputs)
-        direct = [
-            tf.where(hold, held, value)
-            for held, value in zip(d_states, direct, strict=True)
+    if flags.hold is not None:
+        d_sums = _zero_where(flags.hold, *d_sums)
+        past = [
+            tf.where(flags.hold, held, value)
+            for held, value in zip(d_states, past, strict=True)
         ]
+    if flags.reset is not None:
+        past = _zero_where(flags.reset, *past)
+    return [tf.cast(value, d_output.dtype) for value in d_sums], past
+
+
+def _kernel_gradient(h, outputs, d_product, reset, dtype):
+    """Sum over all steps of `previous h^T @ d_product`.
+
+    The first step's h is apart: all others are `outputs` as they are.
+    """
+    first, others = tf.cast(h, dtype), tf.cast(outputs[:-1], dtype)
     if reset is not None:
-        direct = _zero_where(reset, *direct)
-    dtype = slices["d_outputs"].dtype
-    return [tf.cast(value, dtype) for value in outputs], direct
+        (first,) = _zero_where(reset[0], first)
+        (others,) = _zero_where(reset[1:], others)
+    d_product = tf.cast(d_product, dtype)
+    return tf.matmul(first, d_product[0], transpose_a=True) + tf.matmul(
+        _flat(others), _flat(d_product[1:]), transpose_a=True
+    )
 
 
-@functools.cache
-def _shared_by(function, arguments):
-    return compiled(functools.partial(function, *arguments))
+def _at(values, time):
+    """One time of a named tuple of tensors [T, ...], arrays and None."""
+    return type(values)(
+        *(
+            value.read(time)
+            if isinstance(value, tf.TensorArray)
+            # None is not there at any time.
+            else value
+            if value is None
+            else value[time]
+            for value in values
+        )
+    )
 
 
-def _shared(run):
-    """The compiled form of a partial function, the same at each call."""
-    return _shared_by(run.func, run.args)
-
-
-def _named(residuals):
-    return {f"residual_{n}": value for n, value in enumerate(residuals)}
-
-
-def _present(**values):
-    return {k: v for k, v in values.items() if v is not None}
+def _arrays(dtypes, size):
+    return [
+        tf.TensorArray(d, size=size, clear_after_read=False) for d in dtypes
+    ]
 
 
 def _zero_where(condition, *values):

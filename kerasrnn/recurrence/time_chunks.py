@@ -10,7 +10,7 @@ import itertools
 
 import tensorflow as tf
 
-from kerasrnn.recurrence.batch_parts import cut
+from kerasrnn.recurrence.graph_shortcuts import cut
 
 # Shorter stretches, or more of them, save little more, and each is a loop in
 # the graph.
@@ -18,30 +18,26 @@ _MIN_STEPS = 128
 _MAX_STRETCHES = 8
 
 
-def in_stretches(run, sequences, states):
-    """Runs a loop over time, in stretches where there are many time steps.
+def stretches(
+    inputs: tf.Tensor, *others: tf.Tensor | None
+) -> list[tuple[tf.Tensor | None, ...]]:
+    """Cuts sequences in stretches, where there are many time steps.
 
     Args:
-        run: Called as `run(sequences, states)`, returns
-            `(outputs [T, ...], states)`.
-        sequences: List of tensors [T, ...] and of None.
-        states: List of tensors [B, U].
+        inputs: Tensor [T, ...].
+        *others: Tensors [T, ...], or None.
 
     Returns:
-        `(outputs [T, ...], states)`.
+        `(inputs, *others)` of each stretch, in the order of time.
     """
-    sizes = _sizes(next(v for v in sequences if v is not None).shape[0])
+    sizes = _sizes(inputs.shape[0])
     if len(sizes) == 1:
-        return run(sequences, states)
+        return [(inputs, *others)]
     pieces = [
         [None] * len(sizes) if value is None else cut(value, sizes)
-        for value in sequences
+        for value in (inputs, *others)
     ]
-    outputs = []
-    for stretch in zip(*pieces, strict=True):
-        output, states = run(list(stretch), states)
-        outputs.append(output)
-    return tf.concat(outputs, axis=0), states
+    return list(zip(*pieces, strict=True))
 
 
 def _sizes(num_steps):

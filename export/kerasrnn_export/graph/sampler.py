@@ -19,6 +19,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
 from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
@@ -212,8 +213,8 @@ class Sampler(tf.Module):
         longest = tf.maximum(tf.reduce_max(length), 0)
         inspected = inspection.inspect(
             step_model(self._config, self._variables),
-            # h comes before c.
-            slice(None, None, 2 if self._config.cell == "lstm" else 1),
+            # h is the first state of a layer.
+            slice(None, None, CELLS[self._config.cell].states),
             carried.states,
             encoded.ids[:, :longest],
             length,
@@ -308,8 +309,8 @@ def fingerprint(config: ModelConfig, weights, vocabulary: Vocabulary) -> str:
 def _state_bounds(config):
     """Returns for each state the largest magnitude that reading gives it.
 
-    h is a tanh, times a gate or mixed with others. c gains at most 1 a
-    character, and each forget gate takes from it.
+    h is a tanh, times a gate or mixed with others. An LSTM's c gains at most
+    1 a character, and each forget gate takes from it.
     """
-    bounds = [_LARGEST_H, _LARGEST_C][: 2 if config.cell == "lstm" else 1]
-    return bounds * config.num_layers
+    others = CELLS[config.cell].states - 1
+    return [_LARGEST_H, *[_LARGEST_C] * others] * config.num_layers

@@ -14,7 +14,7 @@ import tensorflow as tf
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.char_rnn import state_sizes
-from kerasrnn.recurrence.batch_parts import in_parts
+from kerasrnn.recurrence.batch_parts import parts
 from kerasrnn.text.streams import Streams
 from kerasrnn.text.streams import nothing_to_score
 from kerasrnn.training.evaluation.loss_units import Evaluation
@@ -109,10 +109,10 @@ class Evaluator:
 
         def body(index, states, *arrays):
             batched = (inputs[index], targets[index], states)
-            *sums, parts_states = zip(*in_parts(part, batched), strict=True)
+            *sums, ends = zip(*map(part, parts(batched)), strict=True)
             states = [
-                tf.ensure_shape(tf.concat(parts, axis=0), state.shape)
-                for state, *parts in zip(states, *parts_states, strict=True)
+                tf.ensure_shape(tf.concat(pieces, axis=0), state.shape)
+                for state, *pieces in zip(states, *ends, strict=True)
             ]
             arrays = [
                 array.write(index, tf.add_n(values))

@@ -10,6 +10,7 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.initialization import output_bias
+from kerasrnn.model.weights import weight_shapes
 
 
 class Layout(NamedTuple):
@@ -78,13 +79,10 @@ class Layout(NamedTuple):
         )
 
 
-def layout(model: CharRNN) -> Layout:
-    """Returns the layout of a model whose weights are made."""
-    return Layout(
-        # Without the model's own name, which Keras numbers.
-        tuple(v.path.partition("/")[2] for v in model.weights),
-        tuple(tuple(v.shape) for v in model.weights),
-    )
+def layout(config: ModelConfig) -> Layout:
+    """Returns the layout of a model's weights."""
+    shapes = weight_shapes(config)
+    return Layout(tuple(shapes), tuple(shapes.values()))
 
 
 def make_model(config: ModelConfig) -> CharRNN:
@@ -111,7 +109,7 @@ def initial_weights(
     if counts is not None and config.initializer == "keras":
         model.weights[-1].assign(output_bias(counts))
     arrays = [variable.value.numpy() for variable in model.weights]
-    return layout(model), np.concatenate([a.ravel() for a in arrays])
+    return layout(config), np.concatenate([a.ravel() for a in arrays])
 
 
 def set_weights(model: CharRNN, weights: dict[str, np.ndarray]) -> None:
@@ -120,6 +118,5 @@ def set_weights(model: CharRNN, weights: dict[str, np.ndarray]) -> None:
     Raises:
         UserError: They do not fit.
     """
-    flat = layout(model).pack(weights)
-    unpacked = layout(model).unpack(flat)
-    model.set_weights(list(unpacked.values()))
+    places = layout(model.config)
+    model.set_weights(list(places.unpack(places.pack(weights)).values()))

@@ -3,14 +3,14 @@
 Shapes: B streams, T sequence length, P elements of all weights.
 """
 
-import functools
-
 import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.char_rnn import training_engine
 from kerasrnn.recurrence import batch_parts
+from kerasrnn.recurrence.engine import CUDNN
+from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import Engine
 from kerasrnn.recurrence.engine import compiles_here
 from kerasrnn.recurrence.engine import compiling
@@ -28,7 +28,7 @@ def loss_gradient(
     states,
     key,
     scale=None,
-    engine: Engine = Engine.PLAIN,
+    engine: Engine = PLAIN,
 ):
     """The loss of one batch and its gradient.
 
@@ -74,10 +74,10 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
             loops on a GPU where they fit, and compiles the whole elsewhere.
     """
 
-    def whole(*arguments, engine=Engine.PLAIN):
+    def whole(*arguments, engine=PLAIN):
         return loss_gradient(config, layout, *arguments, engine=engine)
 
-    def part(batched, flat, key, *scale, engine=Engine.PLAIN):
+    def part(batched, flat, key, *scale, engine=PLAIN):
         inputs, targets, states, streams = batched
         key = tf.concat([key[:2], streams[:1]], axis=0)
         return whole(flat, inputs, targets, states, key, *scale, engine=engine)
@@ -93,18 +93,18 @@ def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
     def fastest(flat, inputs, targets, states, key, *scale):
         engine = training_engine(config, *inputs.shape)
         arguments = (flat, inputs, targets, states, key, *scale)
-        if engine is Engine.PLAIN:
+        if engine is PLAIN:
             # A CPU is through with a small model before it is compiled.
             run = whole if compiles_here() else compiled_whole
             return run(*arguments)
-        if engine is Engine.CUDNN:
+        if engine is CUDNN:
             return whole(*arguments, engine=engine)
-        run = functools.partial(part, engine=engine)
         # Dropout is a function of the stream, so each part knows its own.
         streams = key[2] + tf.range(tf.shape(inputs, tf.int64)[0])
-        results = batch_parts.in_parts(
-            run, (inputs, targets, states, streams), (flat, key, *scale)
-        )
+        results = [
+            part(rows, flat, key, *scale, engine=engine)
+            for rows in batch_parts.parts((inputs, targets, states, streams))
+        ]
         nats, characters, gradients, states = zip(*results, strict=True)
         states = [
             tf.concat(state, axis=0) for state in zip(*states, strict=True)

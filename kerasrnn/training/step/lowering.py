@@ -12,19 +12,13 @@ import keras
 import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
 
-from kerasrnn import layers
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
-from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.layers.kinds import kind_of
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.recurrence.engine import lowering_for
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.trainer import Trainer
-
-_LAYERS = {
-    "simple_rnn": layers.SimpleRNN,
-    "lstm": layers.LSTM,
-    "gru": layers.GRU,
-}
 
 
 class StepToLower(NamedTuple):
@@ -128,7 +122,7 @@ def _without_copies(module):
 
 def _sequential(config: ModelConfig, training):
     stack = [
-        _LAYERS[config.cell](
+        kind_of(config.cell).layer(
             config.units, return_sequences=True, dtype=config.dtype_policy
         )
         for _ in range(config.num_layers)

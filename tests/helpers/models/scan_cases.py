@@ -6,19 +6,12 @@ TensorFlow differentiates the plain loop over the cells' steps by itself.
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.layers.gru import gru_step
-from kerasrnn.layers.lstm import lstm_step
-from kerasrnn.layers.simple_rnn import simple_rnn_step
-from kerasrnn.recurrence.engine import Engine
+from kerasrnn.layers.kinds import kind_of
+from kerasrnn.recurrence import scan as fast
+from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.loop import differentiable_loop
-from kerasrnn.recurrence.scan import gru_scan
-from kerasrnn.recurrence.scan import lstm_scan
-from kerasrnn.recurrence.scan import simple_rnn_scan
 
 KINDS = ("simple_rnn", "lstm", "gru")
-GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
-SCANS = {"simple_rnn": simple_rnn_scan, "lstm": lstm_scan, "gru": gru_scan}
-STEPS = {"simple_rnn": simple_rnn_step, "lstm": lstm_step, "gru": gru_step}
 # A gradient's largest error, in units of its largest element.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 
@@ -37,7 +30,7 @@ class Case:
         batch=3,
         units=4,
         seed=0,
-        engine=Engine.PLAIN,
+        engine=PLAIN,
     ):
         random = np.random.default_rng(seed)
         self.name = (
@@ -48,17 +41,17 @@ class Case:
         def normal(*shape):
             return tf.constant(random.normal(size=shape), dtype)
 
-        width = GATES[kind] * units
+        sizes = kind_of(kind).sizes
+        width = sizes.gates * units
         self.kind = kind
         self.engine = engine
         self.projected = normal(steps, batch, width)
         self.weights = [normal(units, width)]
-        if kind == "gru":
+        if sizes.biases == 2:
             self.weights.append(normal(width))
-        count = 2 if kind == "lstm" else 1
-        self.states = [normal(batch, units) for _ in range(count)]
+        self.states = [normal(batch, units) for _ in range(sizes.states)]
         self.upstream = [normal(steps, batch, units)]
-        self.upstream += [normal(batch, units) for _ in range(count)]
+        self.upstream += [normal(batch, units) for _ in self.states]
         self.mask = self.reset = None
         if masked:
             self.mask = tf.constant(random.random((steps, batch)) < 0.6)
@@ -73,18 +66,42 @@ class Case:
         return [self.projected, *self.weights, *self.states]
 
 
+def run_scan(kind, projected, weights, states, mask, reset=None, **options):
+    """The fast loop: `(outputs, states)`."""
+    return fast.scan(
+        kind_of(kind).step,
+        projected,
+        weights[0],
+        list(states),
+        bias=weights[1] if weights[1:] else None,
+        mask=mask,
+        reset=reset,
+        **options,
+    )
+
+
 def scan(case, projected, *rest):
     """The fast loop, with `Case.tensors` flat."""
     count = len(case.weights)
-    outputs, states = SCANS[case.kind](
+    outputs, states = run_scan(
+        case.kind,
         projected,
-        *rest[:count],
-        list(rest[count:]),
+        rest[:count],
+        rest[count:],
         case.mask,
         case.reset,
         engine=case.engine,
     )
     return [outputs, *states]
+
+
+def cell_step(kind, projected, states, weights):
+    """One step of a cell: its two products, and its equations."""
+    step = kind_of(kind).step
+    product = states[0] @ weights[0]
+    if weights[1:]:
+        product += weights[1]
+    return step.forward(*step.sums(projected, product), *states)[0]
 
 
 def plain(case, projected, *rest):
@@ -97,7 +114,7 @@ def plain(case, projected, *rest):
     def step(slices, states):
         projected, mask, reset = slices
         old = [tf.where(reset, tf.zeros_like(s), s) for s in states]
-        _, new = STEPS[case.kind](projected, old, *weights)
+        new = cell_step(case.kind, projected, old, weights)
         return [tf.where(mask, n, o) for n, o in zip(new, old, strict=True)]
 
     outputs, states = differentiable_loop(

@@ -9,7 +9,6 @@ from kerasrnn.config import TrainingConfig
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.step.flat_weights import layout
-from kerasrnn.training.step.flat_weights import make_model
 
 
 def make_workdir(folder, text: str, vocabulary: str = "characters", **data):
@@ -32,7 +31,7 @@ def make_workdir(folder, text: str, vocabulary: str = "characters", **data):
         training=TrainingConfig(batch_size=3, sequence_length=7),
     )
     weights = small_models.random_weights(model)
-    names = layout(make_model(model)).names
+    names = layout(model).names
     checkpoint.save(
         path / "best",
         checkpoint.Checkpoint(

@@ -35,7 +35,6 @@ from kerasrnn.text.dataset import TextDataset
 from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.step.flat_weights import layout
-from kerasrnn.training.step.flat_weights import make_model
 from kerasrnn.training.step.gradients import make_loss_gradient
 
 PATHS = (ROOT, ROOT / "export", ROOT / "serving")
@@ -165,7 +164,7 @@ class TrainingTest(parameterized.TestCase):
     ):
         """Losses and gradients of document 2, whatever document 1 is."""
         config = make_config(**network)
-        names = layout(make_model(config))
+        names = layout(config)
         weights = small_models.random_weights(config)
         flat = np.concatenate([weight.ravel() for weight in weights])
         step = tf.function(
@@ -197,7 +196,7 @@ class TrainingTest(parameterized.TestCase):
     def test_loss_of_documents_is_the_oracles(self):
         config = make_config()
         weights = small_models.random_weights(config)
-        names = layout(make_model(config))
+        names = layout(config)
         chance = np.random.default_rng(1)
         text = np.stack([random_ids(chance, 31) for _ in range(3)])
         expected = 0.0
@@ -257,7 +256,7 @@ class EvaluationTest(parameterized.TestCase):
     def evaluate(self, ids, ranges=None, streams=1, start=True, length=7):
         config = make_config()
         weights = small_models.random_weights(config)
-        names = layout(make_model(config))
+        names = layout(config)
         return Evaluator(config, names, length)(
             tf.constant(np.concatenate([w.ravel() for w in weights])),
             np.asarray(ids),

@@ -16,13 +16,16 @@ from absl.testing import parameterized
 
 from kerasrnn import layers
 from kerasrnn.config import ModelConfig
+from kerasrnn.layers.kinds import kind_of
 from kerasrnn.recurrence import cudnn
+from kerasrnn.recurrence.step import LayerWeights
+from kerasrnn.recurrence.step import split_bias
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.gradients import make_loss_gradient
 
 BATCH, STEPS, FEATURES, UNITS = 3, 5, 4, 6
 KINDS = ("LSTM", "GRU")
-LOOPS = {"LSTM": cudnn.lstm, "GRU": cudnn.gru}
+CELLS = {kind: kind_of(kind.lower()).step for kind in KINDS}
 # Operations of a loop in the graph, which ours is.
 _WHILE = {"While", "StatelessWhile"}
 
@@ -43,7 +46,7 @@ def _sees_a_gpu():
     for target, name, value in (
         (tf.config, "list_logical_devices", with_gpu),
         (tf.sysconfig, "get_build_info", lambda: {"is_cuda_build": True}),
-        (cudnn, "agrees_here", lambda: True),
+        (cudnn, "agrees_here", lambda step: True),
     ):
         stack.enter_context(mock.patch.object(target, name, value))
     return stack
@@ -53,6 +56,12 @@ def _layer(kind, **options):
     layer = getattr(layers, kind)(UNITS, return_sequences=True, **options)
     layer.build((BATCH, STEPS, FEATURES))
     return layer
+
+
+def _loop(kind, inputs, kernel, recurrent_kernel, bias, *rest):
+    """CuDNN's loop with the weights of a layer."""
+    weights = LayerWeights(kernel, recurrent_kernel, *split_bias(bias))
+    return cudnn.loop(CELLS[kind].cudnn, inputs, weights, *rest)
 
 
 def _graph(function, *shapes, jit_compile=False):
@@ -137,12 +146,9 @@ class WeightsTest(parameterized.TestCase):
         count = 2 if kind == "LSTM" else 1
         states = [_random(BATCH, UNITS, seed=s) for s in range(count)]
         kernel, recurrent_kernel, bias = (tf.constant(w) for w in weights)
-        if kind == "LSTM":
-            biases = [bias, tf.zeros_like(bias)]
-        else:
-            biases = list(bias)
         flat = cudnn.parameters(
-            kind.lower(), kernel, recurrent_kernel, *biases
+            CELLS[kind].cudnn,
+            LayerWeights(kernel, recurrent_kernel, *split_bias(bias)),
         ).numpy()
         outputs, final = _numpy_cudnn(kind, inputs, flat, states)
         expected = oracle(np.swapaxes(inputs, 0, 1), initial_state=states)
@@ -172,7 +178,7 @@ class GraphTest(parameterized.TestCase):
             lengths = tensors.pop() if padded else None
             with tf.GradientTape() as tape:
                 tape.watch(tensors)
-                outputs, final = LOOPS[kind](*tensors[:4], tensors[4:], lengths)
+                outputs, final = _loop(kind, *tensors[:4], tensors[4:], lengths)
             self.assertEqual(outputs.shape, [steps, batch, UNITS])
             for state in final:
                 self.assertEqual(state.shape, [batch, UNITS])
@@ -201,7 +207,7 @@ class GraphTest(parameterized.TestCase):
                 outer.watch(inputs)
                 with tf.GradientTape() as inner:
                     inner.watch(inputs)
-                    outputs, _ = LOOPS[kind](inputs, *weights[:3], states)
+                    outputs, _ = _loop(kind, inputs, *weights[:3], states)
                 gradient = inner.gradient(outputs, inputs)
             return outer.gradient(gradient, inputs)
 
@@ -358,19 +364,21 @@ class MaskTest(parameterized.TestCase):
     def test_lengths_say_all_that_a_right_padded_mask_says(self):
         for bits in itertools.product((0, 1), repeat=6):
             mask = np.array(bits, bool).reshape(2, 3)
-            lengths, fits = cudnn.right_padded_lengths(tf.constant(mask))
             rows = {(1, 0, 0), (1, 1, 0), (1, 1, 1)}
+            fits = cudnn.is_right_padded(tf.constant(mask))
             self.assertEqual(fits, {*map(tuple, mask.astype(int))} <= rows)
+            lengths = cudnn.lengths_of(tf.constant(mask.T))
             np.testing.assert_array_equal(lengths, mask.sum(1))
 
 
-class AgreementTest(absltest.TestCase):
-    def test_there_is_none_where_cudnn_cannot_run(self):
+class AgreementTest(parameterized.TestCase):
+    @parameterized.parameters(*KINDS)
+    def test_there_is_none_where_cudnn_cannot_run(self, kind):
         if tf.config.list_logical_devices("GPU"):
-            self.assertTrue(cudnn.agrees_here())
+            self.assertTrue(cudnn.agrees_here(CELLS[kind]))
         else:
             with self.assertLogs(level="WARNING"):
-                self.assertFalse(cudnn.agrees_here())
+                self.assertFalse(cudnn.agrees_here(CELLS[kind]))
 
 
 if __name__ == "__main__":

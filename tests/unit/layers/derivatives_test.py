@@ -14,8 +14,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 import kerasrnn.layers
-from kerasrnn.layers import layer as layer_module
-from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence import reader
+from kerasrnn.recurrence.engine import COMPILED_LOOPS
+from kerasrnn.recurrence.engine import COMPILED_STEPS
 
 BATCH, STEPS, FEATURES, UNITS = 3, 4, 5, 3
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -179,15 +180,13 @@ class LayerTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(actual, expected, rtol=1e-9, atol=1e-9)
 
     @parameterized.parameters(
-        *_short(itertools.product(LAYERS, (Engine.STEPS, Engine.LOOPS)), 3)
+        *_short(itertools.product(LAYERS, (COMPILED_STEPS, COMPILED_LOOPS)), 3)
     )
     def test_of_compiled_parts(self, name, engine):
         theirs, ours = _pair(name)
         for derivative in (_penalty, _forward, _jacobian):
             expected = derivative(theirs, None, _random(1), _random(2))
-            with mock.patch.object(
-                layer_module, "choose_engine", lambda *_: engine
-            ):
+            with mock.patch.object(reader, "choose_engine", lambda *_: engine):
                 actual = tf.function(
                     lambda *tensors, d=derivative: d(ours, None, *tensors)
                 )(_random(1), _random(2))

@@ -7,7 +7,10 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 
-from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.engine import COMPILED_LOOPS
+from kerasrnn.recurrence.engine import COMPILED_STEPS
+from kerasrnn.recurrence.engine import PACKED
+from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import choose_engine
 from kerasrnn.recurrence.engine import cpu_engine
 from kerasrnn.recurrence.engine import lowering_for
@@ -15,12 +18,12 @@ from kerasrnn.recurrence.engine import lowering_for
 
 class CpuEngineTest(parameterized.TestCase):
     @parameterized.parameters(
-        (128, 50, 50, "float32", Engine.LOOPS),
-        (512, 64, 100, "float32", Engine.LOOPS),
-        (512, 64, 100, "bfloat16", Engine.STEPS),
-        (512, None, None, "float32", Engine.STEPS),
-        (128, None, None, "float32", Engine.PLAIN),
-        (8, 50, 50, "float32", Engine.PLAIN),
+        (128, 50, 50, "float32", COMPILED_LOOPS),
+        (512, 64, 100, "float32", COMPILED_LOOPS),
+        (512, 64, 100, "bfloat16", COMPILED_STEPS),
+        (512, None, None, "float32", COMPILED_STEPS),
+        (128, None, None, "float32", PLAIN),
+        (8, 50, 50, "float32", PLAIN),
     )
     def test_threads_as_tensorflow_has_them(self, *shape_and_engine):
         *shape, engine = shape_and_engine
@@ -28,7 +31,7 @@ class CpuEngineTest(parameterized.TestCase):
             self.assertIs(cpu_engine(*shape), engine)
 
     @parameterized.parameters(
-        (128, Engine.LOOPS), (256, Engine.STEPS), (512, Engine.STEPS)
+        (128, COMPILED_LOOPS), (256, COMPILED_STEPS), (512, COMPILED_STEPS)
     )
     def test_one_thread_an_operation(self, units, engine):
         with mock.patch.dict(os.environ, {"TF_NUM_INTRAOP_THREADS": "1"}):
@@ -37,12 +40,12 @@ class CpuEngineTest(parameterized.TestCase):
 
 class DeviceTest(parameterized.TestCase):
     @parameterized.parameters(
-        ("CPU", True, Engine.PLAIN),
-        ("TPU", True, Engine.PLAIN),
-        ("GPU", True, Engine.PACKED),
-        ("CPU", False, Engine.LOOPS),
-        ("TPU", False, Engine.PLAIN),
-        ("GPU", False, Engine.PLAIN),
+        ("CPU", True, PLAIN),
+        ("TPU", True, PLAIN),
+        ("GPU", True, PACKED),
+        ("CPU", False, COMPILED_LOOPS),
+        ("TPU", False, PLAIN),
+        ("GPU", False, PLAIN),
     )
     def test_inside_a_function(self, device, jit_compile, engine):
         chosen = []
@@ -55,7 +58,7 @@ class DeviceTest(parameterized.TestCase):
         with lowering_for(device):
             function.get_concrete_function()
         self.assertEqual(chosen, [engine])
-        self.assertIs(choose_engine(128, 50, 50, "float32"), Engine.PLAIN)
+        self.assertIs(choose_engine(128, 50, 50, "float32"), PLAIN)
 
 
 if __name__ == "__main__":

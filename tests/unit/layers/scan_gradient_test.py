@@ -26,7 +26,10 @@ from helpers.models.scan_cases import TOLERANCE
 from helpers.models.scan_cases import Case
 
 from kerasrnn import layers
-from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.engine import COMPILED_LOOPS
+from kerasrnn.recurrence.engine import COMPILED_STEPS
+from kerasrnn.recurrence.engine import PACKED
+from kerasrnn.recurrence.engine import PLAIN
 
 BOTH = (False, True)
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -67,7 +70,7 @@ def _case(
 
 def _engine_table():
     """Each row with each way to compile parts of a loop."""
-    engines = (Engine.PLAIN, Engine.PACKED, Engine.STEPS, Engine.LOOPS)
+    engines = (PLAIN, PACKED, COMPILED_STEPS, COMPILED_LOOPS)
     return itertools.chain.from_iterable(
         [(engine, *row) for engine in engines] for row in _table()
     )
@@ -99,7 +102,7 @@ class ScanTest(parameterized.TestCase):
     @parameterized.parameters(*_turn(_table(), 2, 7))
     def test_packed_under_xla(self, *row):
         case = _case(*row)
-        case.engine = Engine.PACKED
+        case.engine = PACKED
         scan_cases.check_against_plain(case, _under_xla)
 
     def test_inside_strategy_run(self):

@@ -13,19 +13,19 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.models import scan_cases
 from helpers.models.scan_cases import KINDS
-from helpers.models.scan_cases import SCANS
-from helpers.models.scan_cases import STEPS
 from helpers.models.scan_cases import Case
 
 from kerasrnn import layers
-from kerasrnn.recurrence.engine import Engine
+from kerasrnn.recurrence.engine import COMPILED_LOOPS
+from kerasrnn.recurrence.engine import COMPILED_STEPS
+from kerasrnn.recurrence.engine import PACKED
 
 
 class GradientTest(parameterized.TestCase):
     @parameterized.parameters(
         *itertools.product(
             KINDS,
-            (Engine.PACKED, Engine.STEPS, Engine.LOOPS),
+            (PACKED, COMPILED_STEPS, COMPILED_LOOPS),
             (False, True),
             (False, True),
         )
@@ -49,9 +49,10 @@ class GradientTest(parameterized.TestCase):
         case = Case(kind, masked=masked, resetting=masked)
         count = len(case.weights)
         tensors = case.tensors()[1:]
-        outputs, states = SCANS[kind](
+        outputs, states = scan_cases.run_scan(
+            kind,
             case.projected,
-            *tensors[:count],
+            tensors[:count],
             tensors[count:],
             case.mask,
             case.reset,
@@ -116,7 +117,9 @@ class GradientTest(parameterized.TestCase):
             watched = [projected, *weights, *states]
             with tf.GradientTape() as tape:
                 tape.watch(watched)
-                outputs, final = SCANS[kind](projected, *weights, states, mask)
+                outputs, final = scan_cases.run_scan(
+                    kind, projected, weights, states, mask
+                )
             return tape.gradient([outputs, *final], watched, upstream)
 
         case = Case(kind, masked=True)
@@ -282,7 +285,9 @@ class ValueTest(parameterized.TestCase):
     @parameterized.parameters(*KINDS)
     def test_a_cells_step_equals_the_equations(self, kind):
         case = Case(kind, steps=1)
-        _, states = STEPS[kind](case.projected[0], case.states, *case.weights)
+        states = scan_cases.cell_step(
+            kind, case.projected[0], case.states, case.weights
+        )
         expected = _numpy_step(
             kind,
             case.projected[0].numpy(),

@@ -9,8 +9,10 @@ import kerasrnn.layers
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.char_rnn import state_sizes
-from kerasrnn.recurrence.engine import Engine
-from kerasrnn.recurrence.time_chunks import in_stretches
+from kerasrnn.recurrence.engine import COMPILED_LOOPS
+from kerasrnn.recurrence.engine import COMPILED_STEPS
+from kerasrnn.recurrence.engine import PLAIN
+from kerasrnn.recurrence.time_chunks import stretches
 from kerasrnn.training.step.flat_weights import initial_weights
 
 BATCH, STEPS, FEATURES, UNITS = 32, 301, 5, 24
@@ -32,24 +34,17 @@ def _mask(kind):
     return np.arange(STEPS) < lengths
 
 
-class InStretchesTest(tf.test.TestCase, parameterized.TestCase):
+class StretchesTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(1, 127, 128, 255, 256, 257, 300, 1000, 2000)
     def test_every_step_is_read_once_and_in_order(self, steps):
-        seen = []
-
-        def run(sequences, states):
-            values, nothing = sequences
-            self.assertIsNone(nothing)
-            seen.append(len(values))
-            sums = tf.cumsum(values) + states[0]
-            return sums, [sums[-1]]
-
         values = tf.range(steps)
-        sums, (last,) = in_stretches(run, [values, None], [tf.constant(5)])
-        self.assertAllEqual(sums, 5 + np.cumsum(np.arange(steps)))
-        self.assertEqual(last, sums[-1])
-        self.assertLen(seen, min(8, max(1, steps // 128)))
-        self.assertLessEqual(max(seen) - min(seen), 1)
+        pieces = stretches(values, None, -values)
+        self.assertAllEqual(tf.concat([p[0] for p in pieces], 0), values)
+        self.assertAllEqual(tf.concat([p[2] for p in pieces], 0), -values)
+        self.assertTrue(all(nothing is None for _, nothing, _ in pieces))
+        self.assertLen(pieces, min(8, max(1, steps // 128)))
+        lengths = [len(piece) for piece, *_ in pieces]
+        self.assertLessEqual(max(lengths) - min(lengths), 1)
 
     @parameterized.product(
         name=LAYERS, mask=("none", "right padded", "anywhere")
@@ -103,8 +98,8 @@ class InStretchesTest(tf.test.TestCase, parameterized.TestCase):
                 loss = tf.reduce_mean(tf.square(logits))
             return [logits, *final, tape.gradient(loss, weights)]
 
-        expected = results(Engine.PLAIN)
-        for engine in (Engine.LOOPS, Engine.STEPS):
+        expected = results(PLAIN)
+        for engine in (COMPILED_LOOPS, COMPILED_STEPS):
             for result, wanted in zip(results(engine), expected, strict=True):
                 scale = np.abs(wanted).max()
                 self.assertAllClose(result, wanted, atol=1e-4 * scale, rtol=0)

@@ -1,0 +1,42 @@
+"""A kind of cell: everything that depends on which one a model is made of.
+
+How many gates, states and biases each kind has stands in
+`kerasrnn.config.CELLS`, for those who do not load TensorFlow. All else is in
+the kind's own module, `kerasrnn.layers.NAME`, as its `KIND`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+from typing import NamedTuple
+
+from kerasrnn.config import CellSizes
+from kerasrnn.recurrence.step import Step
+
+if TYPE_CHECKING:
+    from kerasrnn.layers.cell import RecurrentCell
+    from kerasrnn.layers.layer import RecurrentLayer
+
+
+class Kind(NamedTuple):
+    """One kind of cell.
+
+    Attributes:
+        step: Its equations and their derivative, its sizes, and its
+            counterpart in cuDNN.
+        cell: The Keras layer of one step.
+        layer: The Keras layer over time.
+    """
+
+    step: Step
+    cell: type["RecurrentCell"]
+    layer: type["RecurrentLayer"]
+
+    @property
+    def sizes(self) -> CellSizes:
+        """How many gates, states and biases it has."""
+        return self.step.sizes
+
+
+def kind_of(name: str) -> Kind:
+    """Returns the kind of cell with a name out of `kerasrnn.config.CELLS`."""
+    return importlib.import_module(f"kerasrnn.layers.{name}").KIND
