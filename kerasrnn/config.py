@@ -39,11 +39,12 @@ class CellSizes(NamedTuple):
 
 # The kinds of cells. All else that depends on the kind is found by its name,
 # see `kerasrnn.layers.kinds`.
-CELLS = {
+CELL_SIZES = {
     "simple_rnn": CellSizes(gates=1),
     "lstm": CellSizes(gates=4, states=2),
     "gru": CellSizes(gates=3, biases=2),
 }
+CELLS = tuple(CELL_SIZES)
 INITIALIZERS = ("keras", "charrnn", "torchrnn")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "exponential", "step", "cosine")
@@ -89,7 +90,7 @@ class ModelConfig:
     """
 
     vocabulary_size: Annotated[int, Range(2, INT32_MAX)]
-    cell: Annotated[str, Choice(tuple(CELLS))] = "lstm"
+    cell: Annotated[str, Choice(CELLS)] = "lstm"
     units: Annotated[int, Range(1, 2**20)] = 128
     num_layers: Annotated[int, Range(1, 1000)] = 2
     embedding_size: Annotated[int, Range(0, 2**20)] = 0
@@ -116,7 +117,7 @@ class ModelConfig:
     def num_weights(self) -> int:
         """Numbers in all weights of the model."""
         units, size = self.units, self.vocabulary_size
-        cell = CELLS[self.cell]
+        cell = CELL_SIZES[self.cell]
 
         def layer(width: int) -> int:
             return cell.gates * units * (width + units + cell.biases)

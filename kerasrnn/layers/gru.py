@@ -16,7 +16,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn.config import CELLS
+from kerasrnn.config import CELL_SIZES
 from kerasrnn.layers.cell import GatedCell
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.cell import own_arguments
@@ -124,7 +124,7 @@ class GRUCell(GatedCell):
     """
 
     recurrent_step = Step(
-        sizes=CELLS["gru"],
+        sizes=CELL_SIZES["gru"],
         forward=gru_step,
         backward=gru_derivative,
         kept=GRUKept,

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasrnn.config import CELLS
+from kerasrnn.config import CELL_SIZES
 from kerasrnn.layers.cell import GatedCell
 from kerasrnn.layers.cell import own_arguments
 from kerasrnn.layers.kinds import Kind
@@ -129,7 +129,7 @@ class LSTMCell(GatedCell):
     """
 
     recurrent_step = Step(
-        sizes=CELLS["lstm"],
+        sizes=CELL_SIZES["lstm"],
         forward=lstm_step,
         backward=lstm_derivative,
         kept=LSTMKept,

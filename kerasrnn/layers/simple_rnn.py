@@ -10,7 +10,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from kerasrnn.config import CELLS
+from kerasrnn.config import CELL_SIZES
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.layers.cell import own_arguments
 from kerasrnn.layers.kinds import Kind
@@ -91,7 +91,7 @@ class SimpleRNNCell(RecurrentCell):
     """
 
     recurrent_step = Step(
-        sizes=CELLS["simple_rnn"],
+        sizes=CELL_SIZES["simple_rnn"],
         forward=simple_rnn_step,
         backward=simple_rnn_derivative,
         kept=SimpleRNNKept,

@@ -11,7 +11,7 @@ product sums over.
 
 import tensorflow as tf
 
-from kerasrnn.config import CELLS
+from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import ModelConfig
 from kerasrnn.layers.kinds import kind_of
 from kerasrnn.model.weights import output_bias
@@ -155,7 +155,7 @@ def call_by_rows(config: ModelConfig, rows, function):
         function: Called with `few_rows`, in a graph perhaps twice; returns a
             structure of tensors.
     """
-    if 4 * CELLS[config.cell].gates * config.units**2 <= _PIECE_BYTES:
+    if 4 * CELL_SIZES[config.cell].gates * config.units**2 <= _PIECE_BYTES:
         return function(False)
     few = tf.less(rows, _MANY_ROWS)
     if tf.get_static_value(few) is not None:

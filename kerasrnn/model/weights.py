@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from kerasrnn.config import CELLS
+from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import ModelConfig
 from kerasrnn.layers.kinds import kind_of
 from kerasrnn.recurrence.step import LayerWeights
@@ -39,7 +39,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     The names are the weights' paths without the model's own name.
     """
     size, units = config.vocabulary_size, config.units
-    gates, _, biases = CELLS[config.cell]
+    gates, _, biases = CELL_SIZES[config.cell]
     columns = gates * units
     bias = (columns,) if biases == 1 else (biases, columns)
     width = config.embedding_size or size
@@ -74,7 +74,7 @@ def unflatten(config: ModelConfig, weights) -> ModelWeights:
 
 def state_sizes(config: ModelConfig) -> list[int]:
     """Returns the widths of the states, layer by layer."""
-    return [config.units] * (config.num_layers * CELLS[config.cell].states)
+    return [config.units] * (config.num_layers * CELL_SIZES[config.cell].states)
 
 
 def states_of_layers(states, num_layers: int) -> list[list]:

@@ -22,6 +22,8 @@ from helpers.sources.source_tree import Module
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from kerasrnn.config import CELLS
+
 MODULES = source_tree.read_modules()
 LIBRARY = {
     name: module
@@ -247,6 +249,23 @@ class HabitsTest(absltest.TestCase):
                 r'\nif __name__ == "__main__":\n(    .*\n)*    .*main\(\)\n$',
                 (ROOT / module.path).read_text(),
             )
+        ]
+        self.assertEqual(wrong, [])
+
+
+class CellsTest(absltest.TestCase):
+    def test_no_module_compares_a_cells_name(self):
+        # The table of kinds with the flag's default, an argument's default,
+        # and each kind's own module.
+        allowed = {"kerasrnn.config", "kerasrnn.layers.step_rnn"}
+        allowed |= {f"kerasrnn.layers.{cell}" for cell in CELLS}
+        wrong = [
+            f"{module.path}:{node.lineno}"
+            for name, module in LIBRARY.items()
+            if name not in allowed
+            and module.path.startswith(("kerasrnn/", "export/", "serving/"))
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Constant) and node.value in CELLS
         ]
         self.assertEqual(wrong, [])
 

@@ -19,7 +19,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.config import CELLS
+from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import ModelConfig
 from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
@@ -214,7 +214,7 @@ class Sampler(tf.Module):
         inspected = inspection.inspect(
             step_model(self._config, self._variables),
             # h is the first state of a layer.
-            slice(None, None, CELLS[self._config.cell].states),
+            slice(None, None, CELL_SIZES[self._config.cell].states),
             carried.states,
             encoded.ids[:, :longest],
             length,
@@ -312,5 +312,5 @@ def _state_bounds(config):
     h is a tanh, times a gate or mixed with others. An LSTM's c gains at most
     1 a character, and each forget gate takes from it.
     """
-    others = CELLS[config.cell].states - 1
+    others = CELL_SIZES[config.cell].states - 1
     return [_LARGEST_H, *[_LARGEST_C] * others] * config.num_layers
