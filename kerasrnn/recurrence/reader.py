@@ -59,14 +59,13 @@ def read(
     """
     wide = "float64" if dtype == "float64" else "float32"
     states = [tf.cast(state, wide) for state in states]
-    narrow = weights.cast(dtype)
     if engine is CUDNN:
         if inputs.dtype.is_integer:
             inputs = tf.one_hot(inputs, weights.kernel.shape[0])
         outputs, states = cudnn.loop(
             step.cudnn,
             tf.cast(inputs, dtype),
-            narrow,
+            weights.cast(dtype),
             [tf.cast(state, dtype) for state in states],
             None if mask is None else cudnn.lengths_of(mask),
         )
@@ -74,14 +73,16 @@ def read(
     stretches = [(inputs, mask, reset)]
     if engine.is_for_cpu:
         stretches = time_chunks.stretches(inputs, mask, reset)
+    recurrent_kernel = tf.cast(weights.recurrent_kernel, dtype)
+    bias = weights.recurrent_bias
     outputs = []
     for inputs, mask, reset in stretches:
         output, states = scan(
             step,
             project(inputs, weights.kernel, weights.bias, dtype),
-            narrow.recurrent_kernel,
+            recurrent_kernel,
             states,
-            bias=narrow.recurrent_bias,
+            bias=bias if bias is None else tf.cast(bias, dtype),
             mask=mask,
             reset=reset,
             engine=engine,

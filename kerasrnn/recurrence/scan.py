@@ -1,18 +1,15 @@
 """The fast loop over time, for any cell: `scan`, with a gradient by hand.
 
-It is handed what a cell computes at one step, as a `Step`, and it knows what
-makes a loop over such steps fast:
+It is handed what a cell computes at one step, as a `Step`, and the inputs
+projected (`x @ kernel + bias`) for all steps at once. What makes it fast:
 
-* the inputs are projected (`x @ kernel + bias`) for all steps at once,
-  before the loop;
 * the only product of the backward loop is that with the recurrent kernel,
   which is transposed once, before it;
 * the gradient of the recurrent kernel is one product over T * B rows, after
   the loop;
-* the forward loop keeps for the backward one what the step says that its
-  derivative needs, nothing else; and only where a tape is recording. A
-  gradient that is asked for later (of a function that was traced without a
-  tape) runs the forward loop again.
+* the forward loop keeps what the step's derivative needs, nothing else, and
+  only where a tape is recording. A gradient that is asked for later (of a
+  function that was traced without a tape) runs the forward loop again.
 
 Such a gradient can be differentiated again: then TensorFlow differentiates
 the step itself, run in the plain loop (`kerasrnn.recurrence.derivatives`).
@@ -183,13 +180,10 @@ def _forward_step(step, keeps, product, projected, flags, biases, states):
 
 @functools.cache
 def _plain(step, holds, resets, count):
-    """The same as a scan by a loop that TensorFlow can differentiate.
+    """A scan by the loop that TensorFlow can differentiate.
 
-    Args:
-        step: What the cell computes.
-        holds: Whether the first of the constants is where to hold states.
-        resets: Whether the last of them is where to reset them.
-        count: Number of tensors before the states: inputs and weights.
+    Its constants are the flags that there are, its tensors the projected
+    inputs, the weights and, after `count` of these, the states.
     """
 
     def plain(constants, projected, kernel, *rest, unroll=False):
@@ -303,17 +297,13 @@ def _kernel_gradient(h, outputs, d_product, reset, dtype):
 
 def _at(values, time):
     """One time of a named tuple of tensors [T, ...], arrays and None."""
-    return type(values)(
-        *(
-            value.read(time)
-            if isinstance(value, tf.TensorArray)
-            # None is not there at any time.
-            else value
-            if value is None
-            else value[time]
-            for value in values
-        )
-    )
+
+    def slice_of(value):
+        if isinstance(value, tf.TensorArray):
+            return value.read(time)
+        return value if value is None else value[time]
+
+    return type(values)(*map(slice_of, values))
 
 
 def _arrays(dtypes, size):

@@ -24,7 +24,7 @@ from kerasrnn_serving.server.local_server import open_versions
 
 from kerasrnn.contract import signatures
 from kerasrnn.model.text_generator import TextGenerator
-from kerasrnn.sampling import generate
+from kerasrnn.sampling.filters import kept_characters
 from kerasrnn.sampling.gumbel import gumbel_noise
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -172,7 +172,7 @@ def _distance(exported, row, text, other):
         len(log_probs),
     )[0, 0].numpy().astype(np.float64)
     if "top_k" in row:
-        kept = generate.kept_characters(
+        kept = kept_characters(
             tf.constant(log_probs[None], tf.float32),
             tf.constant([temperature], tf.float32),
             tf.constant([row["top_k"]]),

@@ -6,6 +6,10 @@ mask that Keras' layer takes is taken, with the same result.
 
 import inspect
 import itertools
+import re
+import traceback
+from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
@@ -13,6 +17,7 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 
+import kerasrnn
 from kerasrnn import layers
 
 BATCH, STEPS, FEATURES, UNITS = 4, 3, 5, 2
@@ -54,6 +59,22 @@ class SignatureTest(parameterized.TestCase):
                 inspect.signature(getattr(theirs, method)),
                 method,
             )
+
+    @parameterized.parameters(
+        *(name for kind in KINDS for name in (kind, f"{kind}Cell"))
+    )
+    def test_each_argument_is_documented(self, name):
+        public = getattr(layers, name)
+        (arguments,) = re.findall(
+            r"\n    Args:\n(.*?)\n\n    Call arguments:", public.__doc__, re.S
+        )
+        documented = re.findall(r"^        (\**\w+):", arguments, re.M)
+        _, *parameters = inspect.signature(public.__init__).parameters.values()
+        expected = [
+            "**kwargs" if p.kind is p.VAR_KEYWORD else p.name
+            for p in parameters
+        ]
+        self.assertEqual(documented, expected)
 
     @parameterized.parameters(*KINDS)
     def test_a_cell_takes_its_arguments_by_name(self, kind):
@@ -174,6 +195,30 @@ class GraphTest(parameterized.TestCase):
 
         self.assertEqual(operations(options), operations({}))
         self.assertNotEqual(operations(options, True), operations({}, True))
+
+
+class PathTest(parameterized.TestCase):
+    @parameterized.product(kind=KINDS, training=(False, True))
+    def test_from_a_call_to_the_equations(self, kind, training):
+        """Few calls of ours, in few files: a reader can follow them."""
+        stacks = []
+        step = getattr(layers, f"{kind}Cell").recurrent_step
+
+        def forward(*arguments):
+            stacks.append(traceback.extract_stack()[:-1])
+            return step.forward(*arguments)
+
+        cell = getattr(layers, f"{kind}Cell")
+        spied = step._replace(forward=forward)
+        with mock.patch.object(cell, "recurrent_step", spied):
+            layer = getattr(layers, kind)(UNITS)
+            with tf.GradientTape():
+                layer(_random(BATCH, STEPS, FEATURES), training=training)
+        package = str(Path(kerasrnn.__file__).parent)
+        ours = [f for f in stacks[0] if f.filename.startswith(package)]
+        # The last call and file, those of the equations, are not in the stack.
+        self.assertLess(len(ours), 10, ours)
+        self.assertLess(len({frame.filename for frame in ours}), 4, ours)
 
 
 if __name__ == "__main__":
