@@ -316,6 +316,5 @@ def _zero_where(condition, *values):
     return [tf.where(condition, tf.zeros_like(v), v) for v in values]
 
 
-def _flat(values):
-    """[T, B, D] as [T * B, D]."""
+def _flat(values):  # [T, B, D] as [T * B, D]
     return tf.reshape(values, [-1, values.shape[-1]])
