@@ -178,6 +178,8 @@ class ImportsTest(absltest.TestCase):
             for name in module.imports & set(LIBRARY):
                 self.assertRegex(name, r"^kerasrnn\.(errors|sampling)")
 
+
+class HabitsTest(absltest.TestCase):
     def test_programs_are_those_that_pyproject_installs(self):
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         installed = {
