@@ -11,6 +11,8 @@ import dataclasses
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +35,23 @@ _QUICK_SECONDS = 0.1
 _PIECE = 4096
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class TextState:
+    """Where a text has come to: what `TextGenerator.stream` continues from.
+
+    Attributes:
+        states: The network's, a list of float32 [1, U].
+        draws: int64 [1], draws made so far.
+        history: int32 [1, H], the last ids generated.
+        unfinished: The beginning of a UTF-8 sequence that was generated.
+    """
+
+    states: list[tf.Tensor]
+    draws: tf.Tensor
+    history: tf.Tensor
+    unfinished: bytes
+
+
 @dataclasses.dataclass(frozen=True)
 class Chunk:
     """A piece of generated text.
@@ -43,16 +62,41 @@ class Chunk:
         length: Characters generated (bytes, if the vocabulary is of bytes).
         log_prob: Sum of log p(character) at temperature 1, nats.
         finish: "length" or "stop" in the last chunk, else "".
+        state: What to continue from after this chunk.
     """
 
     text: str
     length: int
     log_prob: float
     finish: str
+    state: TextState = dataclasses.field(repr=False, compare=False)
 
 
 class TextGenerator:
-    """Generates text with weights that may change from call to call.
+    """Generates text in this process.
+
+    The weights are an argument of each call, so that text can be sampled
+    from a model while it is trained.
+
+    Example, with a model that kerasrnn-train has trained in `my_model`:
+
+    ```python
+    import kerasrnn
+
+    model, vocabulary, config, info = kerasrnn.load_model("my_model")
+    generator = kerasrnn.TextGenerator(config.model, vocabulary)
+    weights = model.weights
+
+    # Text as it is generated; the same seed gives the same text.
+    for chunk in generator.stream(weights, prompt="a", length=100, seed=1):
+        print(chunk.text, end="", flush=True)
+
+    # The text continues as if it had never stopped, at another temperature.
+    more = generator.stream(
+        weights, length=100, seed=1, temperature=0.5, state=chunk.state
+    )
+    print("".join(chunk.text for chunk in more))
+    ```
 
     Args:
         config: The model's configuration.
@@ -91,7 +135,7 @@ class TextGenerator:
 
     def stream(
         self,
-        weights,
+        weights: Sequence[Any],
         *,
         prompt: str | bytes = "",
         length: int,
@@ -99,31 +143,36 @@ class TextGenerator:
         top_k: int = 0,
         top_p: float = 1.0,
         seed: int = 0,
-        stop: str = "",
+        stop: str | bytes = "",
+        state: TextState | None = None,
         between_reads: Callable[[float], None] = lambda share: None,
     ) -> Iterator[Chunk]:
         """Yields the text that follows a prompt.
 
         Args:
-            weights: List of tensors, in the order of `CharRNN.weights`.
-            prompt: Text read first, after the start character.
+            weights: Tensors or variables in the order of `CharRNN.weights`.
+            prompt: Text read first.
             length: Characters to generate.
             temperature: Divides the logits; 0 takes the likeliest.
             top_k: Draw among the k likeliest; 0 is off.
             top_p: Draw among the likeliest that add up to this; 1 is off.
             seed: Same seed, same text.
             stop: Ends the text; empty is off.
+            state: What an earlier chunk ended with; None is the start of a
+                text, with the start character read. With the same seed, the
+                text is the one that a longer call would have generated.
             between_reads: Called with the share of the prompt that is read,
                 again and again while a long one is.
 
         Raises:
             UserError: `stop` is too long.
         """
-        stop, stop_length = self._stop_ids(stop)
-        states = self._start_states(weights, prompt, between_reads)
-        draws = tf.zeros([1], tf.int64)
-        history = tf.zeros([1, generate.HISTORY], tf.int32)
+        stop_ids, stop_length = self._stop_ids(stop)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text, state = self._after_prompt(
+            weights, prompt, state, decoder, between_reads
+        )
+        states, draws, history = state.states, state.draws, state.history
         finish, chunk = "", _CHUNK
         while not finish:
             count = min(length, chunk)
@@ -138,7 +187,7 @@ class TextGenerator:
                 tf.constant([seed], tf.int64),
                 draws,
                 history,
-                tf.constant([stop]),
+                tf.constant([stop_ids]),
                 tf.constant([stop_length]),
             )
             states, draws, history = result.states, result.draws, result.history
@@ -151,29 +200,56 @@ class TextGenerator:
             ids = result.ids.numpy()[0, :generated]
             if time.monotonic() - start < _QUICK_SECONDS:
                 chunk = min(2 * chunk, _LONGEST_CHUNK)
+            text += decoder.decode(self._vocabulary.decode_bytes(ids))
+            unfinished, _ = decoder.getstate()
             yield Chunk(
-                decoder.decode(self._vocabulary.decode_bytes(ids)),
+                text,
                 generated,
                 float(result.log_prob[0]),
                 finish,
+                TextState(states, draws, history, unfinished),
             )
+            text = ""
 
     def unknown(self, prompt: str | bytes) -> int:
         """Returns how many characters of a prompt the model does not know."""
         return int((self._vocabulary.encode(prompt) == 0).sum())
 
-    def _start_states(self, weights, prompt, between_reads):
-        ids = np.append(
-            self._vocabulary.start_id, self._vocabulary.encode(prompt)
-        ).astype(np.int32)
-        states = [tf.zeros([1, size]) for size in state_sizes(self._config)]
+    def _after_prompt(
+        self,
+        weights: Sequence[Any],
+        prompt: str | bytes,
+        state: TextState | None,
+        decoder: codecs.IncrementalDecoder,
+        between_reads: Callable[[float], None],
+    ) -> tuple[str, TextState]:
+        """Reads a prompt.
+
+        Returns:
+            `(text, state)`: what becomes of an unfinished UTF-8 sequence that
+            the prompt cuts off, and where the text has come to.
+        """
+        ids = self._vocabulary.encode(prompt)
+        text = ""
+        if state is None:
+            states = [tf.zeros([1, size]) for size in state_sizes(self._config)]
+            draws = tf.zeros([1], tf.int64)
+            ids = np.append(self._vocabulary.start_id, ids).astype(np.int32)
+        else:
+            states, draws = state.states, state.draws
+            decoder.setstate((state.unfinished, 0))
+            if not len(ids):
+                return text, state
+            text = decoder.decode(b"", final=True)
         for start in range(0, len(ids), _PIECE):
             piece = tf.constant(ids[None, start : start + _PIECE])
             states = self._read(weights, states, piece)
             between_reads(min(start + _PIECE, len(ids)) / len(ids))
-        return states
+        # A stop string begins after the prompt.
+        history = tf.zeros([1, generate.HISTORY], tf.int32)
+        return text, TextState(states, draws, history, b"")
 
-    def _stop_ids(self, stop):
+    def _stop_ids(self, stop: str | bytes) -> tuple[list[int], int]:
         ids = self._vocabulary.encode(stop)
         width = generate.HISTORY + 1
         if len(ids) > width:

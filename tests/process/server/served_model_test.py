@@ -45,9 +45,13 @@ class Served:
         self._weights = [variable.value for variable in model.weights]
         self._generator = TextGenerator(config, vocabulary)
 
+    def stream(self, **options):
+        """Returns the chunks of a text without the server."""
+        return list(self._generator.stream(self._weights, **options))
+
     def live(self, **options):
         """Returns the text and its log probability without the server."""
-        chunks = list(self._generator.stream(self._weights, **options))
+        chunks = self.stream(**options)
         text = "".join(chunk.text for chunk in chunks)
         return text, sum(chunk.log_prob for chunk in chunks)
 
@@ -91,6 +95,21 @@ class ServedModelTest(parameterized.TestCase):
             self.assertEqual(
                 sum(chunk.unknown for chunk in chunks), result.unknown
             )
+
+    @parameterized.parameters("characters", "bytes")
+    def test_the_served_text_continues_as_the_live_text(self, kind):
+        client, _ = self._serve(kind)
+        state, token = None, b""
+        for prompt, length in (("a", 7), ("", 0), ("", 30), ("é", 9)):
+            *_, last = chunks = self.served[kind].stream(
+                prompt=prompt, length=length, seed=5, state=state
+            )
+            (result,) = client.generate(
+                prompt, length=length, seed=5, state_bytes=token
+            )
+            text = "".join(chunk.text for chunk in chunks)
+            self.assertEqual(result.text, text)
+            state, token = last.state, result.state_bytes
 
     @parameterized.parameters("characters", "bytes")
     def test_the_score_of_a_text_is_its_probability(self, kind):
