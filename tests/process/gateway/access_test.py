@@ -14,6 +14,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.gateway_process import GatewayProcess
+from helpers.servers.held_calls import HeldCalls
 
 PROGRAM = [sys.executable, "-m", "kerasrnn_serving.programs.gateway"]
 
@@ -180,7 +181,7 @@ class AccessTest(parameterized.TestCase):
     def test_one_caller_does_not_keep_others_waiting(self):
         """The order in which the model's server is asked, with one slot."""
         gateway = self.start("--backend_calls=1", f"--keys={self._two_keys()}")
-        held = _Held(self.server.loaded[1])
+        held = HeldCalls(self.server.loaded[1])
         self.addCleanup(held.release)
         greedy = [self._ask_in_thread(gateway, self.greedy, "g", 1000)]
         held.wait_for_calls(1)
@@ -220,42 +221,6 @@ class AccessTest(parameterized.TestCase):
         )
         thread.start()
         return thread
-
-
-class _Held:
-    """Holds back the fake's calls, and lets one through at a time."""
-
-    def __init__(self, servable):
-        self.prompts = []
-        self._servable = servable
-        self._generate = servable._generate
-        self._come = threading.Semaphore(0)
-        self._may_go = threading.Semaphore(0)
-        self._free = False
-        servable._generate = self._call
-
-    def _call(self, **inputs):
-        self.prompts.append(inputs["prompt"])
-        self._come.release()
-        if not self._free:
-            self._may_go.acquire(timeout=60)
-        return self._generate(**inputs)
-
-    def wait_for_calls(self, count):
-        for _ in range(count):
-            if not self._come.acquire(timeout=60):
-                raise AssertionError("no call came")
-
-    def let_through(self, count):
-        for _ in range(count):
-            self._may_go.release()
-            self.wait_for_calls(1)
-
-    def release(self):
-        self._free = True
-        self._servable._generate = self._generate
-        for _ in range(1000):
-            self._may_go.release()
 
 
 if __name__ == "__main__":

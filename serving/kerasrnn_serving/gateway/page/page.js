@@ -1,0 +1,296 @@
+// The page: its form, the texts that are written, and the text to score.
+
+import { get, storeKey, storedKey, untilReady } from "./api.js";
+import * as link from "./link.js";
+import { startScoring } from "./score.js";
+import { Text } from "./text.js";
+import { View, closeAlternatives } from "./view.js";
+
+const byId = (id) => document.getElementById(id);
+const SLIDERS = ["temperature", "top_p", "length", "samples"];
+// After so long without a piece the page looks whether the server is there.
+const QUIET = 3000;
+
+let model = "kerasrnn";
+let texts = []; // {text, view, abort} of each sample
+
+function say(words, trouble = false) {
+  byId("notice").textContent = words;
+  byId("notice").classList.toggle("trouble", trouble);
+}
+
+function parameters() {
+  return {
+    temperature: byId("temperature").valueAsNumber,
+    top_p: byId("top_p").valueAsNumber,
+  };
+}
+
+function length() {
+  return byId("length").valueAsNumber;
+}
+
+// What a program that writes the first text again would send.
+function request() {
+  const { text } = texts[0];
+  const { read, temperature, top_p } = text.segments[0];
+  const written = text.segments[0].write;
+  return {
+    model, prompt: read, max_tokens: written, temperature, top_p,
+    seed: text.seed,
+  };
+}
+
+function showSliders() {
+  for (const id of SLIDERS) {
+    const output = document.querySelector(`output[for="${id}"]`);
+    output.textContent = byId(id).value;
+  }
+}
+
+function showState() {
+  const working = texts.some((one) => one.abort);
+  byId("stop").disabled = !working;
+  byId("start").disabled = working;
+  byId("continue").disabled = working || !texts.length;
+  const written = texts.length && texts[0].text.segments.length;
+  byId("copying").hidden = working || !written;
+  const version = texts.length && texts[0].text.version;
+  if (version) byId("version").textContent = `Version ${version}`;
+}
+
+function newTexts(seeds) {
+  closeAlternatives();
+  texts = seeds.map((seed, index) => {
+    const sample = { text: new Text(seed), abort: null };
+    const title = seeds.length > 1 ? `Sample ${index + 1}, seed ${seed}`
+      : `Seed ${seed}`;
+    sample.view = new View(
+      title, (at, choice) => branch(sample, at, choice));
+    return sample;
+  });
+  byId("texts").replaceChildren(...texts.map((one) => one.view.element));
+}
+
+// Runs `work(signal)`, which writes to a sample; tells how it went.
+async function working(sample, work) {
+  const abort = sample.abort = new AbortController();
+  sample.view.working(true);
+  showState();
+  say("Writing…");
+  try {
+    await work(abort.signal);
+    say("");
+  } catch (error) {
+    if (error.name === "AbortError") say("Stopped.");
+    else say(error.message, true);
+    if (error.status === 401) askForKey();
+  } finally {
+    sample.abort = null;
+    sample.view.working(false);
+    showState();
+  }
+}
+
+// Writes, and goes on by itself once a server that went away is back.
+async function write(sample, read, wanted, given, signal) {
+  const { text, view } = sample;
+  let quiet;
+  const watch = () => {
+    clearTimeout(quiet);
+    quiet = setTimeout(async () => {
+      try {
+        await get("/readyz");
+      } catch {
+        say("The model's server does not answer. Waiting for it…", true);
+      }
+    }, QUIET);
+  };
+  const before = text.written;
+  const left = () => wanted - (text.written - before);
+  const changed = (first) => {
+    watch();
+    if (byId("notice").classList.contains("trouble")) say("Writing…");
+    view.show(text.characters, first);
+    showState();
+  };
+  watch();
+  try {
+    for (;;) {
+      try {
+        await text.write(read, left(), given, signal, changed);
+        return;
+      } catch (error) {
+        if (["invalid_state", "version_gone"].includes(error.code)) {
+          read = text.forgetStates();
+          say("Another version of the model has come, and read the text.");
+        } else if (error.passes) {
+          say(`${error.message} Waiting for the server…`, true);
+          await untilReady(signal);
+          read = text.takeUnread();
+        } else {
+          throw error;
+        }
+        if (left() <= 0) return;
+      }
+    }
+  } finally {
+    clearTimeout(quiet);
+    view.show(text.characters);
+  }
+}
+
+function begin(event) {
+  event.preventDefault();
+  const count = byId("samples").valueAsNumber;
+  const field = byId("seed");
+  const seed = Number.isSafeInteger(field.valueAsNumber)
+    ? field.valueAsNumber : Math.floor(Math.random() * 2 ** 31);
+  newTexts(Array.from({ length: count }, (_, index) => seed + index));
+  history.replaceState(null, "", location.pathname);
+  const given = parameters();
+  const read = byId("prompt").value;
+  for (const sample of texts) {
+    working(sample, (signal) => write(sample, read, length(), given, signal));
+  }
+}
+
+function goOn() {
+  const given = parameters();
+  for (const sample of texts) {
+    working(sample, (signal) => {
+      const read = sample.text.takeUnread();
+      return write(sample, read, length(), given, signal);
+    });
+  }
+}
+
+function branch(sample, at, choice) {
+  if (sample.abort) sample.abort.abort();
+  const given = parameters();
+  const branching = async (signal) => {
+    const before = await sample.text.cutForBranch(at, signal);
+    sample.view.show(sample.text.characters);
+    await write(sample, before + choice, length(), given, signal);
+  };
+  // What was being written ends first.
+  setTimeout(() => working(sample, branching));
+}
+
+async function replay(fields) {
+  byId("colours").checked = fields.colours !== false;
+  newTexts(fields.texts.map((one) => one.seed));
+  const first = fields.texts[0];
+  byId("seed").value = first.seed;
+  byId("samples").value = fields.texts.length;
+  if (first.segments.length) {
+    const segment = first.segments[0];
+    byId("prompt").value = segment.read;
+    byId("temperature").value = segment.temperature;
+    byId("top_p").value = segment.top_p;
+  }
+  showSliders();
+  showColours();
+  await Promise.all(texts.map((sample, index) => (
+    working(sample, async (signal) => {
+      for (const one of fields.texts[index].segments) {
+        const { read, write: wanted, temperature, top_p } = one;
+        await write(sample, read, wanted, { temperature, top_p }, signal);
+      }
+    }))));
+  const { version } = texts[0].text;
+  if (fields.version && version && version !== fields.version) {
+    say(`The link was made with version ${fields.version} of the model, and `
+      + `version ${version} wrote this: the text may differ.`, true);
+  }
+}
+
+async function copy(words, what) {
+  try {
+    await navigator.clipboard.writeText(words);
+    say(`${what} is copied.`);
+  } catch {
+    // Without permission, or without HTTPS: there it can be seen and taken.
+    window.prompt("Copy this:", words);
+  }
+}
+
+function copyLink() {
+  const hash = link.encode(texts.map((one) => one.text),
+    byId("colours").checked);
+  history.replaceState(null, "", `#${hash}`);
+  copy(location.href, "The link");
+}
+
+function showColours() {
+  document.body.classList.toggle("coloured", byId("colours").checked);
+}
+
+function askForKey() {
+  byId("key-field").hidden = false;
+  byId("key").focus();
+}
+
+function showTab(name) {
+  for (const id of ["write", "score"]) {
+    const chosen = id === name;
+    byId(id).hidden = !chosen;
+    byId(`${id}-tab`).setAttribute("aria-selected", chosen);
+    byId(`${id}-tab`).tabIndex = chosen ? 0 : -1;
+  }
+  closeAlternatives();
+}
+
+async function learnSettings() {
+  try {
+    const settings = await get("/settings");
+    model = settings.model;
+    byId("model").textContent = model;
+    byId("length").max = Math.min(2000, settings.max_tokens);
+    if (settings.needs_key && !storedKey()) askForKey();
+    const { versions } = await get("/readyz");
+    byId("version").textContent = `Version ${versions[versions.length - 1]}`;
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+byId("form").addEventListener("submit", begin);
+byId("continue").addEventListener("click", goOn);
+byId("stop").addEventListener("click", () => {
+  for (const one of texts) if (one.abort) one.abort.abort();
+});
+byId("colours").addEventListener("change", showColours);
+byId("copy-link").addEventListener("click", copyLink);
+byId("copy-curl").addEventListener(
+  "click", () => copy(link.curl(request()), "The command"));
+byId("copy-python").addEventListener(
+  "click", () => copy(link.python(request()), "The program"));
+byId("key").addEventListener("change", () => storeKey(byId("key").value));
+for (const id of SLIDERS) byId(id).addEventListener("input", showSliders);
+for (const id of ["write", "score"]) {
+  byId(`${id}-tab`).addEventListener("click", () => showTab(id));
+  byId(`${id}-tab`).addEventListener("keydown", (event) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const other = id === "write" ? "score" : "write";
+    showTab(other);
+    byId(`${other}-tab`).focus();
+  });
+}
+byId("prompt").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    byId("form").requestSubmit();
+  }
+});
+window.addEventListener("hashchange", openLink);
+
+function openLink() {
+  const fields = link.decode(location.hash.slice(1));
+  if (fields) replay(fields);
+}
+
+startScoring({ byId, say, askForKey });
+showSliders();
+showColours();
+showState();
+learnSettings().then(openLink);
