@@ -41,20 +41,32 @@ for line in sys.stdin.buffer:
 """
 
 
-def install() -> None:
-    """Arranges that TensorFlow is quiet while it starts, and at work.
+# Says that this module has set TF_CPP_MIN_LOG_LEVEL, which processes that a
+# program starts inherit.
+_INHERITED = "KERASRNN_QUIET_TENSORFLOW"
 
-    Does nothing if the user has set `TF_CPP_MIN_LOG_LEVEL`: then what
-    TensorFlow says is wanted.
+
+def install() -> None:
+    """Keeps TensorFlow quiet while it starts and while it works.
+
+    Does nothing if the user has set `TF_CPP_MIN_LOG_LEVEL`, since they then
+    want to see what TensorFlow logs.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ or _INHERITED in os.environ:
         # What matters comes as an exception, too; what is logged as an error
         # may be as harmless as oneDNN falling back to Eigen.
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        os.environ[_INHERITED] = "1"
         sys.meta_path.insert(0, _Finder())
         # Its Python side: what it writes where, and its own deprecations.
+        # In a notebook it sets its level itself, so a filter is needed, too.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        logging.getLogger("tensorflow").addFilter(_is_an_error)
         logging.getLogger("absl").addFilter(_is_not_a_note_of_tensorflow)
+
+
+def _is_an_error(record):
+    return record.levelno >= logging.ERROR
 
 
 def _is_not_a_note_of_tensorflow(record):

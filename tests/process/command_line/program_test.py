@@ -308,6 +308,29 @@ class NoiseTest(absltest.TestCase):
         self.assertEqual(result.stderr, "")
         self.assertEqual(result.stdout, "(1, 2)\n")
 
+    def test_so_are_its_children_and_notebooks(self):
+        script = textwrap.dedent("""\
+            import subprocess
+            import sys
+            from kerasrnn import tensorflow_noise
+            tensorflow_noise.install()
+            if len(sys.argv) == 1:
+                subprocess.run([sys.executable, __file__, "child"], check=True)
+            else:
+                sys.ps1 = ""  # What TensorFlow knows a notebook by.
+                from tensorflow.python.platform import tf_logging
+                tf_logging.warning("a note")
+            """)
+        path = self.create_tempfile("starts.py", script).full_path
+        result = subprocess.run(
+            [sys.executable, path],
+            capture_output=True,
+            text=True,
+            env=_environment(),
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual((result.stdout, result.stderr), ("", ""))
+
 
 class ParseTest(absltest.TestCase):
     def test_flags_are_parsed_into_values_of_their_own(self):
