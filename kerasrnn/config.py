@@ -1,8 +1,8 @@
 """Configuration: frozen dataclasses, written as JSON beside every result.
 
-Whoever holds a `Config` can rebuild the vocabulary, the model and the
-training run that it describes. Each field is checked when the dataclass is
-made, so a `Config` that exists is one that can be run.
+A `Config` is enough to rebuild the vocabulary, the model and the training run
+that it describes. Each field is checked when the dataclass is made, so every
+`Config` that exists can be run.
 """
 
 import dataclasses
@@ -59,8 +59,8 @@ STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 def _check_separator(separator: str, vocabulary: str) -> None:
     if len(separator) > 1:
         raise UserError(
-            "document_separator must be one character, or an escape of one "
-            f"as in \\n, not {separator!r}."
+            "document_separator must be one character, or an escape such as "
+            f"\\n, not {separator!r}."
         )
     if vocabulary == "bytes" and separator > "\xff":
         raise UserError(
@@ -70,7 +70,7 @@ def _check_separator(separator: str, vocabulary: str) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What `kerasrnn.model.char_rnn.CharRNN` is built from.
+    """The network: what `kerasrnn.CharRNN` is built from.
 
     Attributes:
         vocabulary_size: Number of ids, the unknown character's id 0 included.
@@ -83,10 +83,10 @@ class ModelConfig:
         initializer: "keras" (Glorot, orthogonal, forget bias 1), "charrnn"
             (uniform in [-0.08, 0.08]) or "torchrnn" (normal, variance
             1 / (input + units)).
-        dtype_policy: Keras dtype policy of all layers; with the mixed ones
-            weights and states stay float32, products have 16 bits.
-        separator_id: Id of the character that every document follows: it is
-            read from the zero state, whatever came before. 0 is none.
+        dtype_policy: Keras dtype policy of all layers; with the mixed policies,
+            weights and states stay float32 and products have 16 bits.
+        separator_id: Id of the character that precedes every document: it is
+            read from the zero state, whatever came before. 0 means none.
     """
 
     vocabulary_size: Annotated[int, Range(2, INT32_MAX)]
@@ -108,14 +108,14 @@ class ModelConfig:
             )
         if self.num_weights > INT32_MAX:
             raise UserError(
-                f"The model would have {self.num_weights:,} weights, more "
-                f"than the {INT32_MAX:,} that there may be; give smaller "
-                "--units, --num_layers or --embedding_size."
+                f"The model would have {self.num_weights:,} weights, more than "
+                f"the {INT32_MAX:,} that are possible; choose smaller --units, "
+                "--num_layers or --embedding_size."
             )
 
     @property
     def num_weights(self) -> int:
-        """Numbers in all weights of the model."""
+        """Number of parameters of the model."""
         units, size = self.units, self.vocabulary_size
         cell = CELL_SIZES[self.cell]
 
@@ -132,26 +132,26 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    r"""Which text is read, as what, and how it is split.
+    r"""The text: which files, how they are read, and how the text is split.
 
     Attributes:
         data: Paths and glob patterns; empty means the source code of
             Python's standard library on this machine.
         vocabulary: "characters" (UTF-8 text) or "bytes".
-        min_count: Characters that occur less often in the text become
-            unknown (id 0).
-        normalize_newlines: Read \r\n and \r as \n, and leave out a byte
-            order mark at the start of a file. Otherwise they are characters
-            as any other.
-        document_separator: Character (or escape, as in \n) that ends a
-            document: no state is carried across it, in training, evaluation
-            and sampling. Of several files, each ends a document too. Empty
-            reads the text as one.
+        min_count: Characters that occur less often than this become unknown (id
+            0).
+        normalize_newlines: Read \r\n and \r as \n, and drop a byte order mark
+            at the start of a file. Otherwise they are characters like any
+            other.
+        document_separator: Character (or escape, such as \n) that ends a
+            document. No state is carried across it in training, evaluation
+            and sampling. The end of a file also ends a document. Empty reads
+            the text as one document.
         split: "tail" holds out the end of the text, "interleaved" the end
             of each of `split_streams` equal pieces, as char-rnn does.
         split_streams: Number of pieces of the interleaved split.
         validation_fraction: Share of the text held out for validation.
-        test_fraction: Share of the text held out beyond that, for tests.
+        test_fraction: Share of the text held out in addition, for testing.
     """
 
     data: Annotated[tuple[str, ...], LocalPath()] = ()
@@ -169,7 +169,7 @@ class DataConfig:
         _check_separator(self.document_separator, self.vocabulary)
         if self.validation_fraction + self.test_fraction >= 1:
             raise UserError(
-                "Nothing is left to train on: validation_fraction "
+                "No text is left to train on: validation_fraction "
                 f"({self.validation_fraction}) and test_fraction "
                 f"({self.test_fraction}) must add up to less than 1."
             )
@@ -177,57 +177,58 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How the model is trained. Every loss is in nats a character.
+    """How the network is trained. Every loss is in nats per character.
 
     Attributes:
         batch_size: Streams of text read side by side, over all replicas.
         sequence_length: Characters between two truncations of the gradient.
-        accumulation_steps: Pieces that a replica's streams are cut into and
-            computed one after another, to save memory. The update is that of
-            all streams at once.
+        accumulation_steps: Parts into which the streams of a replica are
+            divided, to be computed one after another and save memory. The
+            update is the same as for all streams at once.
         epochs: Passes over the training text.
         optimizer: How a gradient changes the weights.
         learning_rate: Highest learning rate of the schedule.
-        schedule: "constant"; "exponential" (times `decay_rate` an epoch,
-            from epoch `decay_after` on, as char-rnn); "step" (times
-            `decay_rate` every `decay_after` epochs, as torch-rnn); "cosine"
-            (down to 0 at the last step). All start with `warmup_steps`.
+        schedule: "constant"; "exponential" (times `decay_rate` per epoch, from
+            epoch `decay_after` on, as in char-rnn); "step" (times `decay_rate`
+            every `decay_after` epochs, as in torch-rnn); "cosine" (down to 0 at
+            the last step). All start with `warmup_steps`.
         warmup_steps: Steps over which the rate rises linearly from 0.
-        decay_rate: Factor of the exponential and the step schedule.
-        decay_after: Epochs, see `schedule`.
+        decay_rate: Factor of the exponential and step schedules.
+        decay_after: Epochs; see `schedule`.
         beta_1: First-moment decay of Adam, momentum of SGD.
         beta_2: Second-moment decay of Adam, decay (alpha) of RMSprop.
         epsilon: Added to the root of the second moment.
         weight_decay: AdamW's decoupled weight decay, on kernels only.
-        clip_norm: Largest global norm of the gradient; 0 is off.
-        clip_value: Largest absolute value of a gradient's element, of the
-            loss averaged over batch and time; 0 is off.
-        averaging: Momentum of the exponential moving average of the weights
-            that evaluation, samples and export use; 0 is off.
-        evaluate_every: Steps between validations; 0 is once an epoch.
-        validation_cost: Largest share of the time for the steps that
-            validation may take. Where the held-out text is longer than that
-            allows, a sample of it is validated, the same one each time: the
-            start of each of `batch_size` equal pieces. 0 always reads all.
-        checkpoint_every: Steps between checkpoints; 0 is with validation
-            where `evaluate_every` is given. There is one every minute
-            anyway, or every ten minutes where `checkpoint_every` is given.
-        sample_every: Steps between samples; 0 is with validation, and at
-            most once a minute unless `evaluate_every` is given.
-        sample_length: Characters in such a sample.
-        keep: Number of newest checkpoints kept.
-        patience: Validations without a better loss before training stops;
-            0 never stops early.
-        init_from: Working directory of a trained model whose best weights
-            this one starts from, character by character; a character new to
-            them starts afresh. Its network, dropout and kind of vocabulary
-            are taken over. Empty starts afresh.
-        on_nan: When the loss is not a finite number or explodes: "stop", or
-            "rollback" to the last good checkpoint with half the learning
-            rate, five times at most.
-        seed: Of weights, dropout and samples.
+        clip_norm: Largest global norm of the gradient; 0 turns clipping by norm
+            off.
+        clip_value: Largest absolute value of each element of the gradient of
+            the mean loss; 0 turns clipping by value off.
+        averaging: Momentum of the moving average of the weights, which
+            evaluation, samples and export use; 0 turns averaging off.
+        evaluate_every: Steps between validations; 0 validates once per epoch.
+        validation_cost: Time that validation may take, as a share of the time
+            for the steps. If the held-out text is longer than that allows, a
+            sample of it is read, the same one each time: the start of each of
+            `batch_size` equal pieces. 0 always reads all of it.
+        checkpoint_every: Steps between checkpoints, in addition to one after
+            ten minutes without any. 0 writes one every minute, and with each
+            validation if `evaluate_every` is given.
+        sample_every: Steps between samples; 0 writes one with each validation,
+            and at most one per minute unless `evaluate_every` is given.
+        sample_length: Characters in each sample.
+        keep: How many of the newest checkpoints to keep.
+        patience: Validations in a row without a better loss after which
+            training stops; 0 never stops early.
+        init_from: Working directory of a trained model to start from: its
+            network, dropout and kind of vocabulary are kept, and weights follow
+            their characters; new characters start with random weights. Empty
+            starts with random weights.
+        on_nan: What to do if the loss explodes or is not finite: "stop", or
+            "rollback" to the last good checkpoint and continue with half the
+            learning rate, at most five times.
+        seed: Seed of weights, dropout and samples.
         jit_compile: What XLA compiles: "on" the whole step, "off" nothing,
-            "auto" what makes it faster on the device at hand.
+            "auto" what runs faster on this device.
     """
 
     batch_size: Annotated[int, POSITIVE_COUNT] = 50
@@ -264,15 +265,21 @@ class TrainingConfig:
         # How many replicas share the streams shows later.
         if self.batch_size % self.accumulation_steps:
             raise UserError(
-                f"batch_size {self.batch_size:,} cannot be cut into "
-                f"accumulation_steps {self.accumulation_steps:,} equal "
-                f"pieces: choose a divisor of {self.batch_size:,}."
+                f"batch_size {self.batch_size:,} cannot be divided into "
+                f"accumulation_steps {self.accumulation_steps:,} equal parts: "
+                f"choose a divisor of {self.batch_size:,}."
             )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that a working directory's results follow from."""
+    """All settings that the results in a working directory depend on.
+
+    Attributes:
+        model: The network.
+        data: The text, and how it is split.
+        training: How the network is trained.
+    """
 
     model: ModelConfig
     data: DataConfig = DataConfig()
@@ -282,7 +289,7 @@ class Config:
         if bool(self.data.document_separator) != bool(self.model.separator_id):
             raise UserError(
                 "The model's separator_id must be the id of the data's "
-                "document_separator, and 0 where that is empty; they are "
+                "document_separator, and 0 if that is empty; they are "
                 f"{self.model.separator_id} and "
                 f"{self.data.document_separator!r}."
             )
@@ -296,6 +303,6 @@ class Config:
         """Returns the configuration that `to_json` wrote.
 
         Raises:
-            UserError: The text is none that this version knows.
+            UserError: The text is not a configuration of this version.
         """
         return dataclass_json.from_json(cls, text, "configuration")

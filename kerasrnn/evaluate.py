@@ -1,8 +1,8 @@
 """Measures how well a trained model predicts text.
 
-Prints the cross-entropy in nats and in bits a character, over how many
+Prints the cross-entropy in nats and in bits per character, over how many
 characters, and the perplexity. Losses on different splits are not comparable,
-so the split is named with the figure.
+so the split is printed as well.
 
     kerasrnn-evaluate --workdir=my_model
     kerasrnn-evaluate --workdir=my_model --file=other.txt
@@ -42,23 +42,23 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     define_path(
-        "file", None, "Measures this file instead, as one text.", flag_values
+        "file", None, "Measure this file instead, as one text.", flag_values
     )
     flags.DEFINE_enum(
         "start_state",
         "zero",
         ("zero", "start_character"),
-        "What each stream starts from: the zero state, where its first "
-        "character is read and not scored, or the state after the start "
-        "character, where all are scored, as a served model does it.",
+        "What each stream starts from: the zero state (its first character is "
+        "read but not scored), or the state after the start character (all "
+        "are scored, as by a served model).",
         flag_values=flag_values,
     )
     define_integer(
         "streams",
         0,
-        "Pieces that the text is cut into, to be read side by side, each "
-        "from the start state. 0 takes as many as in training, and 1 for a "
-        "file; a served model takes 1.",
+        "Pieces that the text is divided into, which are read side by side, "
+        "each from the start state. 0 uses as many as in training, and 1 for "
+        "a file; a served model uses 1.",
         flag_values,
         COUNT,
     )
@@ -110,7 +110,7 @@ def execute(values: flags.FlagValues) -> int:
         )
         return 0
     print(
-        f"{text.name}: {result.loss:.6f} nats ({result.bits:.6f} bits) a "
+        f"{text.name}: {result.loss:.6f} nats ({result.bits:.6f} bits) per "
         f"character over {counted(result.characters, 'character')}, "
         f"perplexity {result.perplexity:.4f}\n"
         f"{path.parent.name} checkpoint, step {saved.step:,}; "

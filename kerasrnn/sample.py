@@ -1,7 +1,7 @@
 """Generates text with a trained model, in this process.
 
-Takes the flags of kerasrnn-query, which asks a server, and gives the same
-text for the same seed.
+It has the flags of kerasrnn-query, which asks a server, and gives the same text
+for the same seed.
 
     kerasrnn-sample --workdir=my_model --prompt='def '
     kerasrnn-sample --workdir=my_names --novel --length=2000
@@ -34,8 +34,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "novel",
         False,
-        "Print only the lines generated that are not in the text that the "
-        "model was trained on, each once, and the share that is new.",
+        "Print only the generated lines that are not in the training text, "
+        "each of them once, and the share that is new.",
         flag_values=flag_values,
     )
 

@@ -1,8 +1,9 @@
 """Trains a character-level recurrent network on text.
 
 Without any flag the text is the source code of Python's standard library on
-this machine, and the model is in ./workdir. Run the same command again to go
-on where it stopped; Ctrl-C saves and ends. The loss is in nats a character.
+this machine, and the model is in ./workdir. Run the same command again to
+resume where it stopped; Ctrl-C saves and exits. The loss is in nats per
+character.
 
     kerasrnn-train --data=input.txt --workdir=my_model
     kerasrnn-train --preset=charrnn --data='books/*.txt'
@@ -42,31 +43,32 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     define_path(
         "workdir",
         "workdir",
-        "Directory for checkpoints, logs and samples; made if it is not "
-        "there. A training that it holds is gone on with, and flags that are "
-        "not given then keep their values.",
+        "Directory for checkpoints, logs and samples; made if it does not "
+        "exist. A run in it is resumed, and flags that are not given then "
+        "keep their values.",
         flag_values,
     )
     flags.DEFINE_string(
         "preset",
         None,
-        "Takes a set of flags that ships with kerasrnn. Any other flag on the "
-        f"command line wins over it. There are {'; '.join(summaries())}.",
+        "Uses a set of flags that ships with kerasrnn. Any other flag on the "
+        "command line overrides it. The presets are "
+        f"{'; '.join(summaries())}.",
         flag_values=flag_values,
     )
     define_integer(
         "max_steps",
         0,
-        "Steps to make in all; 0 makes all epochs' steps. The learning "
-        "rate's schedule ends there.",
+        "Total number of steps; 0 runs all epochs. The learning rate's "
+        "schedule ends there.",
         flag_values,
         COUNT,
     )
     define_float(
         "minutes",
         0.0,
-        "Minutes to train in all, those of earlier runs in the workdir "
-        "included; 0 is no limit. The learning rate's schedule ends there.",
+        "Minutes to train in total, including earlier runs in the workdir; 0 "
+        "is no limit. The learning rate's schedule ends there.",
         flag_values,
         AMOUNT,
     )
@@ -77,20 +79,21 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "The devices to train on. one_device: one GPU or the CPU; mirrored: "
         "all GPUs of this machine; multi_worker: all machines that TF_CONFIG "
         "lists, each running the same command; tpu: the TPU of --tpu; auto: "
-        "what there is, a TPU first, then the machines of TF_CONFIG.",
+        "the TPU, else the machines of TF_CONFIG, else all GPUs, else the "
+        "CPU.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "tpu",
         "",
-        "Name or address of a TPU; local is this machine's.",
+        "Name or address of a TPU; local is the one of this machine.",
         flag_values=flag_values,
     )
     flags.DEFINE_bool(
         "report",
         False,
-        "Train nothing; draw the losses and samples of the workdir so far "
-        "into its report.html, or into --output.",
+        "Do not train; draw the losses and samples in the workdir so far as a "
+        "page, its report.html or --output.",
         flag_values=flag_values,
     )
     define_path("output", None, "File that --report writes.", flag_values)

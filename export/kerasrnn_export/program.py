@@ -3,8 +3,8 @@
     kerasrnn-export --workdir=my_model --export_dir=my_export
     kerasrnn-export --describe=my_export
 
-The version appears under its number once it is complete: its graph is
-checked, and loaded as a server loads it, and compared with the model.
+The version gets its number once it is complete: after its graph has been
+checked, loaded as a server loads it, and compared with the model.
 """
 
 from absl import flags
@@ -28,32 +28,34 @@ _DEFAULTS = SamplerOptions()
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the program's flags."""
     define_path(
-        "workdir", None, "Directory that kerasrnn-train wrote to.", flag_values
+        "workdir", None, "Directory that kerasrnn-train wrote.", flag_values
     )
     define_path(
         "export_dir",
         None,
-        "Directory that the server watches; the version appears there under "
-        "the next number.",
+        "Directory that the server watches; the version gets the next number "
+        "in it.",
         flag_values,
     )
     flags.DEFINE_enum(
         "checkpoint",
         "best",
         ["best", "latest"],
-        "Which weights: of the best validation, or the newest.",
+        "Which weights: those with the best validation loss, or the newest.",
         flag_values=flag_values,
     )
     for function, name, text in (
         (
             define_integer,
             "max_length",
-            "Characters that one call generates at most; may only be raised.",
+            "Largest number of characters that one call generates; may only "
+            "be raised.",
         ),
         (
             define_integer,
             "max_prompt",
-            "Characters that one call reads at most; may only be raised.",
+            "Largest number of characters that one call reads; may only be "
+            "raised.",
         ),
         (
             define_integer,
@@ -76,8 +78,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     define_path(
         "describe",
         None,
-        "Export nothing; print what a version, or the newest one in an "
-        "export directory, is made of, and check its files.",
+        "Do not export; print what a version (or the newest one in an export "
+        "directory) contains, and check its files.",
         flag_values,
     )
 

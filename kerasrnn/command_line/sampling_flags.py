@@ -106,26 +106,27 @@ def define_sampling_flags(flag_values: flags.FlagValues) -> None:
         "prompt_file",
         None,
         "File that holds the prompt; - is standard input, which is also read "
-        "where text is piped into it and no prompt is given.",
+        "if text is piped into it and no prompt is given.",
         flag_values,
     )
     number(define_integer, "length", "Characters to generate.")
     number(
         define_float,
         "temperature",
-        "Below 1 is more cautious, above 1 wilder; 0 always takes the "
-        "likeliest character.",
+        "Below 1 is more cautious, above 1 wilder; 0 always takes the most "
+        "likely character.",
     )
     number(
         define_integer,
         "top_k",
-        "Draw only among this many likeliest characters; 0 is off.",
+        "Draw only from this many of the most likely characters; 0 turns this "
+        "off.",
     )
     number(
         define_float,
         "top_p",
-        "Draw only among the likeliest characters whose probabilities add up "
-        "to this; 1 is off.",
+        "Draw only from the most likely characters whose probabilities add up "
+        "to this; 1 turns this off.",
     )
     number(
         define_integer,
@@ -138,17 +139,17 @@ def define_sampling_flags(flag_values: flags.FlagValues) -> None:
         "stop",
         f"End a sample once its text ends with this (at most {MAX_STOP} "
         "characters); \\n is a newline, \\t a tab, \\\\ a backslash, as in a "
-        "string of Python.",
+        "Python string.",
     )
     number(
         define_integer,
         "num_samples",
-        "Samples to generate, with seeds in a row.",
+        "Number of samples to generate, with consecutive seeds.",
     )
     define(
         flags.DEFINE_bool,
         "json",
-        "Print one JSON object a line for each sample.",
+        "Print each sample as a JSON object on one line.",
     )
     define(flags.DEFINE_bool, "echo", "Print the prompt before the text.")
 

@@ -76,7 +76,7 @@ def _head(reading, model, name):
     facts = (
         f"{layers}{counted(reading.units_per_layer, 'unit')}",
         f"{counted(len(reading.characters), 'character')} of {name}",
-        f"{reading.mean_bits:.2f} bits of surprise a character",
+        f"{reading.mean_bits:.2f} bits of surprise per character",
     )
     return element(
         "header",

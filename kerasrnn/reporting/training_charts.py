@@ -23,7 +23,7 @@ class Validations:
 
     Attributes:
         steps: After which steps, rising.
-        losses: Their results, nats a character.
+        losses: Their results, nats per character.
         split: Name of the split, or "".
     """
 
@@ -90,8 +90,8 @@ def loss_charts(
             lines,
             label="Training and validation loss over steps",
             x_title="step (logarithmic)" if log_x else "step",
-            y_title="nats a character",
-            right_title="bits a character",
+            y_title="nats per character",
+            right_title="bits per character",
             right_factor=1 / math.log(2),
             log_x=log_x,
             mark=mark,
@@ -136,7 +136,7 @@ def _points(curve: Curve, validations, axes):
             text += f", validation {validations.losses[newest]:.4f}"
             if validations.steps[newest] != step:
                 text += f" (at step {validations.steps[newest]:,})"
-        points.append([axes.x(step), f"{text} nats a character"])
+        points.append([axes.x(step), f"{text} nats per character"])
     return points
 
 

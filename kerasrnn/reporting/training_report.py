@@ -97,7 +97,7 @@ def _figures(training, validations):
             (
                 "Best validation loss",
                 f"{loss:.4f} nats",
-                f"{loss / math.log(2):.4f} bits a character, at step "
+                f"{loss / math.log(2):.4f} bits per character, at step "
                 f"{step:,}, {validations.split} split",
             )
         )
@@ -108,7 +108,7 @@ def _figures(training, validations):
         (
             "Training loss",
             f"{loss:.4f} nats",
-            f"{loss / math.log(2):.4f} bits a character, mean of the last "
+            f"{loss / math.log(2):.4f} bits per character, mean of the last "
             f"{counted(len(recent), 'step')}, dropout on",
         )
     )

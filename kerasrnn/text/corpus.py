@@ -51,23 +51,25 @@ _DAMAGE = (
 
 
 class Corpus:
-    """A finished corpus directory.
+    """An encoded text in a directory.
 
     Args:
-        directory: Where `build_corpus` made it.
+        directory: The directory that `build_corpus` wrote.
 
     Attributes:
+        directory: The same, as a `pathlib.Path`.
         ids: The whole text, memory-mapped, uint8, uint16 or int32 [length].
-        vocabulary: What the ids stand for.
-        config: The `DataConfig` that it was made by.
-        num_unknown: Characters of the text outside the vocabulary.
-        marks: What of the text its reader does not see; looked for in text
-            of characters with a vocabulary of its own.
-        sha256: Of the file of ids, in hexadecimal digits.
-        manifest: What `corpus.json` holds.
+        vocabulary: Which character each id stands for.
+        config: The `DataConfig` that the corpus was built with.
+        num_unknown: Characters of the text that are not in the vocabulary.
+        marks: Characters that a reader does not see, such as carriage
+            returns; counted in text of characters with a vocabulary of its
+            own.
+        sha256: SHA-256 of the file of ids, in hexadecimal digits.
+        manifest: The content of `corpus.json`.
 
     Raises:
-        UserError: There is no corpus, or it is damaged.
+        UserError: There is no corpus in the directory, or it is damaged.
     """
 
     def __init__(self, directory: StrPath):

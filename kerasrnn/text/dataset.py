@@ -24,17 +24,17 @@ class Batch(NamedTuple):
 
 
 class TextDataset:
-    """Contiguous streams of text, cut in batches.
+    """Contiguous streams of text, cut into batches.
 
-    Row b of batch k + 1 goes on where row b of batch k stopped, so a
+    Row b of batch k + 1 continues where row b of batch k stopped, so a
     recurrent state can be carried from batch to batch. After
-    `steps_per_epoch` batches the streams begin again. Nothing is shuffled
+    `steps_per_epoch` batches the streams start again. Nothing is shuffled
     and nothing is remembered: any step can be the first.
 
-    Where there is one range a stream and they are of equal length, each
-    range is a stream, as in char-rnn. Else the ranges are joined and cut
-    in `batch_size` equal streams. The target of a range's last character is
-    the one that follows it in the text, if the text goes on there.
+    If there is one range per stream and all have the same length, each range
+    is a stream, as in char-rnn. Otherwise the ranges are joined and cut into
+    `batch_size` equal streams. The target of a range's last character is the
+    character that follows it in the text, if there is one.
 
     Glossary of shapes:
       B: batch size. T: sequence length. N: batches asked for.
@@ -43,14 +43,17 @@ class TextDataset:
         ids: Integers [length], held in memory or mapped.
         ranges: (start, stop) of the parts to read, in order.
         batch_size: Number of streams.
-        sequence_length: Characters of a stream in one batch.
-        documents: Whether no state may go from one document to another.
-            Then `~id`, which `CharRNN` reads from the zero state,
-            stands for the first id of a stream and of a range, and the
-            target before a range that is joined to another is 0.
+        sequence_length: Characters of each stream in one batch.
+        documents: Whether documents are independent, so that no state may
+            pass from one to the next. Then the first id of a stream and of a
+            range is replaced by `~id`, which `CharRNN` reads from the zero
+            state, and the target before a range that is joined to another
+            is 0.
 
     Attributes:
-        steps_per_epoch: Batches until the streams begin again.
+        batch_size: Number of streams.
+        sequence_length: Characters of each stream in one batch.
+        steps_per_epoch: Batches until the streams start again.
 
     Raises:
         UserError: The ranges do not fill one batch.

@@ -221,8 +221,8 @@ def _summary(step: int, best: Best | None) -> str:
     text = counted(step, "step")
     if best is not None:
         text += (
-            f", best validation loss {best.loss:.4f} nats a character at step "
-            f"{best.step:,}"
+            f", best validation loss {best.loss:.4f} nats per character at "
+            f"step {best.step:,}"
         )
     return text
 

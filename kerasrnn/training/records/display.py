@@ -130,7 +130,7 @@ class Display(Observer):
             )
         self.note(
             f"step {validation.step:,}: validation loss {result.loss:.4f} "
-            f"nats ({result.bits:.3f} bits) a character, {validation.split} "
+            f"nats ({result.bits:.3f} bits) per character, {validation.split} "
             f"split{sample}"
             + (", the best so far" if validation.is_best else "")
         )
@@ -168,6 +168,6 @@ def duration(seconds: float) -> str:
 
 def _numbers(progress):
     return (
-        f"loss {progress.loss:.4f} nats ({bits(progress.loss):.3f} bits) a "
+        f"loss {progress.loss:.4f} nats ({bits(progress.loss):.3f} bits) per "
         f"character, {progress.characters_per_second:,.0f} characters/s"
     )

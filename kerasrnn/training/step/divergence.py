@@ -64,7 +64,7 @@ def check_steps(
         reason = f"the gradient's norm is {norm}"
     else:
         reason = (
-            f"the loss is {loss:.1f} nats a character, above {limit:.1f}, "
+            f"the loss is {loss:.1f} nats per character, above {limit:.1f}, "
             "three times that of guessing"
         )
     raise Diverged(first_step + index, reason)

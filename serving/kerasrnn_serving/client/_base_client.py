@@ -10,9 +10,10 @@ from kerasrnn_serving.client._connection.channel import Target
 from kerasrnn_serving.client._connection.channel import Tls
 from kerasrnn_serving.client._model import Model
 
-# The first chunk of a stream is small, so that it comes at once.
 FIRST_CHUNK = 8
+"""Characters of a stream's first chunk: few, so that it arrives at once."""
 CHUNK = 64
+"""Characters of the other chunks."""
 
 Transport = TypeVar("Transport")
 

@@ -38,15 +38,20 @@ def define_connection_flags(
         flags.DEFINE_string,
         "server",
         server,
-        "Address of the server's gRPC port, host:port; or dns:///name:port "
-        "for all the addresses of a name, in turn.",
+        "Address of the server's gRPC port, host:port; or dns:///name:port, "
+        "which uses all addresses of a name in turn.",
     )
-    define(flags.DEFINE_string, "model", "kerasrnn", "The model's name there.")
+    define(
+        flags.DEFINE_string,
+        "model",
+        "kerasrnn",
+        "The model's name on the server.",
+    )
     define(
         define_integer,
         "model_version",
         None,
-        "Version to ask for; the newest if not given.",
+        "Version to use; by default the newest.",
         allowed=Range(0, INT64.high),
     )
     define(
@@ -60,21 +65,21 @@ def define_connection_flags(
         flags.DEFINE_bool,
         "tls",
         False,
-        "Encrypt the connection; any of the following does so too.",
+        "Encrypt the connection; any of the following flags implies this.",
     )
     define(
         define_path,
         "tls_ca",
         None,
-        "PEM file of the certificates that sign the server's.",
+        "PEM file with the certificates that signed the server's.",
     )
     define(
         define_path,
         "tls_certificate",
         None,
-        "PEM file of this client's certificate, for mutual TLS.",
+        "PEM file with this client's certificate, for mutual TLS.",
     )
-    define(define_path, "tls_key", None, "PEM file of its private key.")
+    define(define_path, "tls_key", None, "PEM file with its private key.")
     define(
         flags.DEFINE_string,
         "tls_server_name",
@@ -85,14 +90,14 @@ def define_connection_flags(
         define_integer,
         "max_message_bytes",
         None,
-        "Refuse replies that are larger; no limit if not given.",
+        "Refuse larger replies; by default there is no limit.",
         allowed=POSITIVE_COUNT,
     )
     define(
         define_path,
         "token_file",
         None,
-        "File that holds a bearer token to send with each call; needs TLS.",
+        "File with a bearer token to send with each call; needs TLS.",
     )
 
 

@@ -1,9 +1,9 @@
 """Shows what the units of a network do while it reads a text.
 
 Writes one HTML page, which needs no network: the text, coloured by what a
-unit does; the likeliest next characters under each; and which units follow
-quotes, comments, brackets, indentation and the like. Without --file or
---text it reads what was held out for validation.
+unit does; the most likely next characters below each; and which units follow
+quotes, comments, brackets, indentation and the like. Without --file or --text
+it reads text that was held out for validation.
 
     kerasrnn-inspect --workdir=my_model --file=program.py
     kerasrnn-inspect --server=localhost:8500 --file=program.py
@@ -81,8 +81,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flags.DEFINE_string,
         "unit",
         None,
-        "The unit to show first, as LAYER:UNIT, both counted from 1; without "
-        "it the one that follows something best.",
+        "The unit to show first, as LAYER:UNIT, both counted from 1; by "
+        "default the one that follows something best.",
     )
     define(
         flags.DEFINE_enum,
@@ -90,15 +90,15 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "auto",
         ("auto", *SYNTAXES),
         "What starts a comment and ends quotes in the text: as in Python and "
-        "shell (hash), C, TeX or prose. auto goes by what the text looks like.",
+        "shell (hash), C, TeX or prose. auto decides from the text.",
     )
     connection_flags.define_connection_flags(flag_values, None)
     define(
         define_integer,
         "num_layers",
         None,
-        "Layers that the model's units belong to, where it does not say so "
-        "itself, as earlier exports.",
+        "Number of layers of the model, for earlier exports whose metadata "
+        "does not have it.",
         allowed=POSITIVE_COUNT,
     )
 

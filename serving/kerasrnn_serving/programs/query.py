@@ -1,11 +1,11 @@
-"""Asks a served model for text, and prints it as it is generated.
+"""Asks a served model for text and prints it as it is generated.
 
     kerasrnn-query --prompt="ROMEO:" --length=1000
     kerasrnn-query --server=another_host:8500 --prompt="ROMEO:"
     kerasrnn-query --score=chapter.txt
     kerasrnn-query --interactive
 
-The flags that say what to generate are those of kerasrnn-sample.
+The flags that control the text are those of kerasrnn-sample.
 """
 
 import json
@@ -30,8 +30,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     define_path(
         "score",
         None,
-        "Generate nothing; print how likely this file's text is, in bits and "
-        "nats a character. - is standard input.",
+        "Do not generate; print how likely this file's text is, in bits and "
+        "nats per character. - is standard input.",
         flag_values,
     )
     flags.DEFINE_bool(

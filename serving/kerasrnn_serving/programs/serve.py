@@ -1,11 +1,11 @@
-"""Serves an export over gRPC, with whichever server is there.
+"""Serves an export over gRPC.
 
-Without --server it takes TensorFlow Serving's tensorflow_model_server where
-that is on PATH, else the local server of this package, and says which. It
-serves until Ctrl-C, and takes up new versions as they are exported.
---server=docker runs TensorFlow Serving's stock image. TensorFlow Serving was
-run neither way where this was written; the local server was. What follows --
-goes to TensorFlow Serving as it is.
+Without --server it uses TensorFlow Serving's tensorflow_model_server if that is
+on PATH, else the local server of this package, and says which. It serves until
+Ctrl-C, and switches to new versions as they are exported. --server=docker runs
+TensorFlow Serving's stock image. What follows -- is passed to TensorFlow
+Serving. (Neither way of running TensorFlow Serving has been tested; the local
+server has.)
 
     kerasrnn-serve --export_dir=my_export
     kerasrnn-serve --export_dir=my_export -- --enable_batching=true
@@ -125,20 +125,20 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "Directory of the exported versions (kerasrnn-export's --export_dir).",
     )
     define(
-        flags.DEFINE_string, "model", "kerasrnn", "Name that clients ask for."
+        flags.DEFINE_string, "model", "kerasrnn", "Model name that clients use."
     )
     define(
         define_integer,
         "port",
         8500,
-        "Port of gRPC; 0 takes a free one and prints it.",
+        "gRPC port; 0 takes a free one and prints it.",
         allowed=_PORTS,
     )
     define(
         define_integer,
         "rest_port",
         0,
-        "Port of REST, which the local server does not have; 0 is off.",
+        "REST port, which the local server does not have; 0 turns REST off.",
         allowed=_PORTS,
     )
     define(
@@ -160,16 +160,16 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flags.DEFINE_string,
         "image",
         IMAGE,
-        "Image of --server=docker; where the registry does not have it, try "
+        "Image for --server=docker; if the registry does not have it, try "
         f"the tags {' or '.join(FALLBACK_TAGS)}.",
     )
     define(
         flags.DEFINE_list,
         "allow_operations",
         [],
-        "TensorFlow's operations that a version may have with --server=local "
-        "beside those that kerasrnn-export writes, separated by commas; '*' "
-        "is any. They can read and write files.",
+        "TensorFlow operations, separated by commas, that --server=local "
+        "allows in a version besides those that kerasrnn-export writes; '*' "
+        "allows any. They can read and write files.",
     )
     define_limits(flag_values)
 
@@ -178,25 +178,21 @@ def define_limits(flag_values: flags.FlagValues) -> None:
     """Defines the flags of `Limits`, which the local server alone has."""
     defaults = Limits()
     for name, default, text in (
-        ("max_rows", defaults.rows, "Rows of one call"),
-        ("max_message_bytes", defaults.message_bytes, "Bytes of one message"),
-        (
-            "max_calls",
-            defaults.calls,
-            "Calls that run or wait",
-        ),
+        ("max_rows", defaults.rows, "rows in a call"),
+        ("max_message_bytes", defaults.message_bytes, "bytes in a message"),
+        ("max_calls", defaults.calls, "calls that run or wait"),
     ):
         define_integer(
             name,
             default,
-            f"{text}, at most, with --server=local.",
+            f"Largest number of {text}, with --server=local.",
             flag_values,
             POSITIVE_COUNT,
         )
     define_float(
         "max_seconds",
         defaults.seconds,
-        "Seconds that one call may take with --server=local, also where its "
+        "Seconds that one call may take with --server=local, even if its "
         "client sets no deadline.",
         flag_values,
         SECONDS,

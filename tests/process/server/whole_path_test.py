@@ -1,7 +1,7 @@
 """From a text file to served text, by the real programs alone.
 
 One number ties the path: what the server's `score` says of the validation
-text is what `kerasrnn-evaluate` says of it, to 1e-5 nats a character.
+text is what `kerasrnn-evaluate` says of it, to 1e-5 nats per character.
 """
 
 import json

@@ -148,7 +148,7 @@ class BadValueTest(parameterized.TestCase):
         ({"test_fraction": 1}, "test_fraction must be at least 0 and below"),
         (
             {"validation_fraction": 0.5, "test_fraction": 0.5},
-            "Nothing is left to train on",
+            "No text is left to train on",
         ),
     )
     def test_data(self, values, expected):

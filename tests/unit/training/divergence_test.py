@@ -42,7 +42,7 @@ class RecordsTest(parameterized.TestCase):
     @parameterized.parameters(
         ("nats", np.nan, "the loss is nan"),
         ("nats", np.inf, "the loss is inf"),
-        ("nats", 64 * 12.9, "the loss is 12.9 nats a character, above 12.5"),
+        ("nats", 64 * 12.9, "the loss is 12.9 nats per character, above 12.5"),
         ("gradient_norm", np.nan, "the gradient's norm is nan"),
         ("gradient_norm", np.inf, "the gradient's norm is inf"),
     )
@@ -100,7 +100,9 @@ class StopTest(TrainingTestCase):
         self.assertIn(f"from step {good}.", self.output.getvalue())
 
     def test_exploding_loss_stops_too(self):
-        with self.assertRaisesRegex(UserError, "nats a character, above 10.0"):
+        with self.assertRaisesRegex(
+            UserError, "nats per character, above 10.0"
+        ):
             self.train("a", **WILD)
 
     def test_program_says_it_in_a_sentence(self):

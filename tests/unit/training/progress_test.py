@@ -49,7 +49,7 @@ class DisplayTest(absltest.TestCase):
             output.splitlines(),
             [
                 "counting the text: 50%",
-                "step 1,200: validation loss 1.5000 nats (2.164 bits) a "
+                "step 1,200: validation loss 1.5000 nats (2.164 bits) per "
                 "character, tail split, the best so far",
                 "--- sample after step 1,200 ---",
                 "[bold]x = [1]",
@@ -65,7 +65,7 @@ class DisplayTest(absltest.TestCase):
         self.assertEqual(
             console.file.getvalue(),
             "step 1,200 of 21,150, epoch 2.84: loss 1.5000 nats (2.164 bits) "
-            "a character, 61,234 characters/s, 1 h 2 min left\n",
+            "per character, 61,234 characters/s, 1 h 2 min left\n",
         )
 
     def test_terminal_shows_everything_in_80_columns(self):
@@ -73,7 +73,7 @@ class DisplayTest(absltest.TestCase):
         for text in (
             "step 1,200 of 21,150",
             "1 h 2 min left",
-            "loss 1.5000 nats (2.164 bits) a character, 61,234 characters/s",
+            "loss 1.5000 nats (2.164 bits) per character, 61,234 characters/s",
             "epoch 2.84",
             "[bold]x = [1]",
         ):
