@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage reliability compat bench package format lock clean
+.PHONY: help demo test docs coverage reliability compat bench package format lock clean
 
 # The first of these that can makes the environment; with PYTHON=... that one.
 PYTHONS = $(or $(PYTHON),python3.11 python3 python3.12 python3.13)
@@ -40,6 +40,11 @@ test: .venv/.installed  ## Lint, format, types, architecture and all tests (minu
 	@.venv/bin/python -m pytest tests/repository/architecture_test.py
 	@.venv/bin/python -m pytest -n 2 --dist=loadfile
 
+docs: .venv-docs/.installed  ## Runs the tutorial and builds the documentation site in site/
+	@.venv-docs/bin/python scripts/tutorial.py
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "The documentation is in site/index.html."
+
 coverage: .venv/.installed  ## Which lines the tests run: a summary, and htmlcov/ (long)
 	@.venv/bin/python -m pytest -n 2 --dist=loadfile --cov --cov-report=term --cov-report=html
 
@@ -74,7 +79,7 @@ lock: .venv/.installed  ## Writes requirements_lock.txt, what Bazel installs, fr
 
 clean:  ## Removes what make has made: environments, caches, demo/
 	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis \
-	  .coverage* htmlcov demo dist
+	  .coverage* htmlcov demo dist build site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml scripts/environment.py
@@ -92,6 +97,10 @@ clean:  ## Removes what make has made: environments, caches, demo/
 
 .venv-bench/.installed: pyproject.toml scripts/environment.py
 	$(call environment,.venv-bench,'.[bench]')
+	@touch $@
+
+.venv-docs/.installed: pyproject.toml scripts/environment.py
+	$(call environment,.venv-docs,'.[docs]')
 	@touch $@
 
 .venv-package/.installed: scripts/environment.py

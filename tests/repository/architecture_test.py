@@ -228,6 +228,8 @@ class HabitsTest(absltest.TestCase):
     def test_everything_public_is_documented(self):
         wrong = []
         for module in MODULES.values():
+            if module.path == "examples/tutorial.py":
+                continue  # Its prose is in the cells of a notebook.
             if not ast.get_docstring(module.tree):
                 wrong.append(module.path)
             if module.path.startswith("tests/"):
