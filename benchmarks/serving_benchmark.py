@@ -29,8 +29,10 @@ from absl import flags
 from kerasrnn_serving.client import Client
 
 from kerasrnn.command_line import program
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
-from kerasrnn.contract import wire
+from kerasrnn.contract import tensors
 
 # (clients, rows a call)
 _ONE = (1, 1)
@@ -240,7 +242,7 @@ def _bare(channel, method, sizes):
 def _message_sizes(client, target):
     """Returns the bytes of a request for one row, and of its reply."""
     (result,) = client.generate("", length=serving_peer.LENGTH)
-    request = wire.PredictRequest()
+    request = messages.PredictRequest()
     request.model_spec.name = "kerasrnn"
     request.model_spec.signature_name = signatures.GENERATE.name
     given = {
@@ -252,10 +254,10 @@ def _message_sizes(client, target):
         value = given.get(entry.name, entry.default)
         if isinstance(value, str):
             value = value.encode()
-        wire.fill_tensor(request.inputs[entry.name], [value], entry.dtype)
+        tensors.fill_tensor(request.inputs[entry.name], [value], entry.dtype)
     content = request.SerializeToString()
     with grpc.insecure_channel(target) as channel:
-        reply = channel.unary_unary(wire.PREDICT)(content, timeout=300)
+        reply = channel.unary_unary(api.PREDICT)(content, timeout=300)
     return len(content), len(reply)
 
 

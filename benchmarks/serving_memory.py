@@ -25,7 +25,9 @@ from kerasrnn_serving.client import Client
 from kerasrnn_serving.client.errors import ServingError
 
 from kerasrnn.command_line import program
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
+from kerasrnn.contract import tensors
 
 _LIMIT_MEGABYTES = 1.0
 _PER_REQUESTS = 10_000
@@ -203,11 +205,11 @@ def _status(chance, client, channel):
 
 
 def _request(model, inputs):
-    request = wire.PredictRequest()
+    request = messages.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = "generate"
     for name, (values, dtype) in inputs.items():
-        wire.fill_tensor(request.inputs[name], values, dtype)
+        tensors.fill_tensor(request.inputs[name], values, dtype)
     return request
 
 
@@ -226,9 +228,9 @@ def _fail(channel, request, code, timeout=_TIMEOUT):
 
 def _predict(channel):
     return channel.unary_unary(
-        wire.PREDICT,
-        wire.PredictRequest.SerializeToString,
-        wire.PredictResponse.FromString,
+        api.PREDICT,
+        messages.PredictRequest.SerializeToString,
+        messages.PredictResponse.FromString,
     )
 
 

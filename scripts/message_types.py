@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from google.protobuf.internal.containers import MessageMap
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.internal.containers import RepeatedScalarFieldContainer
+from google.protobuf.message import DecodeError as DecodeError
 from google.protobuf.message import Message
 
 MESSAGES: dict[str, dict[str, tuple[int, str]]]

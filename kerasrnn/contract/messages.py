@@ -14,6 +14,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2
 from google.protobuf import descriptor_pool
+from google.protobuf import message
 from google.protobuf import message_factory
 
 # Message: {field: (number, type)}. "*" repeats, "{}" is a map from strings,
@@ -150,6 +151,7 @@ def _build() -> dict[str, Any]:
     }
 
 
+DecodeError = message.DecodeError
 _CLASSES = _build()
 Dimension = _CLASSES["Dimension"]
 Shape = _CLASSES["Shape"]

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
-from kerasrnn.contract import wire
+from kerasrnn.contract import tensors
 from kerasrnn.errors import UserError
 
 _NUMPY_DTYPES = {
@@ -40,7 +41,7 @@ class ExtraInput:
 
     Attributes:
         default: The model's own default for it, of shape [1].
-        dtype: One of the names that `wire.fill_tensor` takes.
+        dtype: One of the names that `tensors.fill_tensor` takes.
     """
 
     default: NDArray[Any]
@@ -49,7 +50,7 @@ class ExtraInput:
 
 def extra_inputs(
     ours: signatures.Signature,
-    definitions: Mapping[str, wire.SignatureDef],
+    definitions: Mapping[str, messages.SignatureDef],
 ) -> dict[str, ExtraInput]:
     """Checks the model's signature; returns its inputs unknown to us.
 
@@ -68,7 +69,7 @@ def extra_inputs(
     for name in set(theirs.inputs) - {entry.name for entry in ours.inputs}:
         if name not in theirs.defaults:
             raise ContractError(f"its input {name!r} is unknown here")
-        default = wire.to_array(theirs.defaults[name]).ravel()
+        default = tensors.to_array(theirs.defaults[name]).ravel()
         dtype = "string" if default.dtype.hasobject else default.dtype.name
         extra[name] = ExtraInput(default[:1], dtype)
     return extra
@@ -77,12 +78,12 @@ def extra_inputs(
 def _check_tensors(
     kind: str,
     ours: tuple[signatures.Input, ...] | tuple[signatures.Output, ...],
-    theirs: Mapping[str, wire.TensorInfo],
+    theirs: Mapping[str, messages.TensorInfo],
 ) -> None:
     for entry in ours:
         if entry.name not in theirs:
             raise ContractError(f"it has no {kind} {entry.name!r}")
-        dtype = wire.numpy_dtype(theirs[entry.name].dtype)
+        dtype = tensors.numpy_dtype(theirs[entry.name].dtype)
         if dtype != _NUMPY_DTYPES[entry.dtype]:
             raise ContractError(
                 f"its {kind} {entry.name!r} is {dtype}, expected {entry.dtype}"
@@ -90,7 +91,9 @@ def _check_tensors(
 
 
 def read_answer(
-    signature: signatures.Signature, response: wire.PredictResponse, rows: int
+    signature: signatures.Signature,
+    response: messages.PredictResponse,
+    rows: int,
 ) -> Answer:
     """Returns what a reply says.
 
@@ -107,7 +110,7 @@ def read_answer(
         if entry.name not in response.outputs:
             raise ContractError(f"output {entry.name!r} is missing")
         try:
-            array = wire.to_array(response.outputs[entry.name])
+            array = tensors.to_array(response.outputs[entry.name])
         except UserError as error:
             raise ContractError(f"{entry.name!r}: {error}") from None
         expected = _NUMPY_DTYPES[entry.dtype]

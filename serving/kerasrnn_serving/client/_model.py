@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
-from kerasrnn.contract import wire
+from kerasrnn.contract import tensors
 from kerasrnn_serving.client import _answer_errors
 from kerasrnn_serving.client import _answers
 from kerasrnn_serving.client._answers import Answer
@@ -44,7 +46,7 @@ class Dimension(NamedTuple):
 class _Definitions:
     """The signatures of a version, and the inputs to add to those checked."""
 
-    by_name: Mapping[str, wire.SignatureDef]
+    by_name: Mapping[str, messages.SignatureDef]
     checked: dict[str, dict[str, ExtraInput]] = dataclasses.field(
         default_factory=dict
     )
@@ -110,15 +112,15 @@ class Model:
 
     def statuses(self) -> Conversation[list[VersionStatus]]:
         """Returns the state of each known version."""
-        request = wire.GetModelStatusRequest()
+        request = messages.GetModelStatusRequest()
         self._fill_spec(request.model_spec, self._version)
         reply = yield from reply_to(
-            Call(wire.GET_MODEL_STATUS, request, wire.GetModelStatusResponse)
+            Call(api.GET_MODEL_STATUS, request, messages.GetModelStatusResponse)
         )
         return [
             VersionStatus(
                 entry.version,
-                wire.STATE_NAMES.get(entry.state, str(entry.state)),
+                api.STATE_NAMES.get(entry.state, str(entry.state)),
                 entry.status.error_message,
             )
             for entry in reply.model_version_status
@@ -139,7 +141,7 @@ class Model:
         extra = self._extra_inputs(signature, definitions)
         request = self._request(signature, inputs, extra, version)
         reply = yield from reply_to(
-            Call(wire.PREDICT, request, wire.PredictResponse)
+            Call(api.PREDICT, request, messages.PredictResponse)
         )
         try:
             answer = _answers.read_answer(
@@ -158,24 +160,24 @@ class Model:
         inputs: Mapping[str, Sequence[Any]],
         extra: Mapping[str, ExtraInput],
         version: int | None,
-    ) -> wire.PredictRequest:
+    ) -> messages.PredictRequest:
         rows = _num_rows(signature, inputs)
-        request = wire.PredictRequest()
+        request = messages.PredictRequest()
         self._fill_spec(request.model_spec, version)
         request.model_spec.signature_name = signature.name
         for entry in signature.inputs:
-            wire.fill_tensor(
+            tensors.fill_tensor(
                 request.inputs[entry.name], inputs[entry.name], entry.dtype
             )
         for name, unknown in extra.items():
-            wire.fill_tensor(
+            tensors.fill_tensor(
                 request.inputs[name],
                 np.repeat(unknown.default, rows),
                 unknown.dtype,
             )
         return request
 
-    def _fill_spec(self, spec: wire.ModelSpec, version: int | None) -> None:
+    def _fill_spec(self, spec: messages.ModelSpec, version: int | None) -> None:
         spec.name = self._name
         if version is not None:
             spec.version.value = version
@@ -204,18 +206,20 @@ class Model:
     def _fetch_definitions(
         self, version: int | None
     ) -> Conversation[_Definitions]:
-        request = wire.GetModelMetadataRequest()
-        request.metadata_field.append(wire.SIGNATURE_DEF_FIELD)
+        request = messages.GetModelMetadataRequest()
+        request.metadata_field.append(api.SIGNATURE_DEF_FIELD)
         self._fill_spec(request.model_spec, version)
         reply = yield from reply_to(
             Call(
-                wire.GET_MODEL_METADATA, request, wire.GetModelMetadataResponse
+                api.GET_MODEL_METADATA,
+                request,
+                messages.GetModelMetadataResponse,
             )
         )
-        metadata = reply.metadata[wire.SIGNATURE_DEF_FIELD].value
+        metadata = reply.metadata[api.SIGNATURE_DEF_FIELD].value
         try:
-            definitions = wire.SignatureDefMap.FromString(metadata)
-        except wire.DecodeError:
+            definitions = messages.SignatureDefMap.FromString(metadata)
+        except messages.DecodeError:
             raise self.unusable("its metadata is damaged") from None
         answered = reply.model_spec.version.value
         # The versions of the day: two while replicas are upgraded.

@@ -4,7 +4,8 @@ import threading
 
 import grpc
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
 from kerasrnn_serving.server import rpc
 
 # Their unqualified names are what the real server's health service knows.
@@ -24,8 +25,12 @@ class Health:
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """Returns the handlers by path."""
         return {
-            wire.HEALTH_CHECK: rpc.unary(self._check, wire.HealthCheckRequest),
-            wire.HEALTH_WATCH: rpc.stream(self._watch, wire.HealthCheckRequest),
+            api.HEALTH_CHECK: rpc.unary(
+                self._check, messages.HealthCheckRequest
+            ),
+            api.HEALTH_WATCH: rpc.stream(
+                self._watch, messages.HealthCheckRequest
+            ),
         }
 
     def stop(self) -> None:
@@ -34,8 +39,8 @@ class Health:
 
     def _response(self):
         stopped = self._stopped.is_set()
-        return wire.HealthCheckResponse(
-            status=wire.NOT_SERVING if stopped else wire.SERVING
+        return messages.HealthCheckResponse(
+            status=api.NOT_SERVING if stopped else api.SERVING
         )
 
     def _check(self, request, context):
@@ -51,7 +56,7 @@ class Health:
             )
         try:
             if request.service not in _SERVICES:
-                yield wire.HealthCheckResponse(status=wire.SERVICE_UNKNOWN)
+                yield messages.HealthCheckResponse(status=api.SERVICE_UNKNOWN)
             else:
                 yield self._response()
             while context.is_active():

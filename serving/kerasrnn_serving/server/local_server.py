@@ -19,7 +19,8 @@ from pathlib import Path
 
 import grpc
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
 from kerasrnn.errors import UserError
 from kerasrnn_serving.server import rpc
 from kerasrnn_serving.server.health import MAX_WATCHERS
@@ -72,12 +73,12 @@ class LocalServer:
             ],
         )
         handlers = {
-            wire.PREDICT: rpc.unary(self._predict, wire.PredictRequest),
-            wire.GET_MODEL_METADATA: rpc.unary(
-                self._metadata, wire.GetModelMetadataRequest
+            api.PREDICT: rpc.unary(self._predict, messages.PredictRequest),
+            api.GET_MODEL_METADATA: rpc.unary(
+                self._metadata, messages.GetModelMetadataRequest
             ),
-            wire.GET_MODEL_STATUS: rpc.unary(
-                self._status, wire.GetModelStatusRequest
+            api.GET_MODEL_STATUS: rpc.unary(
+                self._status, messages.GetModelStatusRequest
             ),
             **self._health.handlers(),
             **OtherMethods(self.use).handlers(),
@@ -173,17 +174,17 @@ class LocalServer:
                 "metadata_field"
             )
         for field in request.metadata_field:
-            if field != wire.SIGNATURE_DEF_FIELD:
+            if field != api.SIGNATURE_DEF_FIELD:
                 raise invalid(f"Metadata field {field} is not supported")
-        response = wire.GetModelMetadataResponse()
-        definitions = wire.SignatureDefMap()
+        response = messages.GetModelMetadataResponse()
+        definitions = messages.SignatureDefMap()
         with self.use_of(request) as (version, servable):
             for name, definition in servable.signatures.items():
                 definitions.signature_def[name].CopyFrom(definition)
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = version
-        metadata = response.metadata[wire.SIGNATURE_DEF_FIELD]
-        metadata.type_url = wire.SIGNATURE_DEF_MAP_URL
+        metadata = response.metadata[api.SIGNATURE_DEF_FIELD]
+        metadata.type_url = api.SIGNATURE_DEF_MAP_URL
         metadata.value = definitions.SerializeToString()
         return response
 
@@ -205,7 +206,7 @@ class LocalServer:
                     grpc.StatusCode.NOT_FOUND,
                     f"Could not find version {wanted} of model {spec.name}",
                 )
-        response = wire.GetModelStatusResponse()
+        response = messages.GetModelStatusResponse()
         for entry in statuses:
             status = response.model_version_status.add(
                 version=entry.version, state=entry.state

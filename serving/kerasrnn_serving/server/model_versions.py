@@ -16,7 +16,7 @@ from typing import Protocol
 import grpc
 from absl import logging
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
 from kerasrnn.contract.versions import find_versions
 from kerasrnn_serving.server.rpc import StatusError
 
@@ -34,7 +34,7 @@ class VersionStatus:
 
     Attributes:
         version: Its number.
-        state: `wire.START` to `wire.END`.
+        state: `api.START` to `api.END`.
         code: 0, or the gRPC code of the error that ended it.
         message: That error's.
     """
@@ -92,7 +92,7 @@ class ModelVersions:
         fingerprint = _fingerprint(versions[version])
         if self._failed.get(version) == fingerprint:
             return
-        self._set_status(VersionStatus(version, wire.LOADING))
+        self._set_status(VersionStatus(version, api.LOADING))
         try:
             servable = self._load(versions[version])
         except StatusError as error:
@@ -110,7 +110,7 @@ class ModelVersions:
     def _fail(self, version, fingerprint, code, message):
         self._failed[version] = fingerprint
         self._set_status(
-            VersionStatus(version, wire.END, code.value[0], message)
+            VersionStatus(version, api.END, code.value[0], message)
         )
         nothing = self.version is None
         logging.error(
@@ -126,9 +126,9 @@ class ModelVersions:
             old, self._current = self._current, loaded
             if old is not None:
                 self._retired.append(old)
-                status = VersionStatus(old.version, wire.UNLOADING)
+                status = VersionStatus(old.version, api.UNLOADING)
                 self._statuses[old.version] = status
-            status = VersionStatus(loaded.version, wire.AVAILABLE)
+            status = VersionStatus(loaded.version, api.AVAILABLE)
             self._statuses[loaded.version] = status
         if old is not None:
             # Of the first one its server says more.
@@ -140,7 +140,7 @@ class ModelVersions:
             self._retired = [entry for entry in self._retired if entry.users]
         for entry in idle:
             entry.servable.close()
-            self._set_status(VersionStatus(entry.version, wire.END))
+            self._set_status(VersionStatus(entry.version, api.END))
             logging.info("Let go of version %d.", entry.version)
 
     def _set_status(self, status):

@@ -9,8 +9,9 @@ here.
 
 import grpc
 
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
-from kerasrnn.contract import wire
 from kerasrnn_serving.server import rpc
 from kerasrnn_serving.server.rpc import StatusError
 from kerasrnn_serving.server.rpc import invalid
@@ -33,17 +34,18 @@ class OtherMethods:
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """Returns the handlers by path."""
         return {
-            wire.CLASSIFY: rpc.unary(
-                self._single(_check_classification), wire.ClassificationRequest
+            api.CLASSIFY: rpc.unary(
+                self._single(_check_classification),
+                messages.ClassificationRequest,
             ),
-            wire.REGRESS: rpc.unary(
-                self._single(_check_regression), wire.RegressionRequest
+            api.REGRESS: rpc.unary(
+                self._single(_check_regression), messages.RegressionRequest
             ),
-            wire.MULTI_INFERENCE: rpc.unary(
-                self._multi_inference, wire.MultiInferenceRequest
+            api.MULTI_INFERENCE: rpc.unary(
+                self._multi_inference, messages.MultiInferenceRequest
             ),
-            wire.RELOAD_CONFIG: rpc.unary(
-                _reload_config, wire.ReloadConfigRequest
+            api.RELOAD_CONFIG: rpc.unary(
+                _reload_config, messages.ReloadConfigRequest
             ),
         }
 
@@ -63,7 +65,7 @@ class OtherMethods:
         return answer
 
     def _multi_inference(self, request, context):
-        spec = wire.ModelSpec()
+        spec = messages.ModelSpec()
         if request.tasks:
             spec = request.tasks[0].model_spec
         with self._use(spec) as (_, servable):

@@ -6,19 +6,19 @@ The checks, their order and their messages follow TensorFlow Serving's
 
 import heapq
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import tensors
 from kerasrnn.errors import UserError
 from kerasrnn_serving.server import rpc
 from kerasrnn_serving.server.rpc import invalid
 
 
 class PreparedSignature:
-    """A `wire.SignatureDef` as plain values, which are quicker to read.
+    """A `messages.SignatureDef` as plain values, which are quicker to read.
 
     Attributes:
         inputs: (alias, tensor's name, DataType) of each, sorted.
         outputs: Names of tensors by alias, sorted.
-        defaults: `wire.Tensor` by alias.
+        defaults: `messages.Tensor` by alias.
     """
 
     def __init__(self, signature):
@@ -38,7 +38,7 @@ def feeds_of(signature: PreparedSignature, inputs) -> dict:
 
     Args:
         signature: Of the request; its defaults are filled in.
-        inputs: `wire.Tensor` by alias.
+        inputs: `messages.Tensor` by alias.
 
     Raises:
         StatusError: What the server answers to inputs of that kind.
@@ -60,11 +60,11 @@ def feeds_of(signature: PreparedSignature, inputs) -> dict:
             )
         if tensor.dtype != dtype:
             raise invalid(
-                f"Expects arg[{index}] to be {wire.dtype_name(dtype)} "
-                f"but {wire.dtype_name(tensor.dtype)} is provided"
+                f"Expects arg[{index}] to be {tensors.dtype_name(dtype)} "
+                f"but {tensors.dtype_name(tensor.dtype)} is provided"
             )
         try:
-            feeds[name] = wire.to_array(tensor)
+            feeds[name] = tensors.to_array(tensor)
         except UserError:
             raise invalid(f"tensor parsing error: {alias}") from None
     if len(used) != len(inputs):

@@ -14,7 +14,7 @@ from kerasrnn_export.graph import operations
 from tensorflow.python.eager.cancellation import CancellationManager
 from tensorflow.python.saved_model import loader_impl
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import messages
 from kerasrnn_serving.server.graph_functions import GraphFunction
 from kerasrnn_serving.server.graph_functions import GraphFunctions
 from kerasrnn_serving.server.rpc import StatusError
@@ -30,7 +30,7 @@ class SavedGraph:
             "*" is any.
 
     Attributes:
-        signatures: `wire.SignatureDef` by name.
+        signatures: `messages.SignatureDef` by name.
 
     Raises:
         StatusError: It has other operations.
@@ -54,7 +54,9 @@ class SavedGraph:
             self.close()
             raise
         self.signatures = {
-            name: wire.SignatureDef.FromString(definition.SerializeToString())
+            name: messages.SignatureDef.FromString(
+                definition.SerializeToString()
+            )
             for name, definition in meta_graph.signature_def.items()
         }
 

@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.cancellation import CancellationManager
 
+from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
-from kerasrnn.contract import wire
+from kerasrnn.contract import tensors
 from kerasrnn_serving.server.request_checks import PreparedSignature
 from kerasrnn_serving.server.request_checks import feeds_of
 from kerasrnn_serving.server.request_checks import output_aliases
@@ -43,7 +44,7 @@ class Servable:
     """A loaded version; calls may come from many threads at once.
 
     Attributes:
-        signatures: `wire.SignatureDef` by name.
+        signatures: `messages.SignatureDef` by name.
     """
 
     def __init__(
@@ -95,18 +96,18 @@ class Servable:
                     "Number of warmup records exceeds the maximum of "
                     f"{_MAX_WARMUP_REQUESTS}"
                 )
-            log = wire.PredictionLog.FromString(record)
+            log = messages.PredictionLog.FromString(record)
             self.predict(log.predict_log.request)
 
     def predict(self, request, call: Call | None = None):
         """Runs one request.
 
         Args:
-            request: A `wire.PredictRequest`.
+            request: A `messages.PredictRequest`.
             call: Whose end stops the computation; None never stops it.
 
         Returns:
-            A `wire.PredictResponse` whose `model_spec` names the signature.
+            A `messages.PredictResponse` whose `model_spec` names the signature.
 
         Raises:
             StatusError: With the code and message to answer.
@@ -121,7 +122,7 @@ class Servable:
         feeds = feeds_of(prepared, request.inputs)
         aliases = output_aliases(prepared, request.output_filter)
         outputs = self._run(prepared, feeds, aliases, call or Call())
-        response = wire.PredictResponse()
+        response = messages.PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.signature_name = name
         for alias in aliases:
@@ -202,7 +203,7 @@ def _fill_output(tensor, value):
     # otherwise: clients read `float_val` and `string_val`.
     dtype = "string" if array.dtype.hasobject else array.dtype.name
     try:
-        wire.fill_tensor(tensor, array, dtype, content=False)
+        tensors.fill_tensor(tensor, array, dtype, content=False)
     except KeyError:
         raise StatusError(
             grpc.StatusCode.UNIMPLEMENTED,

@@ -94,7 +94,7 @@ class Work:
         self._lock = threading.Lock()
         self._calls = calls
         self._free = running
-        self._waiting = collections.deque()
+        self._waiting: collections.deque[Call] = collections.deque()
         self._deadlines = Deadlines()
 
     @contextlib.contextmanager

@@ -13,8 +13,9 @@ from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.model_versions import ModelVersions
 from kerasrnn_serving.server.rpc import StatusError
 
+from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
-from kerasrnn.contract import wire
+from kerasrnn.contract import tensors
 
 LETTERS = string.ascii_lowercase
 UNITS = 3
@@ -28,8 +29,8 @@ def expected(version: int, seed: int, length: int, draws: int = 0) -> str:
 
 
 def definition(signature: signatures.Signature):
-    """Returns the `wire.SignatureDef` of a signature."""
-    message = wire.SignatureDef()
+    """Returns the `messages.SignatureDef` of a signature."""
+    message = messages.SignatureDef()
     for entry in signature.inputs:
         message.inputs[entry.name].dtype = _TYPES[entry.dtype]
         if entry.default is not None:
@@ -37,7 +38,7 @@ def definition(signature: signatures.Signature):
             if isinstance(default, str):
                 default = default.encode()
             message.defaults[entry.name].CopyFrom(
-                wire.to_tensor([default], entry.dtype)
+                tensors.to_tensor([default], entry.dtype)
             )
     for entry in signature.outputs:
         output = message.outputs[entry.name]
@@ -54,7 +55,7 @@ class FakeServable:
     """One version.
 
     Attributes:
-        signatures: `wire.SignatureDef` by name.
+        signatures: `messages.SignatureDef` by name.
         requests: The inputs of each call, as arrays by name.
     """
 
@@ -69,7 +70,7 @@ class FakeServable:
 
     def predict(self, request, call=None):
         name = request.model_spec.signature_name
-        inputs = {k: wire.to_array(v) for k, v in request.inputs.items()}
+        inputs = {k: tensors.to_array(v) for k, v in request.inputs.items()}
         self.requests.append(inputs)
         if self.closed:
             raise StatusError(grpc.StatusCode.INTERNAL, "closed")
@@ -79,14 +80,14 @@ class FakeServable:
             compute(**dict(zip(names, values, strict=True)))
             for values in zip(*inputs.values(), strict=True)
         ]
-        response = wire.PredictResponse()
+        response = messages.PredictResponse()
         response.model_spec.signature_name = name
         for entry in signatures.SIGNATURES[name].outputs:
             values = [row[entry.name] for row in rows]
             if entry.rank > 1:
                 values = _padded(values)
             response.outputs[entry.name].CopyFrom(
-                wire.to_tensor(values, entry.dtype, content=False)
+                tensors.to_tensor(values, entry.dtype, content=False)
             )
         return response
 

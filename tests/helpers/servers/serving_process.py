@@ -13,7 +13,8 @@ from pathlib import Path
 
 import grpc
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
 
 # Longer than any machine should take to import TensorFlow.
 _START_SECONDS = 120
@@ -96,21 +97,21 @@ def shared_server() -> ServerProcess:
 
 def wait_for_version(target: str, version: int) -> None:
     """Waits until the server has the version in service, or has failed it."""
-    request = wire.GetModelStatusRequest()
+    request = messages.GetModelStatusRequest()
     request.model_spec.name = "kerasrnn"
     end = time.monotonic() + _START_SECONDS
     with grpc.insecure_channel(target) as channel:
         call = channel.unary_unary(
-            wire.GET_MODEL_STATUS,
-            wire.GetModelStatusRequest.SerializeToString,
-            wire.GetModelStatusResponse.FromString,
+            api.GET_MODEL_STATUS,
+            messages.GetModelStatusRequest.SerializeToString,
+            messages.GetModelStatusResponse.FromString,
         )
         while time.monotonic() < end:
             response = call(request, timeout=10)
             for entry in response.model_version_status:
                 if entry.version == version and entry.state in (
-                    wire.AVAILABLE,
-                    wire.END,
+                    api.AVAILABLE,
+                    api.END,
                 ):
                     return
             time.sleep(0.05)

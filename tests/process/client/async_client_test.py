@@ -24,7 +24,7 @@ from kerasrnn_serving.client._connection.async_transport import AsyncTransport
 from kerasrnn_serving.client._connection.channel import Target
 from kerasrnn_serving.client._connection.conversation import Call
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import messages
 
 _TIMEOUT = 60
 _HOLD = "/holding/Hold"
@@ -55,15 +55,15 @@ class HoldingServer(grpc.GenericRpcHandler):
             return None
         return grpc.unary_unary_rpc_method_handler(
             self._hold,
-            wire.HealthCheckRequest.FromString,
-            wire.HealthCheckResponse.SerializeToString,
+            messages.HealthCheckRequest.FromString,
+            messages.HealthCheckResponse.SerializeToString,
         )
 
     def _hold(self, request, context):
         context.add_callback(self.ended[request.service].set)
         self.begun[request.service].set()
         self.release.wait(_TIMEOUT)
-        return wire.HealthCheckResponse(status=1)
+        return messages.HealthCheckResponse(status=1)
 
     def stop(self):
         self.release.set()
@@ -73,7 +73,9 @@ class HoldingServer(grpc.GenericRpcHandler):
 def holding_call(name):
     """Returns a call that a `HoldingServer` holds."""
     return Call(
-        _HOLD, wire.HealthCheckRequest(service=name), wire.HealthCheckResponse
+        _HOLD,
+        messages.HealthCheckRequest(service=name),
+        messages.HealthCheckResponse,
     )
 
 

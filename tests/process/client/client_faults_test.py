@@ -233,9 +233,9 @@ class AsyncFaultsTest(FaultsTest):
 
 
 def wire_seed(request):
-    from kerasrnn.contract import wire
+    from kerasrnn.contract import tensors
 
-    return int(wire.to_array(request.inputs["seed"])[0])
+    return int(tensors.to_array(request.inputs["seed"])[0])
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from kerasrnn_serving.client import Tls
 from kerasrnn_serving.client._call_sizes import split_text
 from kerasrnn_serving.client.errors import ServingError
 
+from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
-from kerasrnn.contract import wire
+from kerasrnn.contract import tensors
 from kerasrnn.errors import UserError
 
 
@@ -426,7 +427,7 @@ class ErrorsTest(ClientTestCase):
             (_add_input, "its input 'new' is unknown here"),
         ):
             before = {
-                name: wire.SignatureDef.FromString(d.SerializeToString())
+                name: messages.SignatureDef.FromString(d.SerializeToString())
                 for name, d in servable.signatures.items()
             }
             break_it(servable.signatures)
@@ -440,7 +441,7 @@ class ErrorsTest(ClientTestCase):
     def test_a_model_with_an_input_of_later(self):
         definition = self.server.loaded[1].signatures["generate"]
         _add_input({"generate": definition})
-        definition.defaults["new"].CopyFrom(wire.to_tensor([2.5], "float32"))
+        definition.defaults["new"].CopyFrom(tensors.to_tensor([2.5], "float32"))
         self.client.generate(["a", "b"], length=3)
         (inputs,) = self.server.requests
         self.assertEqual(inputs["new"].tolist(), [2.5, 2.5])
@@ -453,19 +454,19 @@ class ErrorsTest(ClientTestCase):
             (lambda outputs: outputs.pop("text"), "'text' is missing"),
             (
                 lambda outputs: outputs["text"].CopyFrom(
-                    wire.to_tensor([b"a", b"b"], "string")
+                    tensors.to_tensor([b"a", b"b"], "string")
                 ),
                 "'text' has 2 rows, expected 1",
             ),
             (
                 lambda outputs: outputs["length"].CopyFrom(
-                    wire.to_tensor([1.0], "float32")
+                    tensors.to_tensor([1.0], "float32")
                 ),
                 "'length' is float32",
             ),
             (
                 lambda outputs: outputs["length"].CopyFrom(
-                    wire.to_tensor([0], "int32")
+                    tensors.to_tensor([0], "int32")
                 ),
                 "nothing was generated",
             ),

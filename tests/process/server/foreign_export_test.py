@@ -18,7 +18,8 @@ from kerasrnn_serving.server import local_server
 from kerasrnn_serving.server.rpc import StatusError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import messages
+from kerasrnn.contract import tensors
 from kerasrnn.errors import UserError
 
 
@@ -142,15 +143,15 @@ class ForeignExportTest(parameterized.TestCase):
         _save(self.directory / "1", "never")
         versions = local_server.open_versions("kerasrnn", self.directory)
         self.addCleanup(versions.stop)
-        request = wire.PredictRequest()
-        wire.fill_tensor(
+        request = messages.PredictRequest()
+        tensors.fill_tensor(
             request.inputs["text"], np.array([b"a", b"b\0"], object), "string"
         )
         request.output_filter.extend(["joined", "text"])
         with versions.use() as (_, servable):
             response = servable.predict(request)
             self.assertEqual(set(response.outputs), {"joined", "text"})
-            joined = wire.to_array(response.outputs["joined"])
+            joined = tensors.to_array(response.outputs["joined"])
             self.assertEqual((joined.shape, joined.item()), ((), b"ab\0"))
             request.output_filter.append("halves")
             with self.assertRaisesRegex(StatusError, "bfloat16") as raised:

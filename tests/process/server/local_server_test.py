@@ -25,7 +25,7 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
 
 
 class AnswersTest(ServerTestCase):
@@ -381,9 +381,9 @@ class AnswersTest(ServerTestCase):
     def test_a_request_that_is_no_message(self):
         channel = self.enter_context(grpc.insecure_channel(self.server.target))
         for path, name in (
-            (wire.PREDICT, "PredictRequest"),
-            (wire.GET_MODEL_STATUS, "GetModelStatusRequest"),
-            (wire.HEALTH_CHECK, "HealthCheckRequest"),
+            (api.PREDICT, "PredictRequest"),
+            (api.GET_MODEL_STATUS, "GetModelStatusRequest"),
+            (api.HEALTH_CHECK, "HealthCheckRequest"),
         ):
             self.assert_status(
                 grpc.StatusCode.INVALID_ARGUMENT,

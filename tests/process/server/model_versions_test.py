@@ -10,7 +10,7 @@ from helpers.servers.fake_servable import FakeServable
 from kerasrnn_serving.server.model_versions import ModelVersions
 from kerasrnn_serving.server.rpc import StatusError
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
 from kerasrnn.contract.versions import LARGEST_VERSION
 from kerasrnn.contract.versions import find_versions
 
@@ -55,7 +55,7 @@ class ModelVersionsTest(absltest.TestCase):
             self.versions.poll()
             self.assertFalse(first.closed)
             self.assertEqual(
-                self._states(), {1: wire.UNLOADING, 2: wire.AVAILABLE}
+                self._states(), {1: api.UNLOADING, 2: api.AVAILABLE}
             )
             with self.versions.use() as (version, _):
                 self.assertEqual(version, 2)
@@ -63,7 +63,7 @@ class ModelVersionsTest(absltest.TestCase):
                 self.versions.use(1).__enter__()
         self.versions.poll()
         self.assertTrue(first.closed)
-        self.assertEqual(self._states(), {1: wire.END, 2: wire.AVAILABLE})
+        self.assertEqual(self._states(), {1: api.END, 2: api.AVAILABLE})
 
     def test_what_fails_is_tried_again_once_it_changes(self):
         self._publish(1)
@@ -72,7 +72,7 @@ class ModelVersionsTest(absltest.TestCase):
         self.versions.poll()
         self.assertEqual(self.loads, [1, 2])
         status, _ = self.versions.statuses()
-        self.assertEqual(status.state, wire.END)
+        self.assertEqual(status.state, api.END)
         self.assertEqual(status.code, grpc.StatusCode.DATA_LOSS.value[0])
         self.assertEqual(status.message, "it is broken")
         (path / "broken").unlink()
@@ -128,9 +128,7 @@ class ModelVersionsTest(absltest.TestCase):
             self.versions.poll()
             self.versions.poll()
             status, *_ = self.versions.statuses()
-            self.assertEqual(
-                (status.version, status.state), (version, wire.END)
-            )
+            self.assertEqual((status.version, status.state), (version, api.END))
             self.assertEqual(status.message, repr(self.failure))
             self.assertEqual(self.versions.version, 1)
         self.assertEqual(self.loads, [1, 2, 3, 4])

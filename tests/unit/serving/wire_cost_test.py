@@ -16,7 +16,8 @@ from kerasrnn_serving.server.request_checks import PreparedSignature
 from kerasrnn_serving.server.request_checks import feeds_of
 from kerasrnn_serving.server.rpc import StatusError
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import messages
+from kerasrnn.contract import tensors
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
@@ -120,25 +121,27 @@ class Grammar:
 
 def signature():
     """Returns a prepared signature with an input of each type."""
-    definition = wire.SignatureDef()
+    definition = messages.SignatureDef()
     for index in range(_INPUTS):
         definition.inputs[f"x{index}"].dtype = _TYPES[index]
-        definition.defaults[f"x{index}"].CopyFrom(wire.to_tensor([0], "int32"))
+        definition.defaults[f"x{index}"].CopyFrom(
+            tensors.to_tensor([0], "int32")
+        )
     return PreparedSignature(definition)
 
 
 def read(content, prepared=None):
     """Reads a request as the server does; returns whether it is one."""
     try:
-        request = wire.PredictRequest.FromString(content)
+        request = messages.PredictRequest.FromString(content)
         for tensor in request.inputs.values():
             try:
-                wire.to_array(tensor)
-            except wire.WireError:
+                tensors.to_array(tensor)
+            except tensors.WireError:
                 continue
         if prepared:
             feeds_of(prepared, request.inputs)
-    except (wire.DecodeError, StatusError):
+    except (messages.DecodeError, StatusError):
         return False
     return True
 
@@ -187,26 +190,26 @@ class WireCostTest(absltest.TestCase):
 
     def test_a_varint_without_end(self):
         """It was read in quadratic time: an hour for 10 MB."""
-        tensor = wire.Tensor(dtype=wire.DT_STRING)
+        tensor = messages.Tensor(dtype=tensors.DT_STRING)
         tensor.tensor_shape.dim.add(size=1)
         for last in (b"", b"\x01"):
             tensor.tensor_content = b"\xff" * 10**7 + last
-            with self.assertRaises(wire.WireError):
-                wire.to_array(tensor)
+            with self.assertRaises(tensors.WireError):
+                tensors.to_array(tensor)
 
     def test_a_few_bytes_that_claim_much(self):
         for sizes in ([2**26], [2**28], [2**13, 2**13], [1] * 65, [0, 2**62]):
-            for dtype in (1, 3, wire.DT_STRING, 9, 10, 19):
-                tensor = wire.Tensor(dtype=dtype)
+            for dtype in (1, 3, tensors.DT_STRING, 9, 10, 19):
+                tensor = messages.Tensor(dtype=dtype)
                 for size in sizes:
                     tensor.tensor_shape.dim.add(size=size)
-                with self.assertRaises(wire.WireError):
-                    wire.to_array(tensor)
+                with self.assertRaises(tensors.WireError):
+                    tensors.to_array(tensor)
 
     def test_one_value_for_all_rows(self):
-        tensor = wire.to_tensor([0.5], "float32", content=False)
+        tensor = tensors.to_tensor([0.5], "float32", content=False)
         tensor.tensor_shape.dim[0].size = 1024
-        self.assertEqual(wire.to_array(tensor).tolist(), [0.5] * 1024)
+        self.assertEqual(tensors.to_array(tensor).tolist(), [0.5] * 1024)
 
 
 if __name__ == "__main__":

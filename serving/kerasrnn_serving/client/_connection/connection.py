@@ -9,13 +9,16 @@ from typing import TypeVar
 import grpc
 from grpc import aio
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
 from kerasrnn_serving.client._connection.conversation import Call
 from kerasrnn_serving.client._connection.failures import is_unreachable
 
 # Any answer will do, also that there is no such service.
 PROBE = Call(
-    wire.HEALTH_CHECK, wire.HealthCheckRequest(), wire.HealthCheckResponse
+    api.HEALTH_CHECK,
+    messages.HealthCheckRequest(),
+    messages.HealthCheckResponse,
 )
 # Seconds at most that a connection may be quiet before it is asked, and that
 # it may then take to answer.

@@ -27,7 +27,7 @@ class Call(Generic[Reply]):
     """One call of a server.
 
     Attributes:
-        path: Of the method, such as `wire.PREDICT`.
+        path: Of the method, such as `api.PREDICT`.
         request: The message to send.
         response_type: The class of the reply's message.
     """

@@ -19,7 +19,9 @@ from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from kerasrnn.contract import wire
+from kerasrnn.contract import api
+from kerasrnn.contract import messages
+from kerasrnn.contract import tensors
 
 NUMERIC = (
     "float32",
@@ -108,7 +110,7 @@ class DescriptorTest(absltest.TestCase):
         seen = set()
         for kind, official in OFFICIAL.items():
             self._compare(
-                getattr(wire, kind).DESCRIPTOR, official.DESCRIPTOR, seen
+                getattr(messages, kind).DESCRIPTOR, official.DESCRIPTOR, seen
             )
         self.assertIn("kerasrnn.wire.Status", seen)
 
@@ -130,10 +132,10 @@ class DescriptorTest(absltest.TestCase):
 
     def test_numbers_of_types_are_the_official_ones(self):
         for name in (*NUMERIC, "string"):
-            number = wire.to_tensor([], name).dtype
+            number = tensors.to_tensor([], name).dtype
             self.assertEqual(number, tf.as_dtype(name).as_datatype_enum)
             self.assertEqual(
-                "DT_" + wire.dtype_name(number).upper(),
+                "DT_" + tensors.dtype_name(number).upper(),
                 types_pb2.DataType.Name(number),
             )
 
@@ -142,7 +144,7 @@ class TensorTest(absltest.TestCase):
     @quick
     @given(arrays, st.booleans())
     def test_what_we_write_they_read(self, array, content):
-        tensor = wire.to_tensor(array, _dtype(array), content=content)
+        tensor = tensors.to_tensor(array, _dtype(array), content=content)
         read = tf.make_ndarray(_official(tensor, "Tensor"))
         _assert_equal(self, read, array)
 
@@ -150,8 +152,8 @@ class TensorTest(absltest.TestCase):
     @given(arrays)
     def test_what_they_write_we_read(self, array):
         official = tf.make_tensor_proto(array)
-        ours = wire.Tensor.FromString(official.SerializeToString())
-        read = wire.to_array(ours)
+        ours = messages.Tensor.FromString(official.SerializeToString())
+        read = tensors.to_array(ours)
         _assert_equal(self, read, array)
         _same(self, ours, official)
 
@@ -160,10 +162,10 @@ class TensorTest(absltest.TestCase):
     def test_what_the_runtime_writes_we_read(self, array):
         # C++ writes strings as raw bytes too, which Python never does.
         read = [
-            wire.to_array(wire.Tensor.FromString(content))
+            tensors.to_array(messages.Tensor.FromString(content))
             for content in (
                 tf.io.serialize_tensor(tf.constant(array)).numpy(),
-                wire.to_tensor(
+                tensors.to_tensor(
                     array, _dtype(array), content=False
                 ).SerializeToString(),
             )
@@ -174,7 +176,7 @@ class TensorTest(absltest.TestCase):
     @quick
     @given(arrays, st.booleans())
     def test_what_we_write_the_runtime_reads(self, array, content):
-        tensor = wire.to_tensor(array, _dtype(array), content=content)
+        tensor = tensors.to_tensor(array, _dtype(array), content=content)
         read = tf.io.parse_tensor(
             tensor.SerializeToString(), tf.as_dtype(array.dtype)
         )
@@ -185,54 +187,58 @@ class TensorTest(absltest.TestCase):
     def test_values_too_few_or_too_many_are_read_as_the_runtime_does(
         self, values, shape
     ):
-        tensor = wire.to_tensor(values.ravel(), _dtype(values), content=False)
+        tensor = tensors.to_tensor(
+            values.ravel(), _dtype(values), content=False
+        )
         del tensor.tensor_shape.dim[:]
         for size in shape:
             tensor.tensor_shape.dim.add(size=size)
         read = tf.io.parse_tensor(
             tensor.SerializeToString(), tf.as_dtype(values.dtype)
         )
-        _assert_equal(self, wire.to_array(tensor), read.numpy())
+        _assert_equal(self, tensors.to_array(tensor), read.numpy())
 
     def test_raw_strings_of_the_runtime(self):
         # `--enable_serialization_as_tensor_content`: lengths, then the text.
-        tensor = wire.Tensor(dtype=wire.DT_STRING)
+        tensor = messages.Tensor(dtype=tensors.DT_STRING)
         tensor.tensor_shape.dim.add(size=3)
         tensor.tensor_content = b"\x01\x00\xac\x02" + b"a" + b"b" * 300
         read = tf.io.parse_tensor(tensor.SerializeToString(), tf.string)
-        self.assertEqual(wire.to_array(tensor).tolist(), read.numpy().tolist())
+        self.assertEqual(
+            tensors.to_array(tensor).tolist(), read.numpy().tolist()
+        )
         for content in (b"\x01", b"\x05\x00\x00ab", b"\x00\x00\x00a", b"\xff"):
             tensor.tensor_content = content
-            with self.assertRaises(wire.WireError):
-                wire.to_array(tensor)
+            with self.assertRaises(tensors.WireError):
+                tensors.to_array(tensor)
 
     @quick
     @given(st.binary(max_size=200))
     def test_any_bytes_are_an_array_or_an_error_of_ours(self, content):
         try:
-            tensor = wire.Tensor.FromString(content)
-        except wire.DecodeError:
+            tensor = messages.Tensor.FromString(content)
+        except messages.DecodeError:
             return
         try:
-            wire.to_array(tensor)
-        except wire.WireError:
+            tensors.to_array(tensor)
+        except tensors.WireError:
             return
 
     def test_claims_that_are_too_large(self):
-        tensor = wire.to_tensor([1.0], "float32", content=False)
+        tensor = tensors.to_tensor([1.0], "float32", content=False)
         tensor.tensor_shape.dim[0].size = 2**62
-        with self.assertRaisesRegex(wire.WireError, "at most"):
-            wire.to_array(tensor)
+        with self.assertRaisesRegex(tensors.WireError, "at most"):
+            tensors.to_array(tensor)
         tensor.tensor_shape.dim[0].size = -1
-        with self.assertRaisesRegex(wire.WireError, "definite shape"):
-            wire.to_array(tensor)
-        tensor = wire.to_tensor([1.0, 2.0], "float32")
+        with self.assertRaisesRegex(tensors.WireError, "definite shape"):
+            tensors.to_array(tensor)
+        tensor = tensors.to_tensor([1.0, 2.0], "float32")
         tensor.tensor_shape.dim[0].size = 3
-        with self.assertRaisesRegex(wire.WireError, "8 bytes; expected 12"):
-            wire.to_array(tensor)
+        with self.assertRaisesRegex(tensors.WireError, "8 bytes; expected 12"):
+            tensors.to_array(tensor)
         tensor.dtype = types_pb2.DT_RESOURCE
-        with self.assertRaisesRegex(wire.WireError, "DataType 20"):
-            wire.to_array(tensor)
+        with self.assertRaisesRegex(tensors.WireError, "DataType 20"):
+            tensors.to_array(tensor)
 
 
 specs = st.builds(
@@ -257,16 +263,16 @@ class MessageTest(absltest.TestCase):
     @quick
     @given(specs, st.dictionaries(names, arrays, max_size=3), st.lists(names))
     def test_requests(self, spec, inputs, output_filter):
-        request = wire.PredictRequest(output_filter=output_filter)
+        request = messages.PredictRequest(output_filter=output_filter)
         official = predict_pb2.PredictRequest(output_filter=output_filter)
         for message in (request, official):
             _fill_spec(message.model_spec, spec)
         for name, array in inputs.items():
-            tensor = wire.to_tensor(array, _dtype(array))
+            tensor = tensors.to_tensor(array, _dtype(array))
             request.inputs[name].CopyFrom(tensor)
             official.inputs[name].CopyFrom(_official(tensor, "Tensor"))
         _same(self, request, official)
-        back = wire.PredictRequest.FromString(official.SerializeToString())
+        back = messages.PredictRequest.FromString(official.SerializeToString())
         self.assertEqual(back, request)
         self.assertEqual(_official(request, "PredictRequest"), official)
 
@@ -277,18 +283,18 @@ class MessageTest(absltest.TestCase):
         _fill_spec(official.model_spec, spec)
         for name, array in outputs.items():
             official.outputs[name].CopyFrom(tf.make_tensor_proto(array))
-        ours = wire.PredictResponse.FromString(official.SerializeToString())
+        ours = messages.PredictResponse.FromString(official.SerializeToString())
         _same(self, ours, official)
         self.assertEqual(set(ours.outputs), set(outputs))
         for name, array in outputs.items():
-            _assert_equal(self, wire.to_array(ours.outputs[name]), array)
+            _assert_equal(self, tensors.to_array(ours.outputs[name]), array)
 
     @quick
     @given(
         st.lists(
             st.tuples(
                 st.integers(0, 2**62),
-                st.sampled_from(sorted(wire.STATE_NAMES)),
+                st.sampled_from(sorted(api.STATE_NAMES)),
                 st.integers(0, 16),
                 names,
             )
@@ -302,7 +308,7 @@ class MessageTest(absltest.TestCase):
             )
             entry.status.error_code = code
             entry.status.error_message = text
-        ours = wire.GetModelStatusResponse.FromString(
+        ours = messages.GetModelStatusResponse.FromString(
             official.SerializeToString()
         )
         _same(self, ours, official)
@@ -317,7 +323,7 @@ class MessageTest(absltest.TestCase):
     def test_states_have_the_official_names(self):
         states = get_model_status_pb2.ModelVersionStatus.State
         self.assertEqual(
-            wire.STATE_NAMES, {number: name for name, number in states.items()}
+            api.STATE_NAMES, {number: name for name, number in states.items()}
         )
 
     def test_metadata(self):
@@ -331,22 +337,22 @@ class MessageTest(absltest.TestCase):
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         response.model_spec.version.CopyFrom(wrappers_pb2.Int64Value(value=3))
         response.metadata["signature_def"].Pack(official)
-        ours = wire.GetModelMetadataResponse.FromString(
+        ours = messages.GetModelMetadataResponse.FromString(
             response.SerializeToString()
         )
         _same(self, ours, response)
-        metadata = ours.metadata[wire.SIGNATURE_DEF_FIELD]
-        self.assertEqual(metadata.type_url, wire.SIGNATURE_DEF_MAP_URL)
-        read = wire.SignatureDefMap.FromString(metadata.value)
+        metadata = ours.metadata[api.SIGNATURE_DEF_FIELD]
+        self.assertEqual(metadata.type_url, api.SIGNATURE_DEF_MAP_URL)
+        read = messages.SignatureDefMap.FromString(metadata.value)
         _same(self, read, official)
-        default = wire.to_array(
+        default = tensors.to_array(
             read.signature_def["generate"].defaults["prompt"]
         )
         self.assertEqual(default.tolist(), [b"a"])
 
     def test_fields_unknown_here_are_carried_along(self):
         official = predict_pb2.PredictRequest(client_id=b"me")
-        ours = wire.PredictRequest.FromString(official.SerializeToString())
+        ours = messages.PredictRequest.FromString(official.SerializeToString())
         _same(self, ours, official)
 
 

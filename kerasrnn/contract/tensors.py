@@ -1,7 +1,4 @@
-"""TensorFlow Serving's messages on the wire, without TensorFlow.
-
-Names, numbers and tensors; `kerasrnn.contract.messages` has the fields.
-"""
+"""Arrays to TensorFlow's tensor messages and back, without TensorFlow."""
 
 import itertools
 import math
@@ -9,39 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from google.protobuf import message
 from numpy.typing import ArrayLike
 from numpy.typing import NDArray
 
 from kerasrnn.contract import messages
+from kerasrnn.contract.messages import Tensor
 from kerasrnn.errors import UserError
-
-PREDICT = "/tensorflow.serving.PredictionService/Predict"
-GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
-GET_MODEL_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
-CLASSIFY = "/tensorflow.serving.PredictionService/Classify"
-REGRESS = "/tensorflow.serving.PredictionService/Regress"
-MULTI_INFERENCE = "/tensorflow.serving.PredictionService/MultiInference"
-RELOAD_CONFIG = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
-HEALTH_CHECK = "/grpc.health.v1.Health/Check"
-HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
-
-SIGNATURE_DEF_FIELD = "signature_def"
-SIGNATURE_DEF_MAP_URL = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-
-# States of a version, of ModelVersionStatus.
-START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
-STATE_NAMES = {
-    0: "UNKNOWN",
-    START: "START",
-    LOADING: "LOADING",
-    AVAILABLE: "AVAILABLE",
-    UNLOADING: "UNLOADING",
-    END: "END",
-}
-
-# Of HealthCheckResponse.
-HEALTH_UNKNOWN, SERVING, NOT_SERVING, SERVICE_UNKNOWN = 0, 1, 2, 3
 
 DT_STRING = 7
 # DataType: (NumPy's name, TensorFlow's name, field of the values).
@@ -76,27 +46,6 @@ _MAX_ELEMENTS = 2**31
 _MAX_DIMENSIONS = 64
 # Of a number of 32 bits.
 _MAX_VARINT = 5
-
-Tensor = messages.Tensor
-ModelSpec = messages.ModelSpec
-PredictRequest = messages.PredictRequest
-PredictResponse = messages.PredictResponse
-GetModelStatusRequest = messages.GetModelStatusRequest
-GetModelStatusResponse = messages.GetModelStatusResponse
-GetModelMetadataRequest = messages.GetModelMetadataRequest
-GetModelMetadataResponse = messages.GetModelMetadataResponse
-ClassificationRequest = messages.ClassificationRequest
-RegressionRequest = messages.RegressionRequest
-MultiInferenceRequest = messages.MultiInferenceRequest
-ReloadConfigRequest = messages.ReloadConfigRequest
-SignatureDef = messages.SignatureDef
-TensorInfo = messages.TensorInfo
-SignatureDefMap = messages.SignatureDefMap
-PredictionLog = messages.PredictionLog
-HealthCheckRequest = messages.HealthCheckRequest
-HealthCheckResponse = messages.HealthCheckResponse
-DecodeError = message.DecodeError
-
 
 Array = NDArray[Any]
 
