@@ -10,7 +10,7 @@ class DigitRowsTest(absltest.TestCase):
         example = run_example(
             "examples/digit_rows.py",
             self.create_tempdir().full_path,
-            "--epochs=10",
+            "--epochs=7",
         )
         # Chance is 10 %.
         self.assertGreaterEqual(example.percentage(), 70)

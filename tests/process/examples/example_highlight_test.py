@@ -64,7 +64,7 @@ class HighlightTest(absltest.TestCase):
             "examples/highlight.py",
             self.create_tempdir().full_path,
             "--epochs=1",
-            "--characters=300_000",
+            "--characters=150_000",
         )
         commonest = example.percentage("commonest class alone is ")
         for pattern in ("held out, pieces.*: ", "held out, .* whole files.*: "):

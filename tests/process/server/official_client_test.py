@@ -65,6 +65,9 @@ class OfficialClientTest(absltest.TestCase):
         ]
         self.assertIn(_ADDRESS, code)
         self.assertNotIn("kerasrnn_", code)
+        # A model's first call takes long where others use the processor too.
+        self.assertIn("timeout=10", code)
+        code = code.replace("timeout=10", "timeout=300")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(  # noqa: S102

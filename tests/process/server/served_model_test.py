@@ -125,7 +125,7 @@ class ServedModelTest(parameterized.TestCase):
             score.character_log_probs.sum(), score.log_prob, rtol=1e-4
         )
         # A text longer than a call takes: pieces join as if there were none.
-        text = result.text * 20
+        text = result.text * 8
         (whole,) = client.score(text)
         half = len(text) // 2
         (first,) = client.score(text[:half])

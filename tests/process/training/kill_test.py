@@ -176,7 +176,7 @@ class KillTest(KillTestCase):
 class ResumeTest(KillTestCase):
     """Killed once, in the middle of an epoch, and run again to the end."""
 
-    TRIALS = 100 if FULL else 2
+    TRIALS = 100 if FULL else 1
     STEPS = 120
     OPTIONS = (
         "--checkpoint_every=7",

