@@ -31,6 +31,10 @@ That was the whole path. With a text of your own (some 100 kB or more):
     {bin}/kerasrnn-export --workdir=your_model --export_dir=your_export
     {bin}/kerasrnn-sample --workdir=your_model --prompt="Once upon"
 
+And in a browser, at http://127.0.0.1:8080, with
+
+    {bin}/kerasrnn-serve --export_dir={models} --server=local --page
+
 Each of them has --help; README.md goes on from here."""
 
 
@@ -81,7 +85,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 130
-    print(NEXT.format(bin=os.path.relpath(PROGRAMS)))
+    print(NEXT.format(bin=os.path.relpath(PROGRAMS), models=MODELS))
     print(f"\nThe demo took {time.monotonic() - start:.0f} seconds.")
     return 0
 

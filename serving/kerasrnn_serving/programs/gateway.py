@@ -12,6 +12,8 @@ gateway that runs takes the change at once.
 import asyncio
 import dataclasses
 import ipaddress
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from kerasrnn_serving.gateway.settings import Settings
 from kerasrnn_serving.programs import connection_flags
 
 _KEYS = "keys"
+_INPUT = 0
 _LIMITS = {
     "requests_per_minute": "Completions requests a minute of a key to add; no "
     "limit if not given.",
@@ -88,6 +91,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         None,
         "Addresses of proxies, separated by commas, whose X-Forwarded-For "
         "says who asks.",
+    )
+    define(
+        flags.DEFINE_bool,
+        "end_with_input",
+        False,
+        "End when standard input does, as with the program that holds it.",
     )
     for name, allowed in constraints(Settings).items():
         kind = define_float if allowed is SECONDS else define_integer
@@ -165,6 +174,10 @@ async def _serve(values, settings):
     from kerasrnn_serving.gateway.access.keys import KeyRing
     from kerasrnn_serving.gateway.app import make_app
 
+    if values.end_with_input:
+        asyncio.get_running_loop().add_reader(
+            sys.stdin.fileno(), _look_at_input
+        )
     keys = None if values.keys is None else KeyRing(Path(values.keys))
     tls = None
     if values.https_certificate is not None:
@@ -192,6 +205,12 @@ async def _serve(values, settings):
             when_ready=announce,
         )
     return 0
+
+
+def _look_at_input():
+    if not os.read(_INPUT, 1024):
+        asyncio.get_running_loop().remove_reader(_INPUT)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def run() -> None:

@@ -8,6 +8,7 @@ Serving. (Neither way of running TensorFlow Serving has been tested; the local
 server has.)
 
     kerasrnn-serve --export_dir=my_export
+    kerasrnn-serve --export_dir=my_export --page       # and a page to write on
     kerasrnn-serve --export_dir=my_export -- --enable_batching=true
 """
 
@@ -23,12 +24,14 @@ from kerasrnn.command_line import program
 from kerasrnn.command_line.flag_types import define_float
 from kerasrnn.command_line.flag_types import define_integer
 from kerasrnn.command_line.flag_types import define_path
-from kerasrnn.contract.versions import find_versions
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import phrases
 from kerasrnn.foundation.constraints import POSITIVE_COUNT
 from kerasrnn.foundation.constraints import SECONDS
 from kerasrnn.foundation.constraints import Range
+from kerasrnn_serving.programs.export_directory import check_newest
+from kerasrnn_serving.programs.export_directory import checked_export_dir
+from kerasrnn_serving.programs.page_process import start_page
 from kerasrnn_serving.server.limits import Limits
 
 BINARY = "tensorflow_model_server"
@@ -171,6 +174,20 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "allows in a version besides those that kerasrnn-export writes; '*' "
         "allows any. They can read and write files.",
     )
+    define(
+        flags.DEFINE_bool,
+        "page",
+        False,
+        "Also serve a page to write with the model, and OpenAI's completions "
+        "API, on this machine (kerasrnn-gateway).",
+    )
+    define(
+        define_integer,
+        "page_port",
+        8080,
+        "Port of --page; 0 takes a free one and prints it.",
+        allowed=_PORTS,
+    )
     define_limits(flag_values)
 
 
@@ -202,11 +219,15 @@ def define_limits(flag_values: flags.FlagValues) -> None:
 def main(argv) -> int:
     """Serves until it is stopped."""
     values = flags.FLAGS
-    export_dir = _checked_export_dir(values.export_dir)
+    export_dir = checked_export_dir(values.export_dir)
     server = chosen_server(values.server)
+    port = values.port
+    if values.page or server != "local":
+        port = port or _free_port()
+    if values.page:
+        start_page(port, values.model, values.page_port)
     if server == "local":
-        return _serve_locally(values, export_dir, argv[1:])
-    port = values.port or _free_port()
+        return _serve_locally(values, export_dir, port, argv[1:])
     if server == "binary":
         command = binary_command(
             values.model, export_dir, port, values.rest_port, argv[1:]
@@ -227,51 +248,7 @@ def main(argv) -> int:
     os.execvp(command[0], command)
 
 
-def _checked_export_dir(export_dir):
-    if not export_dir:
-        raise UserError(
-            "Give the directory of the exported versions with --export_dir."
-        )
-    directory = Path(export_dir)
-    try:
-        versions = find_versions(directory)
-    except OSError as error:
-        raise UserError(
-            f"Cannot read {directory}: {error.strerror}. Give "
-            "kerasrnn-export's --export_dir."
-        ) from None
-    if not versions:
-        raise UserError(
-            f"No version to serve in {directory}: expected directories named "
-            "by numbers, such as 1, each with a SavedModel. "
-            + _what_to_do_without_versions(directory)
-        )
-    return directory
-
-
-def _check_newest(export_dir):
-    """Checks that the version that is served first is a SavedModel.
-
-    Raises:
-        UserError: It is none.
-    """
-    versions = find_versions(export_dir)
-    version = versions[max(versions)]
-    names = ("saved_model.pb", "saved_model.pbtxt")
-    if not any((version / name).is_file() for name in names):
-        raise UserError(
-            f"The newest version, {version}, has no {names[0]}. Export the "
-            "model again with kerasrnn-export, or remove that directory."
-        )
-
-
-def _what_to_do_without_versions(directory):
-    if (directory / "saved_model.pb").exists():
-        return f"This is one of them: give {directory.resolve().parent}."
-    return "Make one with kerasrnn-export."
-
-
-def _serve_locally(values, export_dir, extra):
+def _serve_locally(values, export_dir, port, extra):
     if extra:
         raise UserError(
             f"The local server takes no further arguments, received {extra}; "
@@ -282,7 +259,7 @@ def _serve_locally(values, export_dir, extra):
             "The local server has no REST; leave --rest_port out, or take "
             "--server=binary or --server=docker."
         )
-    _check_newest(export_dir)
+    check_newest(export_dir)
     if values.server == "auto":
         _say(f"the local server, as {BINARY} is not on PATH")
     else:
@@ -293,7 +270,7 @@ def _serve_locally(values, export_dir, extra):
         values.model,
         export_dir,
         values.host,
-        values.port,
+        port,
         Limits(
             values.max_rows,
             values.max_message_bytes,
