@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.training.checkpoints.load_model import load_model
@@ -21,8 +23,8 @@ from kerasrnn_export.release.publish import publish
 
 
 def export_workdir(
-    workdir,
-    export_dir,
+    workdir: StrPath,
+    export_dir: StrPath,
     which: str = "best",
     options: SamplerOptions | None = None,
     progress: Callable[[str], None] = lambda what: None,
@@ -61,9 +63,9 @@ def export_model(
     model: CharRNN,
     vocabulary: Vocabulary,
     config: Config,
-    export_dir,
+    export_dir: StrPath,
     *,
-    checkpoint: dict | None = None,
+    checkpoint: dict[str, Any] | None = None,
     options: SamplerOptions | None = None,
     progress: Callable[[str], None] = lambda what: None,
 ) -> Path:

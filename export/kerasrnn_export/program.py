@@ -84,7 +84,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
 
 
-def main(argv) -> int:
+def main(argv: list[str]) -> int:
     """Exports, or describes."""
     del argv
     values = flags.FLAGS

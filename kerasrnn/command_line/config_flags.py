@@ -8,6 +8,7 @@ import dataclasses
 import os
 import re
 import typing
+from typing import Any
 
 from absl import flags
 
@@ -44,7 +45,9 @@ def define_config_flags(flag_values: flags.FlagValues) -> None:
                 )
 
 
-def given_fields(flag_values: flags.FlagValues, cls) -> dict:
+def given_fields(
+    flag_values: flags.FlagValues, cls: type[Any]
+) -> dict[str, Any]:
     """Returns the fields of a configuration class that flags were given for.
 
     Paths are made absolute, so that a training can be resumed from another
@@ -54,7 +57,7 @@ def given_fields(flag_values: flags.FlagValues, cls) -> dict:
     for field in dataclasses.fields(cls):
         if field.name in _NOT_FLAGS or not flag_values[field.name].present:
             continue
-        value: typing.Any = flag_values[field.name].value
+        value: Any = flag_values[field.name].value
         if field.name == "data":
             value = tuple(map(_absolute, value))
         elif field.name == "init_from" and value:
@@ -65,7 +68,7 @@ def given_fields(flag_values: flags.FlagValues, cls) -> dict:
     return fields
 
 
-def field_helps(cls) -> dict[str, str]:
+def field_helps(cls: type) -> dict[str, str]:
     """Returns the descriptions of a dataclass's fields from its docstring."""
     text = docstring_of(cls).partition("Attributes:\n")[2]
     entries = re.split(r"^    (?=\w+: )", text, flags=re.MULTILINE)[1:]

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from typing import Any
 
 from absl import flags
 
@@ -116,7 +117,13 @@ class Help:
 class PrintingFlag(flags.BooleanFlag):
     """Prints a text and ends the program as soon as it is parsed."""
 
-    def __init__(self, name, short_name, help_text, text: Callable[[], str]):
+    def __init__(
+        self,
+        name: str,
+        short_name: str | None,
+        help_text: str,
+        text: Callable[[], str],
+    ):
         super().__init__(
             name,
             False,
@@ -126,7 +133,7 @@ class PrintingFlag(flags.BooleanFlag):
         )
         self._text = text
 
-    def parse(self, argument):
+    def parse(self, argument: Any) -> None:
         """Prints and exits, where the flag is given."""
         if self._parse(argument):
             print(self._text())

@@ -53,7 +53,7 @@ class Range:
             f"{'below' if self.below_high else 'at most'} {high}"
         )
 
-    def complaint(self, value) -> str:
+    def complaint(self, value: Any) -> str:
         """Returns what a value should be instead, or ""."""
         return "" if value in self else str(self)
 
@@ -64,7 +64,7 @@ class Choice:
 
     choices: tuple[str, ...]
 
-    def complaint(self, value) -> str:
+    def complaint(self, value: Any) -> str:
         """Returns what a value should be instead, or ""."""
         if value in self.choices:
             return ""
@@ -75,7 +75,7 @@ class Choice:
 class LocalPath:
     """A path on this machine, or several."""
 
-    def complaint(self, value) -> str:
+    def complaint(self, value: Any) -> str:
         """Returns what a value should be instead, or ""."""
         paths = (value,) if isinstance(value, str) else value
         if any(map(complaint_about, paths)):

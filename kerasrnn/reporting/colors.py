@@ -1,6 +1,7 @@
 """The colours of a unit's activation: from blue through white to red."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Dark ink can be read on both.
 NEGATIVE = (88, 137, 240)
@@ -8,7 +9,7 @@ POSITIVE = (240, 92, 78)
 INK = (20, 23, 27)
 
 
-def diverging(values) -> np.ndarray:
+def diverging(values: ArrayLike) -> np.ndarray:
     """Returns the colours of values in [-1, 1], uint8 [..., 3].
 
     -1 is blue, 0 white and 1 red; what lies beyond is taken as the nearest.

@@ -15,6 +15,7 @@ Glossary of shapes: T characters, P probes, N units of all layers.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Findings:
         ]
 
 
-def shuffled(characters, seed: int = 0) -> list[str]:
+def shuffled(characters: Sequence[str], seed: int = 0) -> list[str]:
     """Returns the characters of a text in random order."""
     order = np.random.default_rng(seed).permutation(len(characters))
     return [characters[index] for index in order]

@@ -4,6 +4,7 @@ mypy reads the packages as it does for a user: where they are installed, by
 their py.typed.
 """
 
+import ast
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from absl.testing import absltest
 from helpers.sources.repository import PACKAGE_FOLDERS
 from helpers.sources.repository import ROOT
+
+import kerasrnn
 
 _LIMIT = 300  # Seconds of a process.
 
@@ -110,6 +113,28 @@ class MypyTest(absltest.TestCase):
             """
         self.assertEqual(self.complaints("right.py", code), [])
 
+    def test_a_model_in_this_process(self):
+        code = """\
+            from collections.abc import Iterator
+            from typing import assert_type
+
+            import kerasrnn
+            from kerasrnn.model.text_generator import Chunk
+
+            loaded = kerasrnn.load_model("my_model")
+            model, vocabulary, config, info = loaded
+            assert_type(model, kerasrnn.CharRNN)
+            assert_type(vocabulary, kerasrnn.Vocabulary)
+            assert_type(config, kerasrnn.Config)
+            generator = kerasrnn.TextGenerator(config.model, vocabulary)
+            chunks = generator.stream([], prompt="a", length=3)
+            assert_type(chunks, Iterator[Chunk])
+            more = generator.stream([], length=3, state=next(chunks).state)
+            generator.stream([], prompt=3, length=3)  # type: ignore[arg-type]
+            kerasrnn.DataConfig(data="text.txt")  # type: ignore[arg-type]
+            """
+        self.assertEqual(self.complaints("local.py", code), [])
+
     def test_wrong_use_of_the_client(self):
         wrong = {
             'client.generate("a", length="long")': "arg-type",
@@ -145,7 +170,13 @@ class MypyTest(absltest.TestCase):
                 self.assertEndsWith(said[0], f"[{code}]")
 
 
-class MessagesTest(absltest.TestCase):
+class StubsTest(absltest.TestCase):
+    def test_the_package_has_the_names_that_checkers_see(self):
+        stub = ast.parse((ROOT / "kerasrnn" / "__init__.pyi").read_text())
+        seen = {alias.asname for node in stub.body for alias in node.names}
+        self.assertEqual(seen, set(dir(kerasrnn)) & seen)
+        self.assertContainsSubset(kerasrnn.__all__, seen)
+
     def test_the_stub_says_what_the_messages_are(self):
         made = subprocess.run(
             [sys.executable, ROOT / "scripts" / "message_types.py"],

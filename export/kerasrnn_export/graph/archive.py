@@ -8,12 +8,15 @@ import contextlib
 import errno
 import inspect
 import os
+from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kerasrnn.contract import signatures
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn_export.graph import operations
 from kerasrnn_export.graph.sampler import Sampler
 
@@ -40,7 +43,7 @@ _ERROR_NUMBERS = (
 )
 
 
-def write(sampler: Sampler, directory) -> None:
+def write(sampler: Sampler, directory: StrPath) -> None:
     """Writes the SavedModel of a sampler.
 
     Args:
@@ -78,7 +81,10 @@ def _name_units(saved_model, num_layers):
     units.name = signatures.units_name(num_layers, units.size // num_layers)
 
 
-def signature_function(function, signature: signatures.Signature):
+def signature_function(
+    function: Callable[..., dict[str, tf.Tensor]],
+    signature: signatures.Signature,
+) -> tf.types.experimental.PolymorphicFunction:
     """Returns a `tf.function` of `function` whose inputs have defaults.
 
     TensorFlow takes the defaults of a SavedModel's signature from those of
@@ -113,7 +119,7 @@ def signature_function(function, signature: signatures.Signature):
     return tf.function(named, input_signature=specs, autograph=False)
 
 
-def read_graph(directory) -> saved_model_pb2.SavedModel:
+def read_graph(directory: StrPath) -> saved_model_pb2.SavedModel:
     """Returns the graph's file of a SavedModel."""
     saved_model = saved_model_pb2.SavedModel()
     saved_model.ParseFromString((Path(directory) / GRAPH_FILE).read_bytes())
@@ -121,7 +127,7 @@ def read_graph(directory) -> saved_model_pb2.SavedModel:
 
 
 @contextlib.contextmanager
-def file_errors():
+def file_errors() -> Iterator[None]:
     """Turns TensorFlow's errors of the file system into OSErrors.
 
     They carry the text of an error number, not the number.

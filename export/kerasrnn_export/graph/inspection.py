@@ -8,6 +8,7 @@ Glossary of shapes: N rows, T characters of the longest row, K candidates, V
 vocabulary size, L layers, U units of a layer, S states.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -34,7 +35,12 @@ class Inspected(NamedTuple):
 
 
 def inspect(
-    model: StepModel, shown: slice, states, ids, lengths, candidates: int
+    model: StepModel,
+    shown: slice,
+    states: Sequence[tf.Tensor],
+    ids: tf.Tensor,
+    lengths: tf.Tensor,
+    candidates: int,
 ) -> Inspected:
     """Reads each row's characters, and keeps what each step shows.
 
@@ -93,7 +99,9 @@ def inspect(
     return Inspected(activations, top_ids, top_log_probs, states)
 
 
-def top_candidates(logits, count: int):
+def top_candidates(
+    logits: tf.Tensor, count: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the `count` likeliest ids and their log probabilities.
 
     Id 0, the unknown character, is none of them; where the vocabulary has

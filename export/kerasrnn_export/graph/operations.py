@@ -7,6 +7,7 @@ each one; they are allowed there and nowhere else.
 
 from collections.abc import Collection
 from collections.abc import Iterator
+from typing import Any
 
 from kerasrnn_export.graph.allowed_ops import ALLOWED_OPS
 
@@ -16,13 +17,13 @@ _READING = frozenset({"RestoreV2"})
 _WRITING = frozenset({"SaveV2", "MergeV2Checkpoints"})
 
 
-def nodes(saved_model) -> Iterator:
+def nodes(saved_model: Any) -> Iterator[Any]:
     """Yields every node of a `SavedModel`'s graphs and of their functions."""
     for meta_graph in saved_model.meta_graphs:
         yield from _nodes(meta_graph)
 
 
-def not_allowed(saved_model, others: Collection[str] = ()) -> list[str]:
+def not_allowed(saved_model: Any, others: Collection[str] = ()) -> list[str]:
     """Returns the names of the operations that are not allowed, sorted.
 
     Args:

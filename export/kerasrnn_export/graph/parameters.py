@@ -4,6 +4,7 @@ Glossary of shapes: N rows.
 """
 
 import math
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -11,7 +12,7 @@ from kerasrnn.contract import signatures
 from kerasrnn_export.graph.row_errors import refuse
 
 
-def as_rows(first, **others) -> dict[str, tf.Tensor]:
+def as_rows(first: tf.Tensor, **others: tf.Tensor) -> dict[str, tf.Tensor]:
     """Gives each of `others`, of N rows or one, as many rows as `first`.
 
     Other numbers of rows are the one mistake that fails a whole call.
@@ -29,7 +30,12 @@ def as_rows(first, **others) -> dict[str, tf.Tensor]:
     return matched
 
 
-def check_parameters(errors, received, stop_length, max_length: int):
+def check_parameters(
+    errors: tf.Tensor,
+    received: Mapping[str, tf.Tensor],
+    stop_length: tf.Tensor,
+    max_length: int,
+) -> tf.Tensor:
     """Refuses the rows whose parameters cannot be used.
 
     Args:
@@ -78,7 +84,7 @@ def check_parameters(errors, received, stop_length, max_length: int):
     )
 
 
-def right_aligned(ids, lengths, width):
+def right_aligned(ids: tf.Tensor, lengths: tf.Tensor, width: int) -> tf.Tensor:
     """Returns ids [N, P] of `lengths` [N] at the end of rows [N, width]."""
     padded = tf.pad(ids, [[0, 0], [0, width]])[:, :width]
     source = tf.range(width)[None] - (width - lengths)[:, None]

@@ -10,12 +10,14 @@ Errors are string [N]; empty is none.
 import tensorflow as tf
 
 
-def no_errors(rows):
+def no_errors(rows: tf.Tensor) -> tf.Tensor:
     """Returns the errors of `rows` good rows."""
     return tf.fill([rows], "")
 
 
-def refuse(errors, bad, sentence):
+def refuse(
+    errors: tf.Tensor, bad: tf.Tensor, sentence: str | tf.Tensor
+) -> tf.Tensor:
     """Refuses the rows that are `bad`; a row keeps its first error.
 
     Args:

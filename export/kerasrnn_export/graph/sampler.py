@@ -15,6 +15,7 @@ units.
 import dataclasses
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -100,14 +101,14 @@ class Sampler(tf.Module):
 
     def generate(
         self,
-        prompt,
-        state_bytes,
-        length,
-        temperature,
-        top_k,
-        top_p,
-        seed,
-        stop,
+        prompt: tf.Tensor,
+        state_bytes: tf.Tensor,
+        length: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        seed: tf.Tensor,
+        stop: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Reads prompts and generates text: `signatures.GENERATE`."""
         received = as_rows(
@@ -177,7 +178,9 @@ class Sampler(tf.Module):
             "error": errors,
         }
 
-    def score(self, text, state_bytes) -> dict[str, tf.Tensor]:
+    def score(
+        self, text: tf.Tensor, state_bytes: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Gives texts their probabilities: `signatures.SCORE`."""
         received = as_rows(text, state_bytes=state_bytes)["state_bytes"]
         errors, text, carried = self._read_request("text", text, received)
@@ -202,7 +205,9 @@ class Sampler(tf.Module):
             "error": errors,
         }
 
-    def inspect(self, text, state_bytes) -> dict[str, tf.Tensor]:
+    def inspect(
+        self, text: tf.Tensor, state_bytes: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Shows what the network does with texts: `signatures.INSPECT`."""
         received = as_rows(text, state_bytes=state_bytes)["state_bytes"]
         errors, encoded, carried = self._read_request("text", text, received)
@@ -233,7 +238,7 @@ class Sampler(tf.Module):
             "error": errors,
         }
 
-    def serving_default(self, prompt) -> dict[str, tf.Tensor]:
+    def serving_default(self, prompt: tf.Tensor) -> dict[str, tf.Tensor]:
         """Generates as the export says: `signatures.SERVING_DEFAULT`."""
         rows = tf.shape(prompt)[0]
         parameters = {
@@ -286,7 +291,9 @@ class Sampler(tf.Module):
         )
 
 
-def fingerprint(config: ModelConfig, weights, vocabulary: Vocabulary) -> str:
+def fingerprint(
+    config: ModelConfig, weights: Sequence[np.ndarray], vocabulary: Vocabulary
+) -> str:
     """Returns hexadecimal digits that name a model.
 
     Args:

@@ -15,10 +15,12 @@ block, V vocabulary size, U units.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from kerasrnn.config import ModelConfig
 from kerasrnn.model.step import call_by_rows
 from kerasrnn.model.step import layer_steps
 from kerasrnn.model.weights import output_bias
@@ -50,7 +52,13 @@ class _Carry(NamedTuple):
     states: list  # of each layer, a list of [N, U]
 
 
-def score(config, weights, states, ids, lengths) -> Scored:
+def score(
+    config: ModelConfig,
+    weights: Sequence[tf.Tensor],
+    states: Sequence[tf.Tensor],
+    ids: tf.Tensor,
+    lengths: tf.Tensor,
+) -> Scored:
     """Scores each character given those before it, and reads them.
 
     Args:

@@ -18,6 +18,7 @@ The empty token is the start. Any other is checked before it is read, so that
 a damaged or foreign one is an error of its row and of no other.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ class TokenCodec:
     def __init__(
         self,
         fingerprint: str,
-        start_states,
+        start_states: Sequence[np.ndarray],
         bounds: list[float],
         vocabulary_size: int,
     ):
@@ -82,7 +83,7 @@ class TokenCodec:
         self._vocabulary_size = vocabulary_size
         self._num_words = FIXED_WORDS + sum(self._sizes)
 
-    def encode(self, carried: Carried):
+    def encode(self, carried: Carried) -> tf.Tensor:
         """Returns the tokens, string [N]."""
         words = tf.concat(
             [
@@ -98,7 +99,9 @@ class TokenCodec:
             [MAGIC, self._fingerprint, self._checksum(payload), payload]
         )
 
-    def decode(self, tokens, errors):
+    def decode(
+        self, tokens: tf.Tensor, errors: tf.Tensor
+    ) -> tuple[Carried, tf.Tensor]:
         """Reads tokens.
 
         Args:

@@ -8,6 +8,7 @@ Glossary of shapes: N rows, P characters of the longest text, L ids of the
 longest row, V vocabulary size.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ class CharacterCodec:
         labels: What stands for each id [V] where single ones are shown.
     """
 
-    def __init__(self, characters):
+    def __init__(self, characters: Sequence[str]):
         code_points = [ord(character) for character in characters]
         self._code_points = np.array(code_points, np.int32)  # [V - 1]
         self._strings = ["", *characters]  # [V]
@@ -57,7 +58,7 @@ class CharacterCodec:
             value for value in range(0x10FFFF, 0, -1) if value not in taken
         )
 
-    def encode(self, text, limit: int) -> Encoded:
+    def encode(self, text: tf.Tensor, limit: int) -> Encoded:
         """Returns texts [N] as ids, and no more than `limit` of them."""
         # Whatever is cut off, more than `limit` characters remain.
         text = tf.strings.substr(text, 0, _LONGEST_CHARACTER * (limit + 1))
@@ -75,7 +76,7 @@ class CharacterCodec:
         length = tf.cast(ids.row_lengths(), tf.int32)
         return _encoded(ids.to_tensor(), length, limit)
 
-    def split(self, text, width):
+    def split(self, text: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
         """Returns the characters [N, width] of texts [N], "" past the end.
 
         Args:
@@ -87,7 +88,9 @@ class CharacterCodec:
         )
         return characters.to_tensor("")[:, :width]
 
-    def decode(self, ids, history, unfinished):
+    def decode(
+        self, ids: tf.Tensor, history: tf.Tensor, unfinished: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the ids' text and what is unfinished of it: nothing.
 
         Args:
@@ -100,7 +103,9 @@ class CharacterCodec:
         """
         return _join(self._strings, ids), tf.zeros_like(unfinished)
 
-    def replacement(self, history, unfinished):
+    def replacement(
+        self, history: tf.Tensor, unfinished: tf.Tensor
+    ) -> tf.Tensor:
         """Returns the text [N] of what can no longer be finished."""
         return tf.fill(tf.shape(unfinished), "")
 
@@ -115,14 +120,14 @@ class ByteCodec:
         labels: What stands for each id [V] where single ones are shown.
     """
 
-    def __init__(self, characters):
+    def __init__(self, characters: Sequence[str]):
         values = [ord(character) for character in characters]
         self._ids = np.zeros(256, np.int32)
         self._ids[values] = np.arange(1, len(values) + 1)
         self._strings = [b"", *(bytes([value]) for value in values)]  # [V]
         self.labels = ["", *(_byte_label(value) for value in values)]
 
-    def encode(self, text, limit: int) -> Encoded:
+    def encode(self, text: tf.Tensor, limit: int) -> Encoded:
         """Returns texts [N] as ids, and no more than `limit` of them."""
         length = tf.strings.length(text)
         # The operation that takes a width pads and cuts where the one that
@@ -132,7 +137,7 @@ class ByteCodec:
         ids = tf.gather(self._ids, tf.cast(values, tf.int32))  # [N, P]
         return _encoded(ids, length, limit)
 
-    def split(self, text, width):
+    def split(self, text: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
         """Returns the bytes [N, width] of texts [N], "" past the end.
 
         Args:
@@ -147,7 +152,9 @@ class ByteCodec:
         inside = tf.range(width)[None] < tf.strings.length(text)[:, None]
         return tf.where(inside, shown, "")
 
-    def decode(self, ids, history, unfinished):
+    def decode(
+        self, ids: tf.Tensor, history: tf.Tensor, unfinished: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the ids' text, valid UTF-8, and what is unfinished of it.
 
         A sequence at the end that more bytes could finish is held back;
@@ -170,7 +177,9 @@ class ByteCodec:
         finished = tf.strings.substr(text, tf.zeros_like(held), length - held)
         return valid(finished), held
 
-    def replacement(self, history, unfinished):
+    def replacement(
+        self, history: tf.Tensor, unfinished: tf.Tensor
+    ) -> tf.Tensor:
         """Returns the text [N] of what can no longer be finished."""
         return valid(self._held(history, unfinished))
 
@@ -186,17 +195,23 @@ def _byte_label(value):
     return chr(value) if value < 0x80 else f"\\x{value:02x}"
 
 
-def make_codec(kind: str, characters):
+def make_codec(
+    kind: str, characters: Sequence[str]
+) -> CharacterCodec | ByteCodec:
     """Returns the codec of a vocabulary.
 
     Args:
         kind: `Vocabulary.kind`, "characters" or "bytes".
         characters: `Vocabulary.characters`.
     """
-    return {"characters": CharacterCodec, "bytes": ByteCodec}[kind](characters)
+    codecs: dict[str, type[CharacterCodec] | type[ByteCodec]] = {
+        "characters": CharacterCodec,
+        "bytes": ByteCodec,
+    }
+    return codecs[kind](characters)
 
 
-def valid(text):
+def valid(text: tf.Tensor) -> tf.Tensor:
     """Returns texts [N] with invalid UTF-8 as U+FFFD."""
     return tf.strings.unicode_transcode(
         text,
@@ -207,7 +222,7 @@ def valid(text):
     )
 
 
-def unfinished_length(text):
+def unfinished_length(text: tf.Tensor) -> tf.Tensor:
     """Returns how many bytes of an unfinished sequence end each text.
 
     These are the beginnings of the well-formed sequences of the Unicode

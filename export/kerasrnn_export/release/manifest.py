@@ -11,11 +11,14 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
+from typing import NamedTuple
 
 from kerasrnn.config import Config
 from kerasrnn.contract.versions import find_versions
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.foundation.paths import local_path
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn.version import __version__
@@ -28,13 +31,13 @@ _BLOCK = 2**20
 
 
 def write(
-    directory,
+    directory: StrPath,
     *,
     config: Config,
     vocabulary: Vocabulary,
     options: SamplerOptions,
     fingerprint: str,
-    checkpoint: dict,
+    checkpoint: dict[str, Any],
     tensorflow_version: str,
 ) -> None:
     """Writes the manifest of a directory that has all its other files.
@@ -71,7 +74,7 @@ def write(
     files.write_file(path, (json.dumps(contents, indent=2) + "\n").encode())
 
 
-def read(directory) -> dict:
+def read(directory: StrPath) -> dict[str, Any]:
     """Returns the manifest of a version's directory.
 
     Raises:
@@ -92,7 +95,7 @@ def read(directory) -> dict:
     return contents
 
 
-def damaged_files(directory, contents: dict) -> list[str]:
+def damaged_files(directory: StrPath, contents: dict[str, Any]) -> list[str]:
     """Returns the files that are not what the manifest says, sorted."""
     stated = {
         path: entry["sha256"] for path, entry in contents["files"].items()
@@ -105,11 +108,20 @@ def damaged_files(directory, contents: dict) -> list[str]:
     )
 
 
-def describe(directory) -> tuple[str, bool]:
-    """Describes a version, or the newest one of an export directory.
+class Description(NamedTuple):
+    """What there is to say of a version.
 
-    Returns:
-        `(text, whether every file is what it was when published)`.
+    Attributes:
+        text: Lines for people.
+        intact: Whether every file is what it was when published.
+    """
+
+    text: str
+    intact: bool
+
+
+def describe(directory: StrPath) -> Description:
+    """Describes a version, or the newest one of an export directory.
 
     Raises:
         UserError: It is neither.
@@ -128,7 +140,7 @@ def describe(directory) -> tuple[str, bool]:
         text = "\n".join(_lines(directory, contents, damaged))
     except (AttributeError, KeyError, TypeError):
         raise UserError(f"{directory / FILE} is damaged.") from None
-    return text, not damaged
+    return Description(text, intact=not damaged)
 
 
 def _lines(directory, contents, damaged):

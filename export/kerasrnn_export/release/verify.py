@@ -8,12 +8,16 @@ second it is loaded as the server loads it, into a session of its own: what
 
 import dataclasses
 from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.char_rnn import state_sizes
@@ -40,7 +44,7 @@ class Session:
         directory: Of the SavedModel.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory: StrPath):
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph)
         with self._graph.as_default():
@@ -49,13 +53,15 @@ class Session:
             )
         self._signatures = meta_graph.signature_def
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def __call__(self, signature_name: str, **inputs) -> dict[str, np.ndarray]:
+    def __call__(
+        self, signature_name: str, **inputs: ArrayLike
+    ) -> dict[str, np.ndarray]:
         """Runs a signature, with its defaults where an input is missing."""
         signature = self._signatures[signature_name]
         values = {
@@ -70,7 +76,7 @@ class Session:
         return self._session.run(fetches, feeds)
 
 
-def check_graph(directory) -> None:
+def check_graph(directory: StrPath) -> None:
     """Checks that the stock server can run a SavedModel anywhere.
 
     Raises:
@@ -87,7 +93,9 @@ def check_graph(directory) -> None:
         )
 
 
-def check_outputs(directory, model: CharRNN, vocabulary: Vocabulary) -> None:
+def check_outputs(
+    directory: StrPath, model: CharRNN, vocabulary: Vocabulary
+) -> None:
     """Checks that a SavedModel gives what the model gives.
 
     Raises:
@@ -127,7 +135,10 @@ def check_outputs(directory, model: CharRNN, vocabulary: Vocabulary) -> None:
 
 
 def log_probability(
-    config: ModelConfig, weights, vocabulary: Vocabulary, text: str
+    config: ModelConfig,
+    weights: Sequence[tf.Tensor],
+    vocabulary: Vocabulary,
+    text: str,
 ) -> float:
     """Returns log p(text) in nats; unknown characters are not scored."""
     ids = vocabulary.encode(text)

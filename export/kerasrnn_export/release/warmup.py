@@ -5,6 +5,9 @@ it loads the version, from `assets.extra/tf_serving_warmup_requests`: records
 of `PredictionLog`.
 """
 
+import itertools
+from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -12,6 +15,7 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from kerasrnn.contract import signatures
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn_export.graph.archive import EXPORTED
 from kerasrnn_export.graph.archive import file_errors
 
@@ -22,7 +26,7 @@ _TEXT_LENGTH = 64 + 8 + 1
 _LENGTH = 8
 
 
-def write(directory, characters) -> None:
+def write(directory: StrPath, characters: Sequence[str]) -> None:
     """Writes a SavedModel's warmup requests.
 
     Args:
@@ -42,10 +46,12 @@ def write(directory, characters) -> None:
             writer.write(log.SerializeToString())
 
 
-def requests(characters):
+def requests(
+    characters: Sequence[str],
+) -> Iterator[predict_pb2.PredictRequest]:
     """Yields `PredictRequest`s: each signature, of one row and of many."""
-    repeats = -(-_TEXT_LENGTH // len(characters))
-    text = "".join(characters * repeats)[:_TEXT_LENGTH]
+    repeated = itertools.islice(itertools.cycle(characters), _TEXT_LENGTH)
+    text = "".join(repeated)
     for signature in EXPORTED:
         for rows in (1, signatures.MAX_ROWS):
             # `serving_default` generates as much as the export says.

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h11
 import uvicorn
@@ -35,7 +36,7 @@ class BoundedProtocol(H11Protocol):
 
     settings: Settings
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -44,32 +45,34 @@ class BoundedProtocol(H11Protocol):
         """Returns the class with its bounds, as uvicorn wants it."""
         return type(cls.__name__, (cls,), {"settings": settings})
 
-    def connection_made(self, transport):  # noqa: D102
+    def connection_made(self, transport: Any) -> None:  # noqa: D102
         super().connection_made(transport)
         self._start("request", self.settings.request_seconds)
 
-    def data_received(self, data):  # noqa: D102
+    def data_received(self, data: bytes) -> None:  # noqa: D102
         super().data_received(data)
         if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
             self._start("request", self.settings.request_seconds)
         else:
             self._stop("request")
 
-    def pause_writing(self):  # noqa: D102
+    def pause_writing(self) -> None:  # noqa: D102
         super().pause_writing()
         self._start("write", self.settings.write_seconds)
 
-    def resume_writing(self):  # noqa: D102
+    def resume_writing(self) -> None:  # noqa: D102
         super().resume_writing()
         self._stop("write")
 
-    def on_response_complete(self):  # noqa: D102
+    def on_response_complete(self) -> None:  # noqa: D102
         super().on_response_complete()
         # What is left of it lies in a buffer; closing would wait for it.
         if self.transport.get_write_buffer_size():
             self._start("write", self.settings.write_seconds)
 
-    def connection_lost(self, exc):  # noqa: D102
+    def connection_lost(  # noqa: D102
+        self, exc: Exception | None
+    ) -> None:
         for name in list(self._timers):
             self._stop(name)
         super().connection_lost(exc)

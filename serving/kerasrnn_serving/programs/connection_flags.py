@@ -5,6 +5,8 @@ They are defined in programs, which know whether a server has a default.
 
 import logging
 import os
+from typing import TYPE_CHECKING
+from typing import Any
 
 from absl import flags
 
@@ -17,6 +19,10 @@ from kerasrnn.foundation.constraints import INT64
 from kerasrnn.foundation.constraints import POSITIVE_COUNT
 from kerasrnn.foundation.constraints import SECONDS
 from kerasrnn.foundation.constraints import Range
+
+if TYPE_CHECKING:  # It needs gRPC, which --help does without.
+    from kerasrnn_serving.client import AsyncClient
+    from kerasrnn_serving.client import Client
 
 _TLS_FILES = ("ca", "certificate", "key")
 
@@ -101,22 +107,33 @@ def define_connection_flags(
     )
 
 
-def client_of(values: flags.FlagValues, *, asynchronous: bool = False):
-    """Returns a `Client` of `kerasrnn_serving.client`, as the flags say.
-
-    Args:
-        values: Of the flags.
-        asynchronous: Whether it is to be an `AsyncClient`.
+def client_of(values: flags.FlagValues) -> "Client":
+    """Returns a client, as the flags say.
 
     Raises:
         UserError: A file cannot be read, or the flags do not fit together.
     """
+    from kerasrnn_serving.client import Client
+
+    return Client(**_arguments(values))
+
+
+def async_client_of(values: flags.FlagValues) -> "AsyncClient":
+    """Returns a client for an event loop, as the flags say.
+
+    Raises:
+        UserError: A file cannot be read, or the flags do not fit together.
+    """
+    from kerasrnn_serving.client import AsyncClient
+
+    return AsyncClient(**_arguments(values))
+
+
+def _arguments(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns a client's arguments."""
     # What gRPC notes of a server that restarts is none of the user's.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     _print_notes()
-    # grpc takes a tenth of a second to import, which --help need not wait for.
-    from kerasrnn_serving.client import AsyncClient
-    from kerasrnn_serving.client import Client
     from kerasrnn_serving.client import Tls
 
     files = {name: getattr(values, f"tls_{name}") for name in _TLS_FILES}
@@ -136,15 +153,15 @@ def client_of(values: flags.FlagValues, *, asynchronous: bool = False):
                 "token on its way; give --tls as well."
             )
         token = _checked_token(token, values.token_file)
-    return (AsyncClient if asynchronous else Client)(
-        values.server,
-        values.model,
-        version=values.model_version,
-        timeout=values.timeout,
-        tls=tls,
-        token=token,
-        max_message_bytes=values.max_message_bytes,
-    )
+    return {
+        "target": values.server,
+        "model": values.model,
+        "version": values.model_version,
+        "timeout": values.timeout,
+        "tls": tls,
+        "token": token,
+        "max_message_bytes": values.max_message_bytes,
+    }
 
 
 def _print_notes():

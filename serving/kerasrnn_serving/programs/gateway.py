@@ -113,7 +113,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
 
 
-def main(argv) -> int:
+def main(argv: list[str]) -> int:
     """Serves until it is stopped, or changes the file of keys."""
     values = flags.FLAGS
     if argv[1:2] == [_KEYS]:
@@ -182,7 +182,7 @@ async def _serve(values, settings):
     tls = None
     if values.https_certificate is not None:
         tls = server.tls_context(values.https_certificate, values.https_key)
-    async with connection_flags.client_of(values, asynchronous=True) as client:
+    async with connection_flags.async_client_of(values) as client:
         listener = server.listen(values.host, values.port)
         scheme = "https" if tls else "http"
         host = f"[{values.host}]" if ":" in values.host else values.host

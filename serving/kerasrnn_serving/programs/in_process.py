@@ -5,12 +5,14 @@ text is what a server of the same model says.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import tensorflow as tf
 from kerasrnn_export.graph import archive
 from kerasrnn_export.graph.sampler import Sampler
 
 from kerasrnn.contract import signatures
+from kerasrnn.foundation.paths import StrPath
 from kerasrnn.training.checkpoints.load_model import load_model
 from kerasrnn_serving.client._progress import begin_reading
 from kerasrnn_serving.client.results import Inspection
@@ -32,7 +34,7 @@ class InProcessModel:
         UserError: There is no such checkpoint, or it is damaged.
     """
 
-    def __init__(self, workdir, which: str = "best"):
+    def __init__(self, workdir: StrPath, which: str = "best"):
         model, vocabulary, self.config, info = load_model(workdir, which)
         self.step = info["step"]
         sampler = Sampler(
@@ -49,7 +51,7 @@ class InProcessModel:
 
     def score(
         self,
-        texts,
+        texts: Sequence[str | bytes],
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> list[Score]:
         """Gives each text its probability."""
@@ -58,7 +60,7 @@ class InProcessModel:
 
     def inspect(
         self,
-        texts,
+        texts: Sequence[str | bytes],
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> list[Inspection]:
         """Shows what the network does while it reads each text."""

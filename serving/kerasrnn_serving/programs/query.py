@@ -43,7 +43,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
 
 
-def main(argv) -> int:
+def main(argv: list[str]) -> int:
     """Generates or scores; text goes to standard output, notes to error."""
     if argv[1:]:
         raise UserError(

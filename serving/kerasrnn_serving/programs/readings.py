@@ -2,18 +2,36 @@
 
 import re
 from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Protocol
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.reporting.findings import shuffled
 from kerasrnn.reporting.reading import Reading
 from kerasrnn.reporting.reading import surprise
+from kerasrnn_serving.client.results import Inspection
+from kerasrnn_serving.client.results import Score
 
 _BYTE = re.compile(r"\\x([89a-f][0-9a-f])", re.IGNORECASE)
 
 
+class Reader(Protocol):
+    """What reads texts: a `Client`, or a model of this process."""
+
+    def score(
+        self, texts: Sequence[bytes], *, between_calls: Callable[[float], None]
+    ) -> list[Score]:
+        """Gives each text its probability."""
+
+    def inspect(
+        self, texts: Sequence[bytes], *, between_calls: Callable[[float], None]
+    ) -> list[Inspection]:
+        """Shows what the network does while it reads each text."""
+
+
 def read(
-    model,
+    model: Reader,
     text: bytes,
     num_layers: int | None = None,
     between_calls: Callable[[float], None] = lambda share: None,
@@ -21,8 +39,7 @@ def read(
     """Returns what a model does while it reads a text.
 
     Args:
-        model: A `kerasrnn_serving.client.Client`, or what has its `inspect`
-            and `score`.
+        model: What reads the text.
         text: The text.
         num_layers: How many layers the units belong to; None takes what the
             model says, and one where it says nothing.

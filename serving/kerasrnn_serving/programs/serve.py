@@ -216,7 +216,7 @@ def define_limits(flag_values: flags.FlagValues) -> None:
     )
 
 
-def main(argv) -> int:
+def main(argv: list[str]) -> int:
     """Serves until it is stopped."""
     values = flags.FLAGS
     export_dir = checked_export_dir(values.export_dir)

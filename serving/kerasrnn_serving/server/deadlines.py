@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 
 # Of a wait: some systems allow no longer ones.
 _MAX_SECONDS = 3600.0
@@ -23,7 +24,9 @@ class Deadlines:
         ).start()
 
     @contextlib.contextmanager
-    def watch(self, function: Callable[[], None], seconds: float):
+    def watch(
+        self, function: Callable[[], None], seconds: float
+    ) -> Iterator[None]:
         """Calls the function after so many seconds, unless the block ends."""
         key, end = object(), time.monotonic() + seconds
         with self._changed:

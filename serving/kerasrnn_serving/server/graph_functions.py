@@ -13,6 +13,7 @@ import itertools
 import re
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -140,7 +141,12 @@ class GraphFunctions:
 class GraphFunction:
     """A function of tensors; calls may come from many threads at once."""
 
-    def __init__(self, function, dtypes, handles):
+    def __init__(
+        self,
+        function: Any,
+        dtypes: Iterable[tf.DType],
+        handles: Sequence[Any],
+    ):
         context = eager_context.context()
         context.ensure_initialized()
         self._context = context._handle

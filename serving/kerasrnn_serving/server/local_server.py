@@ -15,7 +15,9 @@ import sys
 import threading
 from collections.abc import Collection
 from concurrent import futures
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -26,6 +28,7 @@ from kerasrnn_serving.server import rpc
 from kerasrnn_serving.server.health import MAX_WATCHERS
 from kerasrnn_serving.server.health import Health
 from kerasrnn_serving.server.limits import Limits
+from kerasrnn_serving.server.model_versions import InUse
 from kerasrnn_serving.server.model_versions import ModelVersions
 from kerasrnn_serving.server.model_versions import not_found
 from kerasrnn_serving.server.other_methods import OtherMethods
@@ -139,7 +142,7 @@ class LocalServer:
                     f"at most {self._limits.rows} a call (--max_rows)."
                 )
 
-    def use_of(self, request):
+    def use_of(self, request: Any) -> AbstractContextManager[InUse]:
         """Returns the context of the version that a request asks for.
 
         Raises:
@@ -149,7 +152,7 @@ class LocalServer:
             raise invalid("Missing ModelSpec")
         return self.use(request.model_spec)
 
-    def use(self, spec):
+    def use(self, spec: messages.ModelSpec) -> AbstractContextManager[InUse]:
         """Returns the context of the version that a `ModelSpec` asks for.
 
         Raises:

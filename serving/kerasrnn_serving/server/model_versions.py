@@ -10,7 +10,10 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from typing import NamedTuple
 from typing import Protocol
 
 import grpc
@@ -43,6 +46,18 @@ class VersionStatus:
     state: int
     code: int = 0
     message: str = ""
+
+
+class InUse(NamedTuple):
+    """A version that a call uses.
+
+    Attributes:
+        version: Its number.
+        servable: What its loader returned.
+    """
+
+    version: int
+    servable: Any
 
 
 class _Loaded:
@@ -148,8 +163,8 @@ class ModelVersions:
             self._statuses[status.version] = status
 
     @contextlib.contextmanager
-    def use(self, version: int | None = None):
-        """Yields (number, servable) for one call, and holds it meanwhile.
+    def use(self, version: int | None = None) -> Iterator[InUse]:
+        """Yields a version for one call, and holds it meanwhile.
 
         Args:
             version: The version wanted; None is the newest.
@@ -163,7 +178,7 @@ class ModelVersions:
                 raise not_found(self.name, version)
             entry.users += 1
         try:
-            yield entry.version, entry.servable
+            yield InUse(entry.version, entry.servable)
         finally:
             with self._lock:
                 entry.users -= 1

@@ -7,6 +7,10 @@ refused with its codes and its words (`classifier.cc`, `regressor.cc`,
 here.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
 import grpc
 
 from kerasrnn.contract import api
@@ -28,7 +32,10 @@ class OtherMethods:
         use: Of a `ModelSpec`, the context that yields its version.
     """
 
-    def __init__(self, use):
+    def __init__(
+        self,
+        use: Callable[[messages.ModelSpec], AbstractContextManager[Any]],
+    ):
         self._use = use
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:

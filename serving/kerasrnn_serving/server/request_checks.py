@@ -5,7 +5,12 @@ The checks, their order and their messages follow TensorFlow Serving's
 """
 
 import heapq
+from collections.abc import Collection
+from collections.abc import Mapping
 
+import numpy as np
+
+from kerasrnn.contract import messages
 from kerasrnn.contract import tensors
 from kerasrnn.errors import UserError
 from kerasrnn_serving.server import rpc
@@ -21,7 +26,7 @@ class PreparedSignature:
         defaults: `messages.Tensor` by alias.
     """
 
-    def __init__(self, signature):
+    def __init__(self, signature: messages.SignatureDef):
         self.inputs = [
             (alias, _tensor_name(info), info.dtype)
             for alias, info in sorted(signature.inputs.items())
@@ -33,7 +38,9 @@ class PreparedSignature:
         self.defaults = dict(signature.defaults.items())
 
 
-def feeds_of(signature: PreparedSignature, inputs) -> dict:
+def feeds_of(
+    signature: PreparedSignature, inputs: Mapping[str, messages.Tensor]
+) -> dict[str, np.ndarray]:
     """Returns arrays by the names of the tensors they are fed to.
 
     Args:
@@ -90,7 +97,9 @@ def _check_input_count(signature, inputs):
         )
 
 
-def output_aliases(signature: PreparedSignature, output_filter) -> list[str]:
+def output_aliases(
+    signature: PreparedSignature, output_filter: Collection[str]
+) -> list[str]:
     """Returns the aliases that a request asks for; without a filter, all.
 
     Raises:

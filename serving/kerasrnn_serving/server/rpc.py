@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
+from google.protobuf.message import Message
 
 from kerasrnn.errors import PicklableError
 
@@ -31,7 +33,9 @@ def invalid(message: str) -> StatusError:
     return StatusError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
-def unary(function: Callable, request_type) -> grpc.RpcMethodHandler:
+def unary(
+    function: Callable[..., Any], request_type: type[Message]
+) -> grpc.RpcMethodHandler:
     """Returns the handler of `function(request, context) -> response`."""
 
     def answer(content, context):
@@ -45,7 +49,9 @@ def unary(function: Callable, request_type) -> grpc.RpcMethodHandler:
     )
 
 
-def stream(function: Callable, request_type) -> grpc.RpcMethodHandler:
+def stream(
+    function: Callable[..., Any], request_type: type[Message]
+) -> grpc.RpcMethodHandler:
     """Returns the handler of a generator of responses."""
 
     def answer(content, context):
@@ -65,7 +71,9 @@ class Handlers(grpc.GenericRpcHandler):
     def __init__(self, handlers: Mapping[str, grpc.RpcMethodHandler]):
         self._handlers = dict(handlers)
 
-    def service(self, handler_call_details):
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler | None:
         """Returns the handler of the path, None if there is none."""
         return self._handlers.get(handler_call_details.method)
 

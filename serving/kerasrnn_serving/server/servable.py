@@ -99,15 +99,17 @@ class Servable:
             log = messages.PredictionLog.FromString(record)
             self.predict(log.predict_log.request)
 
-    def predict(self, request, call: Call | None = None):
+    def predict(
+        self, request: messages.PredictRequest, call: Call | None = None
+    ) -> messages.PredictResponse:
         """Runs one request.
 
         Args:
-            request: A `messages.PredictRequest`.
+            request: What to run, and on what.
             call: Whose end stops the computation; None never stops it.
 
         Returns:
-            A `messages.PredictResponse` whose `model_spec` names the signature.
+            The reply; its `model_spec` names the signature.
 
         Raises:
             StatusError: With the code and message to answer.

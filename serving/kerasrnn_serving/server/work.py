@@ -11,6 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
+from collections.abc import Iterator
 
 import grpc
 
@@ -98,7 +99,9 @@ class Work:
         self._deadlines = Deadlines()
 
     @contextlib.contextmanager
-    def turn(self, context: grpc.ServicerContext, seconds: float):
+    def turn(
+        self, context: grpc.ServicerContext, seconds: float
+    ) -> Iterator[Call]:
         """Waits for a turn; yields the `Call`.
 
         Args:
