@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, synced and renamed."""
+"""Files that are complete or not there: written aside, synced, renamed."""
 
 import contextlib
 import errno
@@ -88,8 +88,8 @@ def sync_directory(path: os.PathLike | str) -> None:
 def new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary directory that becomes `target` at the end.
 
-    Files that the caller writes in it must be synced by the caller. Where
-    `target` exists, it is replaced. After an exception nothing has changed.
+    The caller must sync the files that it writes there. If `target` exists,
+    it is replaced. After an exception nothing has changed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{_TEMPORARY}{target.name}-{os.getpid()}")
@@ -111,8 +111,8 @@ def new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
 def sweep(directory: os.PathLike | str) -> None:
     """Removes what a killed process left half written.
 
-    A directory that was being replaced by another is put back, if the other
-    one had not come to its place.
+    A directory that was being replaced by another is put back if the other
+    one has not taken its place.
     """
     for path in pathlib.Path(directory).glob(f"{_TEMPORARY}*{_REPLACED}"):
         name = path.name.removeprefix(_TEMPORARY).removesuffix(_REPLACED)

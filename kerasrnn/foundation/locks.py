@@ -1,6 +1,6 @@
 """A lock that one process at a time holds on a file, until it closes it.
 
-The system lets go of it when the process ends, however it ends.
+The system releases it when the process ends, however it ends.
 """
 
 import errno
@@ -11,10 +11,10 @@ from kerasrnn.errors import UserError
 
 
 def open_lock(path: str | os.PathLike) -> int:
-    """Opens a lock file, which is made where it is not there.
+    """Opens a lock file, and makes it if it does not exist.
 
-    What stands in it stays. It is never opened through a symbolic link:
-    whoever may put one there would choose what is written to.
+    Its contents stay. It is never opened through a symbolic link: a user who
+    may create one there could choose which file is written to.
 
     Returns:
         A descriptor, to be closed by the caller.

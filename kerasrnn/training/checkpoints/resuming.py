@@ -21,8 +21,8 @@ from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
 
-# What may change from one start to the next. All else decides what the
-# weights, the states and the order of the text mean.
+# What may change from one start to the next. Everything else decides what the
+# weights and the states mean, or the order of the text.
 _MAY_CHANGE = frozenset(
     {
         "accumulation_steps",
@@ -61,12 +61,13 @@ def resumed_config(
     Args:
         saved: What it resumes from.
         workdir: Where that is.
-        data: Fields of `DataConfig` that are given; the others stay.
+        data: Fields of `DataConfig` that are given; the others stay as they
+            were.
         model: Fields of `ModelConfig`.
         training: Fields of `TrainingConfig`.
 
     Raises:
-        UserError: One is given that cannot be changed, or of no use.
+        UserError: One is given that cannot be changed or that is wrong.
     """
     was = saved.config
     config = Config(
@@ -111,7 +112,8 @@ def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
     if not saved.info.get("finished") or type(steps_per_epoch) is not int:
         return ""
     status = RunStatus.from_dict(saved.info)
-    # It has ended a little sooner, lest its end takes it beyond its minutes.
+    # It ended a little before its minutes were over, so that what follows the
+    # last step was over by then.
     before = Limits.from_info(saved.info)
     if (
         saved.info["finished"] == before.reached_minutes
@@ -142,8 +144,8 @@ def resumed_corpus(
 ) -> ResumedText:
     """Returns the text of a run that resumes.
 
-    It is the copy in the working directory, if that is whole, whatever has
-    become of the files that it was read from. Files under other names are
+    It is the copy in the working directory, if that is intact, whatever
+    happened to the files that it was read from. Files with other names are
     read: they may have been moved, but must hold the same text.
 
     Args:
@@ -153,7 +155,8 @@ def resumed_corpus(
         progress: See `build_corpus`.
 
     Raises:
-        UserError: The text is another one, or neither copy nor file is there.
+        UserError: The text is another one, or neither the copy nor the files
+            are there.
     """
     data, sha256 = config.data.data, saved.info.get("corpus_sha256")
     copy = _copy(workdir, sha256, saved.vocabulary)

@@ -1,13 +1,13 @@
-"""First weights from another model's: the same characters, the same weights.
+"""First weights from another model: the same characters, the same weights.
 
 What belongs to a character moves to its id in the new vocabulary: its row of
-the embedding (or, where characters are one-hot, of the first kernel), its
-column of the output kernel and its output bias. All else stays. So whatever
-is read, the characters that both models know keep their logits, and with
-them their probabilities relative to one another.
+the embedding (or of the first kernel, if characters are one-hot), its column
+of the output kernel and its output bias. Everything else stays. So whatever is
+read, the characters that both models know keep their logits, and with them
+their probabilities relative to one another.
 
-A new character is read by a row as any first weights have it. What predicts
-it is the mean of the kept characters' columns and biases (Hewitt, "Initializing
+A new character is read by a row of fresh weights. It is predicted by the mean
+of the kept characters' columns and biases (Hewitt, "Initializing
 New Word Embeddings for Pretrained Language Models", 2021): by Jensen's
 inequality K new characters then take from C kept ones no more than log(1 + K /
 C) nats.
@@ -41,8 +41,8 @@ class Remapping:
     Attributes:
         kept_from: Their ids in the old one, int [C], the unknown's first.
         kept_to: Their ids in the new one, int [C].
-        new: Ids in the new one that the old one has not, int [K].
-        dropped: Number of those that the new one has not.
+        new: Ids of the characters that only the new one has, int [K].
+        dropped: Number of the characters that only the old one has.
     """
 
     kept_from: np.ndarray
@@ -135,7 +135,7 @@ def model_fields(source: Config, given: dict) -> dict:
     """
     check_shape(source, given)
     fields = dataclasses.asdict(source.model) | given
-    # Found out from the new text.
+    # The new text decides these.
     for name in ("vocabulary_size", "separator_id"):
         del fields[name]
     return fields

@@ -21,7 +21,7 @@ from kerasrnn.training.checkpoints import checkpoint
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """Paths in a working directory.
+    """A working directory, and the paths in it.
 
     Attributes:
         path: The directory itself.
@@ -46,7 +46,7 @@ class Workdir:
 
     @property
     def history(self) -> pathlib.Path:
-        """One JSON object an interval of steps."""
+        """One JSON object per interval of steps."""
         return self.path / "history.jsonl"
 
     @property
@@ -180,17 +180,17 @@ def _take(path):
         except BaseException:
             os.close(descriptor)
             raise
-        # Its last owner may have removed it before it let go.
+        # Its last owner may have removed it before it released the lock.
         if os.fstat(descriptor).st_nlink:
             return made, descriptor
         os.close(descriptor)
 
 
 def _remove_unused(workdir, made):
-    """Removes the directories made, if they hold nothing but the lock."""
+    """Removes the directories made if they hold nothing but the lock."""
     if workdir.path not in made:
         return
-    # What is not empty stays, and so does all that it is in.
+    # A directory that is not empty stays, and so do those around it.
     with contextlib.suppress(OSError):
         if workdir.corpus.exists():
             workdir.corpus.rmdir()

@@ -24,7 +24,7 @@ from kerasrnn.training.step.steps_per_call import StepsPerCall
 
 
 class Evaluator:
-    """Evaluates weights of one model, again and again.
+    """Evaluates weights of one model, as often as it is called.
 
     Args:
         config: The model's configuration.
@@ -44,7 +44,7 @@ class Evaluator:
 
     def __call__(
         self,
-        weights,
+        weights: tf.Tensor,
         ids: np.ndarray,
         ranges: Sequence[tuple[int, int]],
         streams: int,
@@ -54,7 +54,7 @@ class Evaluator:
     ) -> Evaluation:
         """Returns the loss of the ranges of a text.
 
-        The ranges are the streams if there are as many; else they are
+        The ranges are the streams if there are as many; otherwise they are
         joined and cut into equal streams. Each stream starts from the zero
         state. Without `start_id` its first character is only read; with it,
         that character is read first and all characters are scored.
@@ -67,8 +67,8 @@ class Evaluator:
             start_id: None, or the character to read first.
             most: Characters to read in all, at least one a stream: the start
                 of each stream; 0 reads all.
-            between_calls: Called between calls of a second or so with the
-                share that is done; what it raises ends the evaluation.
+            between_calls: Called about every second with the share that is
+                done; what it raises ends the evaluation.
 
         Raises:
             UserError: There is nothing to score.

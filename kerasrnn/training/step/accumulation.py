@@ -1,8 +1,9 @@
 """Gradient accumulation: a batch in pieces, one after another.
 
-The pieces are streams, not stretches of time, so the truncation of the
-gradient stays where it was, and memory for activations shrinks by the number
-of pieces. Shapes: B streams, A pieces, T sequence length.
+The batch is cut by streams, not by time, so gradients are truncated where they
+were, and memory for activations shrinks by the number of pieces.
+
+Shapes: B streams, A pieces, T sequence length.
 """
 
 from collections.abc import Callable

@@ -64,8 +64,8 @@ class LossScale:
     def skips(self, norm: tf.Tensor) -> tf.Tensor:
         """Whether to skip a step with a gradient of this norm.
 
-        At a scale of 1 nothing is left to be halved: the gradient is not
-        finite because the training has come apart, and that must be seen.
+        At a scale of 1 there is nothing left to halve: the gradient is not
+        finite because training has diverged, and that must show.
         """
         return ~tf.math.is_finite(norm) & (self.scale.value > 1.0)
 

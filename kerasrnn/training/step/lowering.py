@@ -1,8 +1,8 @@
 """Whole training steps as XLA modules, for any compiler of XLA.
 
-Forward, backward, clip and optimizer are one module of static shapes, as a
-TPU runs them; a GPU, with `--jit_compile=on`, compiles forward and backward
-alike. Making it needs no device but this machine's.
+Forward pass, backward pass, clipping and optimizer are one module of static
+shapes, as a TPU runs them; with `--jit_compile=on` a GPU compiles the forward
+and backward pass likewise. Lowering needs no device but this machine's CPU.
 """
 
 from collections.abc import Callable
