@@ -130,6 +130,27 @@ class ImportsTest(absltest.TestCase):
         ]
         self.assertEqual(wrong, [])
 
+    def test_what_several_workers_need_is_imported_for_them_alone(self):
+        room = "kerasrnn.training.multi_worker"
+        wrong = [
+            f"{module.path} imports {name}"
+            for module in LIBRARY.values()
+            for name in module.early_imports
+            if name.startswith(room) and not module.name.startswith(room)
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_one_module_of_training_has_tensorflow_s_private_calls(self):
+        found = [
+            module.name
+            for module in LIBRARY.values()
+            if module.name.startswith("kerasrnn.training")
+            and any(n.startswith("tensorflow.python") for n in module.imports)
+        ]
+        self.assertEqual(
+            found, ["kerasrnn.training.multi_worker.tensorflow_internals"]
+        )
+
     def test_no_module_hides_one_of_python_s_own(self):
         # A program that is run by its path has its folder first on sys.path.
         wrong = [

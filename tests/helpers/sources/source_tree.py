@@ -124,7 +124,10 @@ def _read(name, path, files):
         imports |= _modules_in_strings(tree, files)
     early = list(tree.body)
     for node in early:
-        if isinstance(node, ast.If | ast.Try | ast.With):
+        is_for_types = isinstance(node, ast.If) and (
+            ast.unparse(node.test) == "TYPE_CHECKING"
+        )
+        if isinstance(node, ast.If | ast.Try | ast.With) and not is_for_types:
             early += ast.iter_child_nodes(node)
     return Module(
         name=name,
