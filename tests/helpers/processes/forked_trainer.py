@@ -20,7 +20,7 @@ _CONTEXT.set_forkserver_preload(
     [
         "kerasrnn.train",
         "kerasrnn.text.corpus",
-        "kerasrnn.training.loop",
+        "kerasrnn.training.train_and_evaluate",
         "tensorboard.summary.writer.event_file_writer",
     ]
 )
