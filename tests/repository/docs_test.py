@@ -51,6 +51,18 @@ class DocsTest(absltest.TestCase):
                     with self.subTest(f"{page.name}: {target}"):
                         self.assertTrue((page.parent / target).exists())
 
+    def test_files_that_are_named_exist(self):
+        for page in PAGES:
+            if page.name == "CHANGELOG.md":
+                continue  # It names files as they were.
+            for path in re.findall(
+                r"\b(?:kerasrnn|export|serving|tests|benchmarks|scripts|examples)"
+                r"(?:/\w+)+(?:\.\w+|/)",
+                page.read_text(),
+            ):
+                with self.subTest(f"{page.name}: {path}"):
+                    self.assertTrue((ROOT / path).exists() or "NAME" in path)
+
     def test_flags_exist(self):
         known = {name: program_flags(name) for name in PROGRAMS}
         seen = set()
