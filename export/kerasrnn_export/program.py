@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
         print(text)
         return 0 if intact else 1
     for name, meaning in (
-        ("workdir", "the directory that kerasrnn-train wrote to"),
+        ("workdir", "the directory that kerasrnn-train wrote"),
         ("export_dir", "the directory that the server watches"),
     ):
         if not getattr(values, name):

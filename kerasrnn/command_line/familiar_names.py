@@ -106,16 +106,16 @@ NAMES = {
 ADVICE = {
     "resume continue restore reload reset_iterations": (
         "sequence_length",
-        "a training resumes by itself: run it with the same --workdir",
+        "a run resumes by itself: start it with the same --workdir",
     ),
     "quiet silent no_progress": (
         "",
-        "what is printed can be sent to /dev/null with > /dev/null",
+        "to hide the output, add > /dev/null",
     ),
     "device devices gpu gpuid gpus gpu_id cuda cpu no_cuda use_gpu num_gpus": (
         "workdir",
         "the variable CUDA_VISIBLE_DEVICES chooses the GPUs, as in "
-        "CUDA_VISIBLE_DEVICES=0, and the CPU where it is empty",
+        "CUDA_VISIBLE_DEVICES=0; if it is empty, the CPU is used",
     ),
     "backend framework": ("", "the programs run on TensorFlow alone"),
     "config config_file": ("", "--flagfile=FILE reads flags from a file"),
@@ -125,12 +125,12 @@ ADVICE = {
     ),
     "print_every log_every log_interval log_steps verbose": (
         "sequence_length",
-        "progress is shown as it comes, and history.jsonl in the --workdir "
-        "has every step",
+        "progress is always shown, and history.jsonl in the --workdir has "
+        "every step",
     ),
     "model checkpoint init_from load model_file model_path weights": (
         "workdir",
-        "--workdir names the directory of the training whose model is meant",
+        "--workdir names the directory of the run with the model",
     ),
 }
 

@@ -73,8 +73,8 @@ def parse_flags(
     if len(remaining) > 1 and remaining[1] not in commands:
         raise UserError(
             f"Unexpected argument {remaining[1]!r}: every value belongs to a "
-            "flag, as in --name=value, and a pattern with * is put in quotes "
-            f"to keep the shell from taking it apart. {hint}"
+            "flag, as in --name=value. Put a pattern with * in quotes, so "
+            f"that the shell does not expand it. {hint}"
         )
     return remaining + passed_on
 

@@ -105,7 +105,7 @@ class Help:
     def _common(self, helpfull):
         lines = [
             "  --flagfile=FILE",
-            "      Reads flags from a file, one a line.",
+            "      Reads flags from a file, one per line.",
             "  --version",
             "      Prints the versions of kerasrnn and of what it runs on.",
             "  --helpfull",

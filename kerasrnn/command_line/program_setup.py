@@ -81,6 +81,7 @@ def check_environment() -> None:
         value = os.environ.get(name, "")
         if value and value.lower() not in expected:
             raise UserError(
-                f"The environment variable {name} is {value!r}; expected is "
-                f"one of {', '.join(expected)}. Set it so, or `unset {name}`."
+                f"The environment variable {name} is {value!r}; expected one "
+                f"of {', '.join(expected)}. Set it to one of them, or `unset "
+                f"{name}`."
             )

@@ -140,9 +140,9 @@ class Interruption:
             self.signal = number
             # Another worker's signal is not one of this process: here the
             # next one is the first.
-            again = "" if cause else "; again ends at once"
+            again = "" if cause else "; a second signal exits at once"
             closed_outputs.tell(
-                f"\n{cause}Saving a checkpoint before ending{again}."
+                f"\n{cause}Saving a checkpoint before exiting{again}."
             )
             return
         self._ending = (number, f"{cause}Ended; no step is lost.")

@@ -125,7 +125,7 @@ def _tools():
             high,
             attributes={"class": "scale", "title": "activation, h"},
         ),
-        switch("plain", "guesses", "the five likeliest next characters (g)"),
+        switch("plain", "guesses", "the five most likely next characters (g)"),
         switch("marks", "marks", "underline what the unit follows (m)"),
         switch("own", "own scale", "colours by the unit's own range (s)"),
         element("p", attributes={"class": "finding", "aria-live": "polite"}),
@@ -167,15 +167,16 @@ def _aside(findings):
 
 
 _EXPLANATION = (
-    "The colour of a character is what the unit's output h is once that "
-    "character has been read. Below it are the five characters that the model "
-    "finds likeliest to come next, the greener the likelier, and last the "
+    "The colour of a character is the unit's output h after that character "
+    "has been read. Below it are the five characters that the model finds "
+    "most likely to come next, greener for more likely, and then the "
     "character's own surprise in bits: how unlikely the model found it.",
-    "A dot above the line is a unit: the further to the right, the higher the "
+    "A dot above the line is a unit: the further to the right, the larger the "
     "magnitude of its correlation with the probe, from 0 to 1. The grey dots "
-    "below are the control, the same on shuffled text: the network reads the "
-    "characters in random order, or the probe those of another place; shown "
-    "is what scores higher. The upright line has 99 % of it to its left.",
+    "below are the control, the same on shuffled text: either the network "
+    "reads the characters in random order, or the probe looks at another "
+    "place; the higher score is shown. 99 % of the control is to the left of "
+    "the vertical line.",
 )
 
 

@@ -124,7 +124,7 @@ def _figures(training, validations):
             (
                 "Characters a second",
                 f"{middle:,.0f}",
-                f"median; {time} of training in all" if time else "median",
+                f"median; {time} of training in total" if time else "median",
             )
         )
     return element(
@@ -155,7 +155,7 @@ def _samples(training, validations):
         if best in texts:
             shown = sorted({*shown, best})
     parts = [
-        element("h2", text="How its text grew"),
+        element("h2", text="How its text developed"),
         element(
             "p",
             text="What the model wrote after some of the steps, each time "

@@ -288,9 +288,9 @@ def _encode(
             )
         if expected not in (None, sha256):
             raise UserError(
-                "The text is not the one that the training began with. To "
-                "resume with that one, leave out --data; to train on this "
-                "one, give another --workdir, and this one as --init_from."
+                "The text is not the one that the run started with. To resume "
+                "with that text, leave out --data; to train on this one, give "
+                "another --workdir, and this --workdir as --init_from."
             )
         publish(file, _ids_path(directory, sha256))
     return {

@@ -56,7 +56,7 @@ def _interleaved(
     if not size:
         raise UserError(
             f"The text of {counted(num_characters, 'character')} cannot be "
-            f"cut in {counted(num_pieces, 'piece')} of at least "
+            f"divided into {counted(num_pieces, 'piece')} of at least "
             f"{multiple:,}; give "
             f"--split_streams={max(num_characters // multiple, 1)} or less, "
             "--split=tail, or more text."

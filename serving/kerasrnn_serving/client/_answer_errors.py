@@ -14,7 +14,7 @@ def refused_row(row: int, said: str) -> ServingError:
         f"The model refused row {row}: {sentence(said)}.",
         code=grpc.StatusCode.INVALID_ARGUMENT.name,
         said=said,
-        advice="Put right what it names; the other rows are as they were.",
+        advice="Correct what it names; the other rows are not affected.",
         row=row,
     )
 
@@ -43,7 +43,7 @@ def foreign_model(target: str, name: str, why: str) -> ServingError:
 def version_gone(version: int, error: ServingError) -> VersionGone:
     """Returns the exception for a text whose version was let go meanwhile."""
     return VersionGone(
-        f"The server let go of version {version} while the text was in work.",
+        f"The server unloaded version {version} while it was writing the text.",
         code=error.code,
         said=error.said,
         advice="Start again with the newest version, or give it the text so "

@@ -17,19 +17,19 @@ from kerasrnn_serving.client.errors import VersionGone
 from kerasrnn_serving.client.results import Generation
 
 HELP = """\
-A line is added to the text, and the model goes on from there; an empty line
-lets it go on as it is. In a line, \\n is a newline and \\\\ a backslash; a line
-that begins with :: begins with one colon.
+Your line is added to the text, and the model continues from there; after an
+empty line it simply continues. In a line, \\n is a newline and \\\\ is a
+backslash; a line that starts with :: starts with one colon.
 
 :temperature 0.7    or :length, :top_k, :top_p, :stop, :seed: from here on
-:settings           what they are
-:undo               takes the last turn back
-:reset              begins a new text
+:settings           prints their values
+:undo               takes back the last turn
+:reset              starts a new text
 :show               prints the text so far
 :help               prints this
-:quit               ends, as the end of the input does
+:quit               quits, as the end of the input does
 
-Ctrl-C stops a continuation; what it has written so far stays.
+Ctrl-C stops a continuation; the text written so far stays.
 """
 _SETTINGS = {
     "temperature": float,

@@ -156,8 +156,8 @@ def _given_text(values):
 def _served(values, text, stack):
     if values["workdir"].present:
         raise UserError(
-            "Both --workdir and --server are given; give the one whose model "
-            "is to be looked into."
+            "Both --workdir and --server are given; give the one with the "
+            "model to inspect."
         )
     if text is None:
         raise UserError(

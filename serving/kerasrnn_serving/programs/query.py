@@ -110,8 +110,9 @@ def _generate(client, options):
                 _warn_unknown(unknown)
         if last.restarted:
             print(
-                f"note: version {last.version} came meanwhile, read the text "
-                "and went on; the seed alone does not give it again.",
+                f"note: version {last.version} was published meanwhile. It "
+                "read the text so far and continued, so the seed alone does "
+                "not reproduce the text.",
                 file=sys.stderr,
             )
     return 0

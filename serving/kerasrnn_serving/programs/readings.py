@@ -99,8 +99,9 @@ def units_per_layer(units: int, num_layers: int) -> int:
     """
     if units % num_layers:
         raise UserError(
-            f"The model has {counted(units, 'unit')}, which are not "
-            f"{num_layers} equal layers; give the right --num_layers, or none."
+            f"The model has {counted(units, 'unit')}, which cannot be divided "
+            f"into {num_layers} equal layers; give the right --num_layers, or "
+            "none."
         )
     return units // num_layers
 

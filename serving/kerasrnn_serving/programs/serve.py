@@ -110,7 +110,7 @@ def chosen_server(server: str) -> str:
     if program_name and not shutil.which(program_name):
         raise UserError(
             f"--server={server} needs {program_name}, which is not on PATH. "
-            "Install it, or take --server=local."
+            "Install it, or use --server=local."
         )
     return server
 
@@ -256,7 +256,7 @@ def _serve_locally(values, export_dir, port, extra):
         )
     if values.rest_port:
         raise UserError(
-            "The local server has no REST; leave --rest_port out, or take "
+            "The local server has no REST; leave out --rest_port, or use "
             "--server=binary or --server=docker."
         )
     check_newest(export_dir)

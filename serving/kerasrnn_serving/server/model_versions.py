@@ -156,7 +156,7 @@ class ModelVersions:
         for entry in idle:
             entry.servable.close()
             self._set_status(VersionStatus(entry.version, api.END))
-            logging.info("Let go of version %d.", entry.version)
+            logging.info("Unloaded version %d.", entry.version)
 
     def _set_status(self, status):
         with self._lock:

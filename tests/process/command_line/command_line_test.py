@@ -134,7 +134,7 @@ class EnvironmentTest(parameterized.TestCase):
             self.assertEqual(
                 result.errors,
                 f"error: The environment variable {name} is 'nonsense'; "
-                f"expected is one of {expected}. Set it so, or `unset "
+                f"expected one of {expected}. Set it to one of them, or `unset "
                 f"{name}`.\n",
             )
             self.assertEqual(result.status, 1)

@@ -37,7 +37,7 @@ MISTAKES = {
             "--accumulation_steps=3",
             "cannot be divided into accumulation_steps 3",
         ),
-        ("--split=interleaved --split_streams=9999", "cannot be cut in"),
+        ("--split=interleaved --split_streams=9999", "cannot be divided into"),
         ("--min_count=100000", "No character occurs 100,000 times"),
         ("--validation_fraction=0.6 --test_fraction=0.5", "No text is left"),
         ("--init_from=empty", "no intact checkpoint"),
@@ -87,7 +87,7 @@ MISTAKES = {
         ("--unit=1:4", "units 1 to 3"),
         ("--unit=0", "units 1 to 3"),
         ("--unit=second", "expected LAYER:UNIT"),
-        ("--num_layers=4", "not 4 equal layers"),
+        ("--num_layers=4", "cannot be divided into 4 equal layers"),
         ("--server=localhost:1 --file=text.txt", "Both --workdir and"),
     ),
 }

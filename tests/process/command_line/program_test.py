@@ -209,7 +209,7 @@ class ToyTest(parameterized.TestCase):
               --fault=STRING
                   What.
               --flagfile=FILE
-                  Reads flags from a file, one a line.
+                  Reads flags from a file, one per line.
               --version
                   Prints the versions of kerasrnn and of what it runs on.
               --helpfull

@@ -202,7 +202,10 @@ class InspectTest(absltest.TestCase):
             ((export, "--text=a", "--unit=3:1"), "has layers 1 to 2"),
             ((export,), "give one to read with --file or --text"),
             ((export, "--text=a", self.flag), "Both --workdir and --server"),
-            ((export, "--text=a", "--num_layers=3"), "not 3 equal layers"),
+            (
+                (export, "--text=a", "--num_layers=3"),
+                "cannot be divided into 3 equal layers",
+            ),
             (("--workdir=/missing", "--text=a"), "There is no directory"),
         ):
             with self.subTest(message):

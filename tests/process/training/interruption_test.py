@@ -109,7 +109,7 @@ class InterruptionTest(RunTestCase):
             os.mkfifo(self.folder / "fifo")
             (self.folder / "fifo").replace(history)
             trainer.send_signal(signal.SIGTERM)
-            trainer.wait_for("Saving a checkpoint before ending")
+            trainer.wait_for("Saving a checkpoint before exiting")
             # Sooner it is the same request.
             delay += 1.0
             self.interrupt(trainer, number, delay)

@@ -110,7 +110,7 @@ class ProcessTest(RunTestCase):
             trainer.wait_for("step ")
             trainer.send_signal(signal.SIGTERM)
             # It has been taken: what follows is another one.
-            trainer.wait_for("Saving a checkpoint before ending")
+            trainer.wait_for("Saving a checkpoint before exiting")
             trainer.send_signal(second)
             self.assertEqual(trainer.finish(SECONDS), 128 + signal.SIGTERM)
             self.assertIn("Saved.", trainer.text)

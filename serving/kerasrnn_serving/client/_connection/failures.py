@@ -30,7 +30,7 @@ _ADVICE_FOR_OVERLOAD = (
     "more threads (--grpc_max_threads of TensorFlow Serving)."
 )
 _ADVICE_FOR_LARGE_MESSAGES = (
-    "Send fewer rows a call, or allow larger messages with max_message_bytes."
+    "Send fewer rows per call, or allow larger messages with max_message_bytes."
 )
 _ADVICE_FOR_OTHERS = "Try again; if it fails again, look at the server's log."
 # Of gRPC's own words where no connection came about.
@@ -161,18 +161,18 @@ def _advice_for_unreachable(said: str, target: Target) -> str:
     """Returns what to do where no server answers."""
     if proxy := address.proxy_of(target.address, os.environ):
         return (
-            f"The way there goes through {proxy}: check that, or put the host "
-            "into no_proxy to go past it."
+            f"Calls go through {proxy}: check it, or add the host to no_proxy "
+            "to bypass it."
         )
     if target.tls is None and "socket closed" in said:
         return (
-            "Something there ends the connection, as a server does that speaks "
-            "TLS: if it does, give TLS settings (--tls)."
+            "The other side closes the connection, as a server that expects "
+            "TLS does: if it does, add TLS settings (--tls)."
         )
     if target.tls is not None and "wrong_version_number" in said:
         return (
-            "Something there does not speak TLS: leave the TLS settings out "
-            "if the server has none."
+            "The other side does not speak TLS: leave out the TLS settings if "
+            "the server has none."
         )
     if target.tls is not None and ("certificate" in said or "ssl" in said):
         trusted = "--tls_ca"
