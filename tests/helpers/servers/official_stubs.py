@@ -8,6 +8,8 @@ from tensorflow_serving.apis import model_service_pb2_grpc
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from helpers.servers import serving_process
+
 TIMEOUT = 60
 
 
@@ -53,3 +55,14 @@ class ServerTestCase(absltest.TestCase):
             function(*arguments, **options)
         self.assertEqual(raised.exception.details(), message)
         self.assertEqual(raised.exception.code(), code)
+
+
+class SharedServerTestCase(ServerTestCase):
+    """Asks the server that all tests of a process share."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = serving_process.shared_server()
+        cls.stub = Stub(cls.server.target)
+        cls.addClassCleanup(cls.stub.close)

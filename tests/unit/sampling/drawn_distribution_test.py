@@ -4,10 +4,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models.chi_square import check_chi_square
-from helpers.models.known_models import VOCABULARY
-from helpers.models.known_models import constant_model
-from helpers.models.known_models import generate_ids
+from helpers.sampling.chi_square import check_chi_square
+from helpers.sampling.known_models import VOCABULARY
+from helpers.sampling.known_models import constant_model
+from helpers.sampling.known_models import generate_ids
 
 
 def _filtered(logits, temperature, top_k, top_p):

@@ -4,12 +4,12 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models.known_models import VOCABULARY
-from helpers.models.known_models import char_rnn
-from helpers.models.known_models import constant_model
-from helpers.models.known_models import count_from
-from helpers.models.known_models import counting_model
-from helpers.models.known_models import generate_ids
+from helpers.sampling.known_models import VOCABULARY
+from helpers.sampling.known_models import char_rnn
+from helpers.sampling.known_models import constant_model
+from helpers.sampling.known_models import count_from
+from helpers.sampling.known_models import counting_model
+from helpers.sampling.known_models import generate_ids
 
 from kerasrnn.model.weights import UNKNOWN_LOGIT
 from kerasrnn.sampling.generate import HISTORY

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models.chi_square import check_chi_square
+from helpers.sampling.chi_square import check_chi_square
 
 from kerasrnn.sampling.gumbel import gumbel_noise
 

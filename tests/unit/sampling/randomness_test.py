@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models.known_models import VOCABULARY
-from helpers.models.known_models import all_arguments
-from helpers.models.known_models import char_rnn
-from helpers.models.known_models import constant_model
-from helpers.models.known_models import generate_ids
+from helpers.sampling.known_models import VOCABULARY
+from helpers.sampling.known_models import all_arguments
+from helpers.sampling.known_models import char_rnn
+from helpers.sampling.known_models import constant_model
+from helpers.sampling.known_models import generate_ids
 
 from kerasrnn.sampling import gumbel
 from kerasrnn.sampling.generate import generate

@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models.known_models import count_from
-from helpers.models.known_models import counting_model
-from helpers.models.known_models import generate_ids
+from helpers.sampling.known_models import count_from
+from helpers.sampling.known_models import counting_model
+from helpers.sampling.known_models import generate_ids
 
 from kerasrnn.sampling.generate import HISTORY
 

@@ -1,0 +1,1 @@
+"""Step models whose text is known, and the test of a distribution."""

@@ -1,0 +1,227 @@
+"""Status, metadata, health: what the local server says of itself."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from absl.testing import absltest
+from grpc_health.v1 import health_pb2
+from helpers.servers import fake_export
+from helpers.servers import serving_process
+from helpers.servers.official_stubs import TIMEOUT
+from helpers.servers.official_stubs import ServerTestCase
+from helpers.servers.official_stubs import SharedServerTestCase
+from helpers.servers.official_stubs import Stub
+from helpers.servers.official_stubs import predict_request
+from helpers.servers.official_stubs import text_of
+from kerasrnn_serving.server.servable import WARMUP_FILE
+from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import get_model_status_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+
+class StatusTest(SharedServerTestCase):
+    def test_status(self):
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = "kerasrnn"
+        call = self.stub.model.GetModelStatus
+        (entry,) = call(request, timeout=TIMEOUT).model_version_status
+        self.assertEqual((entry.version, entry.state), (1, entry.AVAILABLE))
+        self.assertEqual(entry.status.error_code, 0)
+        request.model_spec.version.value = 9
+        self.assert_status(
+            grpc.StatusCode.NOT_FOUND,
+            "Could not find version 9 of model kerasrnn",
+            call,
+            request,
+            timeout=TIMEOUT,
+        )
+        request.model_spec.name = "m"
+        self.assert_status(
+            grpc.StatusCode.NOT_FOUND,
+            "Could not find any versions of model m",
+            call,
+            request,
+            timeout=TIMEOUT,
+        )
+
+    def test_metadata(self):
+        request = get_model_metadata_pb2.GetModelMetadataRequest()
+        request.model_spec.name = "kerasrnn"
+        call = self.stub.prediction.GetModelMetadata
+        for fields, message in (
+            (
+                [],
+                "GetModelMetadataRequest must specify at least one "
+                "metadata_field",
+            ),
+            (["foo"], "Metadata field foo is not supported"),
+        ):
+            del request.metadata_field[:]
+            request.metadata_field.extend(fields)
+            self.assert_status(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                message,
+                call,
+                request,
+                timeout=TIMEOUT,
+            )
+        request.metadata_field[:] = ["signature_def"]
+        response = call(request, timeout=TIMEOUT)
+        self.assertEqual(response.model_spec.version.value, 1)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(definitions)
+        definition = definitions.signature_def["generate"]
+        self.assertEqual(definition.inputs["seed"].dtype, tf.int64)
+        self.assertEqual(
+            tf.make_ndarray(definition.defaults["length"]).tolist(), [200]
+        )
+
+    def test_health(self):
+        for service in ("", "ModelService", "PredictionService"):
+            request = health_pb2.HealthCheckRequest(service=service)
+            response = self.stub.health.Check(request, timeout=TIMEOUT)
+            self.assertEqual(response.status, response.SERVING)
+        self.assert_status(
+            grpc.StatusCode.NOT_FOUND,
+            "unknown service",
+            self.stub.health.Check,
+            health_pb2.HealthCheckRequest(service="nope"),
+            timeout=TIMEOUT,
+        )
+
+    def test_watchers_leave_threads_for_others(self):
+        watches = [
+            self.stub.health.Watch(health_pb2.HealthCheckRequest())
+            for _ in range(8)
+        ]
+        for watch in watches:
+            self.assertEqual(
+                next(watch).status, health_pb2.HealthCheckResponse.SERVING
+            )
+        self.assert_status(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "More than 8 watchers.",
+            next,
+            self.stub.health.Watch(health_pb2.HealthCheckRequest()),
+        )
+        self.stub.predict("generate", {"prompt": ["a"]})
+        for watch in watches:
+            watch.cancel()
+
+
+class VersionsTest(ServerTestCase):
+    """Swapping, failing and stopping: a server of its own."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
+        fake_export.publish(self.directory, 1)
+        self.server = serving_process.ServerProcess(
+            self.directory, fake_export.FLAG
+        )
+        self.addCleanup(self.server.close)
+        self.stub = Stub(self.server.target)
+        self.addCleanup(self.stub.close)
+
+    def _status(self):
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = "kerasrnn"
+        response = self.stub.model.GetModelStatus(request, timeout=TIMEOUT)
+        return {entry.version: entry for entry in response.model_version_status}
+
+    # What a swap does to calls that run meanwhile is in load_test.
+    def test_swaps_then_drains(self):
+        os.rename(self._prepare(2), self.directory / "2")
+        serving_process.wait_for_version(self.server.target, 2)
+        statuses = self._status()
+        self.assertEqual(statuses[2].state, statuses[2].AVAILABLE)
+        self.assertIn(
+            statuses[1].state, (statuses[1].UNLOADING, statuses[1].END)
+        )
+        self.assert_status(
+            grpc.StatusCode.NOT_FOUND,
+            "Servable not found for request: Specific(kerasrnn, 1)",
+            self.stub.predict,
+            "generate",
+            {"prompt": ["a"]},
+            version=1,
+        )
+        self._drain()
+
+    def _prepare(self, version):
+        """Writes a version under a name that is no number."""
+        final = fake_export.publish(self.directory / "aside", version)
+        path = self.directory / f"prepared-{version}"
+        os.rename(final, path)
+        return path
+
+    def _drain(self):
+        watch = self.stub.health.Watch(health_pb2.HealthCheckRequest())
+        self.assertEqual(
+            next(watch).status, health_pb2.HealthCheckResponse.SERVING
+        )
+        running = self.stub.prediction.Predict.future(
+            predict_request("spin", {"count": np.int64([200_000])}),
+            timeout=TIMEOUT,
+        )
+        # A second call's answer says that the first has arrived.
+        self.stub.predict("spin", {"count": np.int64([1])})
+        self.server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(
+            next(watch).status, health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        counted = running.result().outputs["counted"].int64_val
+        self.assertEqual(list(counted), [200_000])
+        self.assertEqual(self.server.wait(), 0)
+        self.assertIn("Serving version 2 of kerasrnn", self.server.errors())
+        self.assertNotIn("Traceback", self.server.errors())
+
+    def test_a_version_that_does_not_load_leaves_the_old_one(self):
+        broken = self._prepare(2)
+        (broken / "saved_model.pb").write_bytes(b"not a SavedModel")
+        os.rename(broken, self.directory / "2")
+        serving_process.wait_for_version(self.server.target, 2)
+        status = self._status()[2]
+        self.assertEqual(status.state, status.END)
+        self.assertNotEqual(status.status.error_code, 0)
+        self.assertNotEqual(status.status.error_message, "")
+        response = self.stub.predict("generate", {"prompt": ["a"]})
+        self.assertEqual(response.model_spec.version.value, 1)
+
+        # So does one whose warmup requests fail.
+        cold = self._prepare(3)
+        self._write_warmup(cold, {"prompt": np.int32([1])})
+        os.rename(cold, self.directory / "3")
+        serving_process.wait_for_version(self.server.target, 3)
+        status = self._status()[3]
+        self.assertEqual(status.state, status.END)
+        self.assertIn("Expects arg", status.status.error_message)
+
+        # The same number, made anew, is tried again.
+        good = self._prepare(4)
+        self._write_warmup(good, {"prompt": ["a"]})
+        shutil.rmtree(self.directory / "3")
+        os.rename(good, self.directory / "3")
+        while self._status()[3].state != status.AVAILABLE:
+            threading.Event().wait(0.05)
+        response = self.stub.predict("generate", {"prompt": ["a"]})
+        self.assertEqual(text_of(response), fake_export.expected(4, 0, 200))
+
+    def _write_warmup(self, version, inputs):
+        log = prediction_log_pb2.PredictionLog()
+        log.predict_log.request.CopyFrom(predict_request("generate", inputs))
+        path = version / WARMUP_FILE
+        path.parent.mkdir()
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(log.SerializeToString())
+
+
+if __name__ == "__main__":
+    absltest.main()
