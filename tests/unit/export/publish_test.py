@@ -32,22 +32,6 @@ while True:
     publish_test.publish_one(Path(sys.argv[1]), sys.stdout)
 """
 
-# Publishes one version, then says what is there.
-PUBLISHER = """
-import os
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-import publish_test
-from kerasrnn.errors import UserError
-try:
-    publish_test.publish_one(Path(sys.argv[1]))
-    print("published")
-except UserError as error:
-    print(error)
-print(*sorted(os.listdir(sys.argv[1])))
-"""
-
 
 def publish_one(export_dir, progress=None):
     """Publishes a version of `FILES`, and says how far it is."""
@@ -288,51 +272,6 @@ class KilledTest(absltest.TestCase):
             for _ in range(steps):
                 self.assertNotEqual(writer.stdout.readline(), "")
             writer.send_signal(signal.SIGKILL)
-
-
-class FileSystemTest(absltest.TestCase):
-    """Real file systems that refuse: in a name space of the test's own."""
-
-    def setUp(self):
-        super().setUp()
-        self.directory = self.create_tempdir().full_path
-        probe = self._mounted("size=64k", ["true"])
-        if probe.returncode:
-            self.skipTest(f"nothing can be mounted here: {probe.stderr}")
-
-    def _mounted(self, options, command):
-        """Runs a command where a file system lies over the directory."""
-        mount = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"'
-        return subprocess.run(
-            ["unshare", "-rm", "sh", "-c", mount, "sh", options]
-            + [self.directory, *command],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def _publish(self, options):
-        arguments = [
-            self.directory,
-            str(Path(__file__).parent),
-        ]
-        return self._mounted(
-            options, [sys.executable, "-c", PUBLISHER, *arguments]
-        )
-
-    def test_a_file_system_that_has_room_is_published_on(self):
-        run = self._publish("size=64k")
-        self.assertEqual(run.stdout, "published\n.lock 1\n", run.stderr)
-
-    def test_a_full_file_system_is_told_and_left_as_it_was(self):
-        run = self._publish("size=16k")
-        self.assertRegex(run.stdout, "^Cannot export into .*: the disk is full")
-        self.assertRegex(run.stdout, "Nothing was published.\n.lock\n$")
-
-    def test_a_read_only_file_system_is_told(self):
-        run = self._publish("ro")
-        self.assertRegex(run.stdout, "not writable .Read-only file system")
-        self.assertEndsWith(run.stdout, "Nothing was published.\n\n")
 
 
 if __name__ == "__main__":

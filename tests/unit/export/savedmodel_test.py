@@ -1,21 +1,16 @@
 """From a checkpoint to a published version that says what the model says."""
 
-import functools
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models import small_models
-from kerasrnn_export.exporter import export_model
+from helpers.servers.small_exports import KINDS
+from helpers.servers.small_exports import LENGTH
+from helpers.servers.small_exports import PROMPTS
+from helpers.servers.small_exports import published_exports
 from kerasrnn_export.graph import archive
-from kerasrnn_export.release import manifest
 from kerasrnn_export.release import verify
 from kerasrnn_export.release import warmup
 from kerasrnn_serving.client import Client
@@ -23,100 +18,15 @@ from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.local_server import open_versions
 from tensorflow_serving.apis import prediction_log_pb2
 
-from kerasrnn.config import Config
-from kerasrnn.config import DataConfig
 from kerasrnn.contract import signatures
-from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.text_generator import TextGenerator
-from kerasrnn.training.checkpoints import checkpoint
-
-KINDS = ("characters", "bytes")
-CELLS = {"characters": "lstm", "bytes": "gru"}
-PROMPTS = ("", "é", "Ж€ a", "🙂🙂", "zø", "hab\n", "a.b c. Ж")
-LENGTH = 200
-
-
-def _make_model(kind):
-    vocabulary = small_models.make_vocabulary(kind)
-    config = small_models.make_config(vocabulary, cell=CELLS[kind])
-    model = CharRNN(config)
-    model.build_weights()
-    model.set_weights(small_models.random_weights(config))
-    return model, vocabulary
-
-
-def _config(model, vocabulary):
-    return Config(
-        model=model.config, data=DataConfig(vocabulary=vocabulary.kind)
-    )
-
-
-def _write_workdir(workdir, model, vocabulary):
-    weights = {v.path.partition("/")[2]: v.numpy() for v in model.weights}
-    checkpoint.save(
-        Path(workdir) / "best",
-        checkpoint.Checkpoint(
-            step=12,
-            config=_config(model, vocabulary),
-            vocabulary=vocabulary,
-            weights=weights,
-            info={"validation_loss": 1.25},
-        ),
-    )
-
-
-def _export(arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "kerasrnn_export.program", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
-
-
-class Exports(NamedTuple):
-    """A model of each kind, published once for all tests."""
-
-    directory: Path
-    models: dict
-    versions: dict
-    sessions: dict
-    program: subprocess.CompletedProcess
-
-
-@functools.cache
-def _exports() -> Exports:
-    """Publishes characters by the program, and bytes by the library."""
-    directory = Path(absltest.TEST_TMPDIR.value) / f"{os.getpid()}"
-    models = {kind: _make_model(kind) for kind in KINDS}
-    workdir = directory / "workdir"
-    _write_workdir(workdir, *models["characters"])
-    program = _export(
-        [
-            f"--workdir={workdir}",
-            f"--export_dir={directory / 'characters'}",
-            "--default_length=5",
-        ]
-    )
-    model, vocabulary = models["bytes"]
-    export_model(
-        model,
-        vocabulary,
-        _config(model, vocabulary),
-        directory / "bytes",
-        checkpoint={"validation_loss": 1.25},
-    )
-    versions = {kind: directory / kind / "1" for kind in KINDS}
-    sessions = {kind: verify.Session(versions[kind]) for kind in KINDS}
-    return Exports(directory, models, versions, sessions, program)
 
 
 class SavedModelTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
-        exports = _exports()
+        exports = published_exports()
         self.directory = exports.directory
         self.models = exports.models
         self.versions = exports.versions
@@ -292,113 +202,6 @@ class SavedModelTest(parameterized.TestCase):
             "generate", prompt=[b"a"], state_bytes=[token]
         )
         self.assertIn(b"another model", row["error"][0])
-
-
-class ManifestTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        exports = _exports()
-        self.directory = exports.directory / "bytes"
-        self.version = exports.versions["bytes"]
-        self.model, self.vocabulary = exports.models["bytes"]
-
-    def test_describes_a_version(self):
-        described, intact = manifest.describe(self.directory)
-        self.assertTrue(intact)
-        for part in (
-            str(self.version),
-            "validation_loss",
-            "1.25",
-            "gru",
-            "bytes",
-            "all as published",
-        ):
-            self.assertIn(part, described)
-
-    def test_it_holds_configuration_and_vocabulary(self):
-        contents = manifest.read(self.version)
-        self.assertEqual(
-            Config.from_json(json.dumps(contents["config"])),
-            _config(self.model, self.vocabulary),
-        )
-        self.assertEqual(
-            type(self.vocabulary).from_json(json.dumps(contents["vocabulary"])),
-            self.vocabulary,
-        )
-
-    def test_every_file_is_listed_and_damage_is_told(self):
-        contents = manifest.read(self.version)
-        self.assertEqual(manifest.damaged_files(self.version, contents), [])
-        variables = next(self.version.glob("variables/*data*"))
-        data = variables.read_bytes()
-        self.addCleanup(variables.write_bytes, data)
-        extra = self.version / "extra"
-        extra.touch()
-        self.addCleanup(extra.unlink)
-        variables.write_bytes(data[:-1] + b"?")
-        name = variables.relative_to(self.version).as_posix()
-        self.assertEqual(
-            manifest.damaged_files(self.version, contents), ["extra", name]
-        )
-        run = _export([f"--describe={self.directory}"])
-        self.assertEqual(run.returncode, 1)
-        self.assertIn(f"DAMAGED: extra, {name}", run.stdout)
-
-    def test_what_is_no_manifest_is_told(self):
-        directory = Path(self.create_tempdir().full_path)
-        with self.assertRaisesRegex(UserError, "no assets.extra/manifest"):
-            manifest.describe(directory)
-        with self.assertRaisesRegex(UserError, "no directory"):
-            manifest.describe(directory / "nothing")
-        path = directory / manifest.FILE
-        path.parent.mkdir()
-        for text in ("{", "[]", '{"format": 99}', '{"format": 1}', ""):
-            path.write_text(text)
-            with self.assertRaises(UserError, msg=text):
-                manifest.describe(directory)
-
-
-class MistakesTest(parameterized.TestCase):
-    def _assert_told(self, arguments, sentence):
-        run = _export(arguments)
-        self.assertEqual(run.returncode, 1, run.stderr)
-        self.assertStartsWith(run.stderr, "error: ")
-        self.assertNotIn("Traceback", run.stderr)
-        self.assertRegex(run.stderr, sentence)
-
-    def test_mistakes_are_told_in_a_sentence(self):
-        empty = self.create_tempdir().full_path
-        for arguments, sentence in (
-            ([], "--workdir"),
-            ([f"--workdir={empty}"], "--export_dir"),
-            (["--workdir=/nothing", "--export_dir=x"], "no directory"),
-            ([f"--workdir={empty}", "--export_dir=x"], "no intact checkpoint"),
-            (
-                [f"--workdir={empty}", "--export_dir=x", "--max_length=100"],
-                "--max_length=100: expected an integer from 512",
-            ),
-            (["--checkpoint=oldest"], "best.*latest"),
-        ):
-            with self.subTest(sentence):
-                self._assert_told(arguments, sentence)
-
-    def test_an_export_dir_that_cannot_be_written_is_told(self):
-        workdir = Path(self.create_tempdir().full_path)
-        _write_workdir(workdir, *_make_model("characters"))
-        file = workdir / "file"
-        file.touch()
-        self._assert_told(
-            [f"--workdir={workdir}", f"--export_dir={file}"],
-            "is not a directory",
-        )
-
-    def test_a_model_and_a_vocabulary_that_do_not_fit_are_told(self):
-        model, _ = _make_model("characters")
-        _, vocabulary = _make_model("bytes")
-        with self.assertRaisesRegex(UserError, "do not belong together"):
-            export_model(
-                model, vocabulary, Config(model=model.config), "/nothing"
-            )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""Programs that refuse what users get wrong, run as users run them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from absl.testing import parameterized
+
+from helpers.sources.repository import ROOT
+
+MODULES = {
+    "train": "kerasrnn.train",
+    "evaluate": "kerasrnn.evaluate",
+    "sample": "kerasrnn.sample",
+    "export": "kerasrnn_export.program",
+    "serve": "kerasrnn_serving.programs.serve",
+    "query": "kerasrnn_serving.programs.query",
+    "inspect": "kerasrnn_serving.programs.inspect_units",
+}
+
+# Root may read and write everything, unless it gives that up.
+_NO_OVERRIDE = (
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+)
+
+
+def run(program, *arguments, cwd, restricted=False):
+    """Runs a program of ours; `restricted` makes file modes count for root."""
+    command = [sys.executable, "-m", MODULES[program], *arguments]
+    if restricted and os.geteuid() == 0:
+        command = [*_NO_OVERRIDE, *command]
+    folders = [str(ROOT / name) for name in (".", "export", "serving")]
+    path = os.pathsep.join([*folders, *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+class BadInputTestCase(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = Path(self.create_tempdir().full_path)
+
+    def assert_refused(self, result, pattern):
+        """Checks that the program ended with one sentence, and no more."""
+        self.assertRegex(result.stderr, rf"^error: .*{pattern}")
+        self.assertNotIn("Traceback", result.stderr + result.stdout)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertEndsWith(result.stderr.rstrip(), ".")
+        self.assertEqual(result.returncode, 1)
+
+    def need_file_modes(self):
+        """Skips where file modes mean nothing to us."""
+        if os.geteuid() == 0 and shutil.which("setpriv") is None:
+            self.skipTest("root reads everything, and there is no setpriv")
