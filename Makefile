@@ -49,9 +49,9 @@ coverage: .venv/.installed  ## Which lines the tests run: a summary, and htmlcov
 	@.venv/bin/python -m pytest -n 2 --dist=loadfile --cov --cov-report=term --cov-report=html
 
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
-	@.venv/bin/python benchmarks/corpus_memory.py --megabytes=2000
-	@.venv/bin/python benchmarks/client_faults.py --faults=100
-	@.venv/bin/python benchmarks/serving_memory.py --minutes=60
+	@.venv/bin/python -m benchmarks.reliability.corpus_memory --megabytes=2000
+	@.venv/bin/python -m benchmarks.reliability.client_faults --faults=100
+	@.venv/bin/python -m benchmarks.reliability.serving_memory --minutes=60
 	@KERASRNN_FULL=1 .venv/bin/python -m pytest --durations=20
 
 compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The tests under the oldest TensorFlow and Keras, exports under an older one
@@ -61,8 +61,9 @@ compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The
 	  .venv-oldest/bin/python -m pytest
 
 bench: .venv-bench/.installed  ## Speed beside Keras and PyTorch, in alternation (long)
-	@for benchmark in benchmarks/*_benchmark.py; do \
-	  echo "== $$benchmark"; .venv-bench/bin/python "$$benchmark" || exit 1; \
+	@for file in benchmarks/*/*_benchmark.py; do \
+	  benchmark=$$(echo "$${file%.py}" | tr / .); \
+	  echo "== $$benchmark"; .venv-bench/bin/python -m "$$benchmark" || exit 1; \
 	done
 
 package: .venv-package/.installed  ## Builds, checks and tries the wheel and the source distribution

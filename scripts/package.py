@@ -31,7 +31,7 @@ _IN_SOURCE = (
     "Makefile",
     "README.md",
     "SECURITY.md",
-    "benchmarks/alternation.py",
+    "benchmarks/shared/alternation.py",
     "docs/client.md",
     "examples/shared.py",
     "kerasrnn/contract/signatures.py",

@@ -1,6 +1,7 @@
-"""Writes a whole training step as one XLA module, for any compiler of XLA.
+r"""Writes a whole training step as one XLA module, for any compiler of XLA.
 
-    python benchmarks/lower_training_step.py --units=512 --output=step.hlo
+    python -m benchmarks.accelerators.lower_training_step --units=512 \
+        --output=step.hlo
 
 The step is forward, backward, clip and optimizer, with every shape static:
 

@@ -17,11 +17,16 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def this_program() -> list[str]:
+    """Returns the arguments of Python that start this program again."""
+    return ["-m", sys.modules["__main__"].__spec__.name]
+
+
 class Worker:
     """A side's process.
 
     Args:
-        arguments: What the program is started with again.
+        arguments: Those of Python: `this_program()`, and its flags.
         environment: Variables beyond those of this process.
     """
 

@@ -1,6 +1,6 @@
 """What does it cost to be served? Against the same model called in process.
 
-    python benchmarks/serving_benchmark.py --models=2x128,3x512
+    python -m benchmarks.serving.serving_benchmark --models=2x128,3x512
 
 For 1, 8 and 32 clients, each with one row of 64 characters a call that goes
 on from the last one's token, and for one client with 32 rows a call:
@@ -23,11 +23,11 @@ import time
 
 import grpc
 import numpy as np
-import served
-import serving_peer
 from absl import flags
 from kerasrnn_serving.client import Client
 
+from benchmarks.serving import serving_peer
+from benchmarks.shared import served
 from kerasrnn.command_line import program
 from kerasrnn.contract import api
 from kerasrnn.contract import messages

@@ -1,6 +1,6 @@
 """Writes what cuDNN's loops should give, for any machine with a GPU.
 
-    python benchmarks/write_cudnn_cases.py --output=cases.npz
+    python -m benchmarks.accelerators.write_cudnn_cases --output=cases.npz
 
 `kerasrnn.recurrence.cudnn` puts the weights into cuDNN's vector. A case holds
 that vector, the inputs and the states, and what our own loop makes of them in

@@ -1,6 +1,6 @@
 """Does the client keep its deadline and its temper when a server fails?
 
-    python benchmarks/client_faults.py --faults=100
+    python -m benchmarks.reliability.client_faults --faults=100
 
 Between runs of good calls, one call at a time meets a fault: three answers of
 UNAVAILABLE, a reply that is reset or breaks off, one that stalls, one that
@@ -29,9 +29,7 @@ from kerasrnn_serving.server.rpc import StatusError
 from kerasrnn.command_line import program
 
 # The servers that fail are those of the tests.
-sys.path.insert(
-    0, str(pathlib.Path(__file__).absolute().parent.parent / "tests")
-)
+sys.path.insert(0, str(pathlib.Path(__file__).absolute().parents[2] / "tests"))
 
 from helpers.servers.clients import AsyncInThread  # noqa: E402
 from helpers.servers.fake_servable import FakeServer  # noqa: E402

@@ -1,7 +1,7 @@
 r"""Times a lowered training step beside PyTorch's, in turns, on a GPU.
 
     pip install 'jax[cuda13]==0.11.2' torch   # in an environment of its own
-    python benchmarks/lowered_step_beside_torch.py 2x512.hlo \
+    python -m benchmarks.accelerators.lowered_step_beside_torch 2x512.hlo \
         --cell=LSTM --layers=2 --units=512 --batch=128 --length=100
 
 The module is what lower_training_step.py writes, for sizes and a dtype that
@@ -13,13 +13,14 @@ import argparse
 import sys
 from pathlib import Path
 
-import run_lowered_step
-import torch_step
-from alternation import Worker
-from alternation import alternate
-from alternation import milliseconds
-from alternation import ratio
-from alternation import serve_turns
+from benchmarks.accelerators import run_lowered_step
+from benchmarks.accelerators import torch_step
+from benchmarks.shared.alternation import Worker
+from benchmarks.shared.alternation import alternate
+from benchmarks.shared.alternation import milliseconds
+from benchmarks.shared.alternation import ratio
+from benchmarks.shared.alternation import serve_turns
+from benchmarks.shared.alternation import this_program
 
 
 def main():
@@ -41,7 +42,7 @@ def main():
     workers = {
         # Neither side takes the memory that the other one needs.
         side: Worker(
-            [*sys.argv, f"--worker={side}"],
+            [*this_program(), *sys.argv[1:], f"--worker={side}"],
             {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         )
         for side in _SIDES

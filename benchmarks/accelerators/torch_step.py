@@ -1,6 +1,7 @@
-"""Times PyTorch's whole training step, with cuDNN's loops on a GPU.
+r"""Times PyTorch's whole training step, with cuDNN's loops on a GPU.
 
-    python benchmarks/torch_step.py --units=512 --batch=128 --length=100
+    python -m benchmarks.accelerators.torch_step --units=512 --batch=128 \
+        --length=100
 
 The peer of run_lowered_step.py: forward, backward, clip and Adam on nn.LSTM
 (or nn.GRU, nn.RNN) and a dense layer, on one-hot characters. Products of
@@ -11,8 +12,8 @@ on a GPU that has it; --no-tf32 is the peer of lower_training_step.py's
 
 import argparse
 
-from alternation import milliseconds
-from alternation import timed
+from benchmarks.shared.alternation import milliseconds
+from benchmarks.shared.alternation import timed
 
 
 def main():

@@ -1,7 +1,7 @@
 """Times lowered training steps with XLA on this machine's accelerator.
 
     pip install 'jax[cuda13]==0.11.2'   # in an environment of its own
-    python benchmarks/run_lowered_step.py step.hlo
+    python -m benchmarks.accelerators.run_lowered_step step.hlo
 
 A module is what lower_training_step.py writes; TensorFlow is not needed.
 Each is called on random inputs on JAX's default device, a GPU where there is
@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from alternation import milliseconds
-from alternation import timed
+
+from benchmarks.shared.alternation import milliseconds
+from benchmarks.shared.alternation import timed
 
 
 def main():

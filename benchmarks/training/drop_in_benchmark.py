@@ -1,8 +1,9 @@
-"""Times common Keras programs with keras.layers and with ours in their place.
+r"""Times common Keras programs with keras.layers and with ours in their place.
 
-    python benchmarks/drop_in_benchmark.py
-    python benchmarks/drop_in_benchmark.py --programs=timeseries,addition
-    python benchmarks/drop_in_benchmark.py --predict --programs=pixels
+    python -m benchmarks.training.drop_in_benchmark
+    python -m benchmarks.training.drop_in_benchmark \
+        --programs=timeseries,addition
+    python -m benchmarks.training.drop_in_benchmark --predict --programs=pixels
 
 Each program is a small model with the shapes of a well-known example and
 random data: `train_on_batch` of a compiled Keras model, or with `--predict`
@@ -25,9 +26,11 @@ import time
 import numpy as np
 from absl import app
 from absl import flags
-from alternation import Worker
-from alternation import alternate
-from alternation import serve_turns
+
+from benchmarks.shared.alternation import Worker
+from benchmarks.shared.alternation import alternate
+from benchmarks.shared.alternation import serve_turns
+from benchmarks.shared.alternation import this_program
 
 _SIDES = ("keras", "ours")
 
@@ -81,7 +84,7 @@ def _measure(program):
     first = {side: [] for side in _SIDES}
     later = {side: [] for side in _SIDES}
     command = [
-        sys.argv[0],
+        *this_program(),
         f"--programs={program}",
         f"--predict={options.predict}",
     ]

@@ -1,9 +1,9 @@
 """What do kills cost a training, with Keras' BackupAndRestore and with ours?
 
-    python benchmarks/backup_and_restore.py --kills=40 --when=inside
-    python benchmarks/backup_and_restore.py --kills=40 --when=between
-    python benchmarks/backup_and_restore.py --kills=40 --save_every=4
-    python benchmarks/backup_and_restore.py --kills=40 --double_checkpoint
+    python -m benchmarks.reliability.backup_and_restore --kills=40
+
+with `--when=inside` or `--when=between`, and with `--save_every=4` or
+`--double_checkpoint`.
 
 Trains the same small LSTM on the same text, in turn by `model.fit` with
 `BackupAndRestore` and by kerasrnn, and kills each with SIGKILL at a random
@@ -37,7 +37,7 @@ from absl import flags
 
 from kerasrnn.command_line import program
 
-ROOT = pathlib.Path(__file__).absolute().parent.parent
+ROOT = pathlib.Path(__file__).absolute().parents[2]
 UNITS, EMBEDDING, KINDS = 256, 64, 64
 STREAMS, LENGTH, STEPS_AN_EPOCH, EPOCHS = 16, 8, 4, 8
 STEPS = STEPS_AN_EPOCH * EPOCHS

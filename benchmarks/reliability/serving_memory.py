@@ -1,6 +1,6 @@
 """Does the local server keep its memory under an hour of mixed load?
 
-    python benchmarks/serving_memory.py --minutes=60
+    python -m benchmarks.reliability.serving_memory --minutes=60
 
 Clients in processes of their own send all there is: texts of one row and of
 many, streams, scores, inspections, rows with bad values, unknown models,
@@ -19,11 +19,11 @@ import time
 
 import grpc
 import numpy as np
-import served
 from absl import flags
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.client.errors import ServingError
 
+from benchmarks.shared import served
 from kerasrnn.command_line import program
 from kerasrnn.contract import api
 from kerasrnn.contract import messages

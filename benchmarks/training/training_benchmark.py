@@ -1,7 +1,8 @@
-"""Times a whole training step against keras.layers and PyTorch.
+r"""Times a whole training step against keras.layers and PyTorch.
 
-    python benchmarks/training_benchmark.py
-    python benchmarks/training_benchmark.py --units=512 --batch=64 --length=100
+    python -m benchmarks.training.training_benchmark
+    python -m benchmarks.training.training_benchmark --units=512 --batch=64 \
+        --length=100
 
 The first command goes through all shapes of the table in docs/performance.md
 (some minutes). A step is forward, backward, clip and Adam on a stack of
@@ -21,16 +22,16 @@ products that each side reaches, and our sides' ratios to each peer with the
 quartiles of their spread over the rounds.
 """
 
-import sys
-
 import numpy as np
 from absl import app
 from absl import flags
-from alternation import Worker
-from alternation import alternate
-from alternation import is_installed
-from alternation import ratio
-from alternation import serve_turns
+
+from benchmarks.shared.alternation import Worker
+from benchmarks.shared.alternation import alternate
+from benchmarks.shared.alternation import is_installed
+from benchmarks.shared.alternation import ratio
+from benchmarks.shared.alternation import serve_turns
+from benchmarks.shared.alternation import this_program
 
 _VOCABULARY = 65
 _TORCH = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
@@ -92,7 +93,7 @@ def main(argv):
     for shape in _TABLE if not options.units else ({},):
         for name, value in shape.items():
             options[name].value = value
-        arguments = [sys.argv[0]] + [
+        arguments = this_program() + [
             f"--{name}={options[name].value}"
             for name in ("cell", "layers", "units", "batch", "length", "dtype")
         ]

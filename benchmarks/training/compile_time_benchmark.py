@@ -1,6 +1,6 @@
 """Times the first training step: tracing, compiling and running it once.
 
-    python benchmarks/compile_time_benchmark.py
+    python -m benchmarks.training.compile_time_benchmark
 
 The step is the whole one, optimizer included, of 3 layers with 512 units:
 CharRNN as kerasrnn-train runs it, and kerasrnn.layers in a keras.Sequential;

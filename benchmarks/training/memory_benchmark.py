@@ -1,7 +1,7 @@
 """Peak memory of a training step against the length of the sequences.
 
-    python benchmarks/memory_benchmark.py
-    python benchmarks/memory_benchmark.py --units=512 --batch=16
+    python -m benchmarks.training.memory_benchmark
+    python -m benchmarks.training.memory_benchmark --units=512 --batch=16
 
 The step and its sides are those of training_benchmark.py. Each side and
 length runs in a process of its own, which makes two steps; what is printed is
@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import app
 from absl import flags
 
-_PROGRAM = Path(__file__).absolute().parent / "training_benchmark.py"
+_PROGRAM = ("-m", "benchmarks.training.training_benchmark")
 _SIDES = ["keras", "layers", "charrnn", "torch"]
 
 
@@ -81,7 +81,7 @@ def main(argv):
 
 def _peak(options, side, length):
     """Returns a process's peak in megabytes, or None if it ended early."""
-    command = [sys.executable, str(_PROGRAM), f"--worker={side}"]
+    command = [sys.executable, *_PROGRAM, f"--worker={side}"]
     command.append(f"--length={length}")
     for name in ("cell", "layers", "units", "batch", "dtype"):
         command.append(f"--{name}={options[name].value}")

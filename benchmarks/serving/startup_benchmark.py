@@ -1,6 +1,6 @@
 """How soon the light client is there: its help and its import.
 
-    python benchmarks/startup_benchmark.py
+    python -m benchmarks.serving.startup_benchmark
 
 Each is a process of its own; the medians of its time and of its processor
 time are printed, which differ where the machine has other work. Wanted are

@@ -1,6 +1,6 @@
 """Asks cuDNN itself, through PyTorch, whether it computes what it should.
 
-    python benchmarks/run_cudnn_cases.py cases.npz
+    python -m benchmarks.accelerators.run_cudnn_cases cases.npz
 
 The cases are what write_cudnn_cases.py writes; TensorFlow is not needed. Two
 questions a case: does `cudnnGetRNNWeightParams`, which PyTorch asks where a

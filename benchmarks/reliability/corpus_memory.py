@@ -1,6 +1,6 @@
 """Does memory stay bounded when the text does not fit into it?
 
-    python benchmarks/corpus_memory.py --megabytes=2000
+    python -m benchmarks.reliability.corpus_memory --megabytes=2000
 
 Writes a synthetic text, encodes it and reads every batch of it, in a process
 of its own, and the same with a text of 10 MB. Fails if the anonymous resident

@@ -1,6 +1,6 @@
 """Times one process against two workers with half of the batch each.
 
-    python benchmarks/distribution_benchmark.py --units=128 --batch=64
+    python -m benchmarks.training.distribution_benchmark --units=128 --batch=64
 
 Both sides make the same training steps on this machine: the one process with
 all of its cores, the two workers over loopback with half of the cores each.
@@ -20,8 +20,10 @@ import time
 import numpy as np
 from absl import app
 from absl import flags
-from alternation import alternate
-from alternation import ratio
+
+from benchmarks.shared.alternation import alternate
+from benchmarks.shared.alternation import ratio
+from benchmarks.shared.alternation import this_program
 
 _VOCABULARY = 65
 
@@ -111,7 +113,7 @@ class _Side:
 
 
 def _command():
-    return [sys.executable, __file__, *sys.argv[1:]]
+    return [sys.executable, *this_program(), *sys.argv[1:]]
 
 
 def _work(options):

@@ -53,7 +53,7 @@ class Peer:
 def started(export_dir):
     """Yields the `Peer` over a directory of versions."""
     process = subprocess.Popen(
-        [sys.executable, __file__, str(export_dir)],
+        [sys.executable, "-m", __name__, str(export_dir)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

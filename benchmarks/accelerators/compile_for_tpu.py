@@ -1,7 +1,7 @@
 """Compiles a lowered training step with the TPU compiler; needs no TPU.
 
     pip install jax==0.10.2 libtpu==0.0.52   # in an environment of its own
-    python benchmarks/compile_for_tpu.py step.hlo
+    python -m benchmarks.accelerators.compile_for_tpu step.hlo
 
 The module is what lower_training_step.py writes. It is compiled for one core
 of a TPU v5e and never run. Printed are the memory that it wants there, and
