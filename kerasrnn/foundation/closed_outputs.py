@@ -10,7 +10,6 @@ import select
 import sys
 from typing import IO
 from typing import Any
-from typing import TextIO
 
 
 class EnduringFile:
@@ -23,7 +22,7 @@ class EnduringFile:
         file: What to write to, or None; all other attributes are its own.
     """
 
-    def __init__(self, file: TextIO | None):
+    def __init__(self, file: IO[str] | None):
         self._file: Any = file
         self._is_lost = file is None
 

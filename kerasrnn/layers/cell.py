@@ -1,6 +1,8 @@
 """What the cells have in common: weights, dropout masks, configuration."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,6 +16,9 @@ from kerasrnn.recurrence.projection import add_bias
 from kerasrnn.recurrence.step import LayerWeights
 from kerasrnn.recurrence.step import Step
 from kerasrnn.recurrence.step import split_bias
+
+# What Keras makes an object of: its name, its configuration or itself.
+Spec = str | dict[str, Any] | Callable[..., Any] | None
 
 # By the last word of an argument's name: what reads and writes its values.
 _MODULES = {
@@ -59,7 +64,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
     seed: int | None
     implementation = 2
 
-    def __init__(self, arguments: dict, **kwargs):
+    def __init__(self, arguments: dict, **kwargs: Any):
         units, seed = arguments["units"], arguments["seed"]
         if units <= 0:
             raise ValueError(
@@ -93,7 +98,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         self.output_size = units
         self._argument_names = tuple(arguments)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int | None]) -> None:
         super().build(input_shape)
         width = self.units * self.recurrent_step.sizes.gates
         self.kernel = self.add_weight(
@@ -147,7 +152,9 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         """Whether the step's `backward` is the derivative of this cell."""
         return self.activation is keras.activations.tanh
 
-    def call(self, inputs, states, training=False):
+    def call(
+        self, inputs: Any, states: Any, training: bool = False
+    ) -> tuple[tf.Tensor, Any]:
         nested = isinstance(states, list | tuple)
         weights = self.layer_weights()
         projected = self._project(inputs, weights, training)
@@ -193,7 +200,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
             return projected
         return add_bias(projected, weights.bias)
 
-    def input_masks(self, inputs):
+    def input_masks(self, inputs: tf.Tensor) -> Any:
         """Returns what `inputs` are multiplied with, a list if one a gate.
 
         Args:
@@ -205,20 +212,22 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         masks = self.get_dropout_mask(inputs[:, 0])
         return keras.tree.map_structure(lambda mask: mask[:, None], masks)
 
-    def recurrent_masks(self, state, training: bool):
+    def recurrent_masks(self, state: tf.Tensor, training: bool) -> Any:
         """Returns the dropout masks of the recurrent product, or None."""
         if training and 0.0 < self.recurrent_dropout < 1.0:
             return self.get_recurrent_dropout_mask(state)
         return None
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(
+        self, batch_size: int | None = None
+    ) -> list[tf.Tensor]:
         """Returns zeros [batch_size, units], one tensor a state."""
         return [
             ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
             for _ in range(self.recurrent_step.sizes.states)
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         for name in self._argument_names:
             value, module = getattr(self, name), _module(name)
@@ -250,7 +259,9 @@ def own_arguments(scope: dict) -> dict:
     }
 
 
-def gated_product(inputs, kernel, masks=None):
+def gated_product(
+    inputs: tf.Tensor, kernel: tf.Tensor, masks: Any = None
+) -> tf.Tensor:
     """Returns `inputs @ kernel`, with dropout masks on the inputs.
 
     Args:

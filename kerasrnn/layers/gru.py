@@ -11,6 +11,9 @@ Representations using RNN Encoder-Decoder" (2014), where the reset gate acts
 before the product: `g_t = tanh(x_t W_g + b_g + (r_t * h_{t-1}) R_g)`.
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -18,11 +21,13 @@ import tensorflow as tf
 
 from kerasrnn.config import CELL_SIZES
 from kerasrnn.layers.cell import GatedCell
+from kerasrnn.layers.cell import Spec
 from kerasrnn.layers.cell import gated_product
 from kerasrnn.layers.cell import own_arguments
 from kerasrnn.layers.kinds import Kind
 from kerasrnn.layers.layer import RecurrentLayer
 from kerasrnn.recurrence.step import CudnnMode
+from kerasrnn.recurrence.step import LayerWeights
 from kerasrnn.recurrence.step import Step
 
 
@@ -37,7 +42,11 @@ class GRUKept(NamedTuple):
 
 
 def gru_step(
-    x, a, h, activation=tf.tanh, recurrent_activation=tf.sigmoid
+    x: tf.Tensor,
+    a: tf.Tensor,
+    h: tf.Tensor,
+    activation: Callable = tf.tanh,
+    recurrent_activation: Callable = tf.sigmoid,
 ) -> tuple[tuple[tf.Tensor], GRUKept]:
     """One step of the equations above, element by element.
 
@@ -58,7 +67,9 @@ def gru_step(
     return (_update(z, h, g),), GRUKept(z, r, g, a_g, h)
 
 
-def gru_derivative(kept: GRUKept, d_h):
+def gru_derivative(
+    kept: GRUKept, d_h: tf.Tensor | None
+) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor | None]]:
     """The derivative of `gru_step` with its default activations.
 
     Args:
@@ -135,36 +146,42 @@ class GRUCell(GatedCell):
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        reset_after=True,
-        seed=None,
-        **kwargs,
+        units: int,
+        activation: Spec = "tanh",
+        recurrent_activation: Spec = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Spec = "glorot_uniform",
+        recurrent_initializer: Spec = "orthogonal",
+        bias_initializer: Spec = "zeros",
+        kernel_regularizer: Spec = None,
+        recurrent_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        kernel_constraint: Spec = None,
+        recurrent_constraint: Spec = None,
+        bias_constraint: Spec = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        reset_after: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(own_arguments(locals()), **kwargs)
 
-    def num_biases(self):
+    def num_biases(self) -> int:
         """Returns how many biases there are, with `use_bias`."""
         return 2 if self.reset_after else 1
 
-    def is_standard(self):
+    def is_standard(self) -> bool:
         """Whether `gru_derivative` is the derivative of this cell."""
         return self.reset_after and super().is_standard()
 
-    def advance(self, projected, states, weights, training):
+    def advance(
+        self,
+        projected: tf.Tensor,
+        states: list[tf.Tensor],
+        weights: LayerWeights,
+        training: bool,
+    ) -> list[tf.Tensor]:
         """Returns the states after a step; see `RecurrentCell.advance`."""
         if self.reset_after:
             return super().advance(projected, states, weights, training)
@@ -241,31 +258,31 @@ class GRU(RecurrentLayer):
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        reset_after=True,
-        use_cudnn="auto",
-        **kwargs,
+        units: int,
+        activation: Spec = "tanh",
+        recurrent_activation: Spec = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Spec = "glorot_uniform",
+        recurrent_initializer: Spec = "orthogonal",
+        bias_initializer: Spec = "zeros",
+        kernel_regularizer: Spec = None,
+        recurrent_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        activity_regularizer: Spec = None,
+        kernel_constraint: Spec = None,
+        recurrent_constraint: Spec = None,
+        bias_constraint: Spec = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: bool | str = "auto",
+        **kwargs: Any,
     ):
         super().__init__(own_arguments(locals()), **kwargs)
 

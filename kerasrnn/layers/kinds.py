@@ -6,15 +6,11 @@ is in the kind's own module, `kerasrnn.layers.NAME`, as its `KIND`.
 """
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import Any
 from typing import NamedTuple
 
 from kerasrnn.config import CellSizes
 from kerasrnn.recurrence.step import Step
-
-if TYPE_CHECKING:
-    from kerasrnn.layers.cell import RecurrentCell
-    from kerasrnn.layers.layer import RecurrentLayer
 
 
 class Kind(NamedTuple):
@@ -23,13 +19,13 @@ class Kind(NamedTuple):
     Attributes:
         step: Its equations and their derivative, its sizes, and its
             counterpart in cuDNN.
-        cell: The Keras layer of one step.
-        layer: The Keras layer over time.
+        cell: The Keras layer of one step, a `RecurrentCell`.
+        layer: The Keras layer over time, a `RecurrentLayer`.
     """
 
     step: Step
-    cell: type["RecurrentCell"]
-    layer: type["RecurrentLayer"]
+    cell: type[Any]
+    layer: type[Any]
 
     @property
     def sizes(self) -> CellSizes:
@@ -39,4 +35,5 @@ class Kind(NamedTuple):
 
 def kind_of(name: str) -> Kind:
     """Returns the kind of cell with a name out of `kerasrnn.config.CELLS`."""
-    return importlib.import_module(f"kerasrnn.layers.{name}").KIND
+    kind: Kind = importlib.import_module(f"kerasrnn.layers.{name}").KIND
+    return kind

@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
+from typing import Self
 
 import keras
 import tensorflow as tf
@@ -40,13 +42,13 @@ class RecurrentLayer(keras.layers.RNN):
     # Of layers whose cells have a counterpart in cuDNN, an argument.
     use_cudnn: bool | str = False
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "cell_class" in vars(cls):
             for name in cls._cell_arguments():
                 setattr(cls, name, _cell_property(name))
 
-    def __init__(self, arguments: dict, **kwargs):
+    def __init__(self, arguments: dict, **kwargs: Any):
         arguments = dict(arguments)
         use_cudnn = arguments.pop("use_cudnn", False)
         if use_cudnn not in ("auto", True, False):
@@ -224,7 +226,7 @@ class RecurrentLayer(keras.layers.RNN):
             return mask
         return tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["cell"]
         cell_config = self.cell.get_config()
@@ -240,7 +242,11 @@ class RecurrentLayer(keras.layers.RNN):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Self:
         return cls(**config)
 
 

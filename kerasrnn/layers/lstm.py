@@ -13,6 +13,9 @@ Computation 9 (1997), with the forget gate of Gers, Schmidhuber and Cummins,
 "Learning to Forget" (2000).
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -21,6 +24,7 @@ from keras import ops
 
 from kerasrnn.config import CELL_SIZES
 from kerasrnn.layers.cell import GatedCell
+from kerasrnn.layers.cell import Spec
 from kerasrnn.layers.cell import own_arguments
 from kerasrnn.layers.kinds import Kind
 from kerasrnn.layers.layer import RecurrentLayer
@@ -39,7 +43,11 @@ class LSTMKept(NamedTuple):
 
 
 def lstm_step(
-    z, h, c, activation=tf.tanh, recurrent_activation=tf.sigmoid
+    z: tf.Tensor,
+    h: tf.Tensor,
+    c: tf.Tensor,
+    activation: Callable = tf.tanh,
+    recurrent_activation: Callable = tf.sigmoid,
 ) -> tuple[tuple[tf.Tensor, tf.Tensor], LSTMKept]:
     """One step of the equations above, element by element.
 
@@ -61,7 +69,9 @@ def lstm_step(
     return (o * activation(new_c), new_c), LSTMKept(i, f, g, o, c)
 
 
-def lstm_derivative(kept: LSTMKept, d_h, d_c):
+def lstm_derivative(
+    kept: LSTMKept, d_h: tf.Tensor | None, d_c: tf.Tensor | None
+) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor | None]]:
     """The derivative of `lstm_step` with its default activations.
 
     Args:
@@ -139,28 +149,28 @@ class LSTMCell(GatedCell):
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        unit_forget_bias=True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        **kwargs,
+        units: int,
+        activation: Spec = "tanh",
+        recurrent_activation: Spec = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Spec = "glorot_uniform",
+        recurrent_initializer: Spec = "orthogonal",
+        bias_initializer: Spec = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Spec = None,
+        recurrent_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        kernel_constraint: Spec = None,
+        recurrent_constraint: Spec = None,
+        bias_constraint: Spec = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(own_arguments(locals()), **kwargs)
 
-    def first_bias(self):
+    def first_bias(self) -> Callable:
         """Returns the initializer of the bias, 1 at the forget gate."""
         if not self.unit_forget_bias:
             return self.bias_initializer
@@ -239,31 +249,31 @@ class LSTM(RecurrentLayer):
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        unit_forget_bias=True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        use_cudnn="auto",
-        **kwargs,
+        units: int,
+        activation: Spec = "tanh",
+        recurrent_activation: Spec = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Spec = "glorot_uniform",
+        recurrent_initializer: Spec = "orthogonal",
+        bias_initializer: Spec = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Spec = None,
+        recurrent_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        activity_regularizer: Spec = None,
+        kernel_constraint: Spec = None,
+        recurrent_constraint: Spec = None,
+        bias_constraint: Spec = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: bool | str = "auto",
+        **kwargs: Any,
     ):
         super().__init__(own_arguments(locals()), **kwargs)
 

@@ -5,6 +5,9 @@
 Elman, "Finding Structure in Time", Cognitive Science 14 (1990).
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -12,6 +15,7 @@ import tensorflow as tf
 
 from kerasrnn.config import CELL_SIZES
 from kerasrnn.layers.cell import RecurrentCell
+from kerasrnn.layers.cell import Spec
 from kerasrnn.layers.cell import own_arguments
 from kerasrnn.layers.kinds import Kind
 from kerasrnn.layers.layer import RecurrentLayer
@@ -25,7 +29,7 @@ class SimpleRNNKept(NamedTuple):
 
 
 def simple_rnn_step(
-    z, h, activation=tf.tanh
+    z: tf.Tensor, h: tf.Tensor, activation: Callable = tf.tanh
 ) -> tuple[tuple[tf.Tensor], SimpleRNNKept]:
     """One step of the equation above, element by element.
 
@@ -41,7 +45,9 @@ def simple_rnn_step(
     return (h,), SimpleRNNKept(h)
 
 
-def simple_rnn_derivative(kept: SimpleRNNKept, d_h):
+def simple_rnn_derivative(
+    kept: SimpleRNNKept, d_h: tf.Tensor | None
+) -> tuple[Sequence[tf.Tensor], Sequence[tf.Tensor | None]]:
     """The derivative of `simple_rnn_step` with its default activation.
 
     Args:
@@ -99,27 +105,29 @@ class SimpleRNNCell(RecurrentCell):
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        **kwargs,
+        units: int,
+        activation: Spec = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Spec = "glorot_uniform",
+        recurrent_initializer: Spec = "orthogonal",
+        bias_initializer: Spec = "zeros",
+        kernel_regularizer: Spec = None,
+        recurrent_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        kernel_constraint: Spec = None,
+        recurrent_constraint: Spec = None,
+        bias_constraint: Spec = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(own_arguments(locals()), **kwargs)
 
     # Keras' name of the argument.
-    def call(self, sequence, states, training=False):
+    def call(
+        self, sequence: Any, states: Any, training: bool = False
+    ) -> tuple[tf.Tensor, Any]:
         return super().call(sequence, states, training)
 
 
@@ -175,28 +183,28 @@ class SimpleRNN(RecurrentLayer):
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        seed=None,
-        **kwargs,
+        units: int,
+        activation: Spec = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Spec = "glorot_uniform",
+        recurrent_initializer: Spec = "orthogonal",
+        bias_initializer: Spec = "zeros",
+        kernel_regularizer: Spec = None,
+        recurrent_regularizer: Spec = None,
+        bias_regularizer: Spec = None,
+        activity_regularizer: Spec = None,
+        kernel_constraint: Spec = None,
+        recurrent_constraint: Spec = None,
+        bias_constraint: Spec = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(own_arguments(locals()), **kwargs)
 

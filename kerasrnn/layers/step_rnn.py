@@ -7,6 +7,7 @@ cells that `kerasrnn.layers` trains with.
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kerasrnn.config import CELLS
 from kerasrnn.errors import UserError
@@ -87,7 +88,7 @@ class StepRNN:
         """Forgets everything read: the state is zeros again."""
         self._states = None
 
-    def step(self, x) -> np.ndarray:
+    def step(self, x: ArrayLike) -> np.ndarray:
         """Reads one vector and returns the network's answer to it.
 
         Args:
@@ -124,7 +125,7 @@ class StepRNN:
         return self._cell.kernel.numpy().T
 
     @W_xh.setter
-    def W_xh(self, value):  # noqa: N802
+    def W_xh(self, value: ArrayLike) -> None:  # noqa: N802
         self._cell.kernel.assign(np.transpose(value))
 
     @property
@@ -133,7 +134,7 @@ class StepRNN:
         return self._cell.recurrent_kernel.numpy().T
 
     @W_hh.setter
-    def W_hh(self, value):  # noqa: N802
+    def W_hh(self, value: ArrayLike) -> None:  # noqa: N802
         self._cell.recurrent_kernel.assign(np.transpose(value))
 
     @property
@@ -142,5 +143,5 @@ class StepRNN:
         return self._output.kernel.numpy().T
 
     @W_hy.setter
-    def W_hy(self, value):  # noqa: N802
+    def W_hy(self, value: ArrayLike) -> None:  # noqa: N802
         self._output.kernel.assign(np.transpose(value))

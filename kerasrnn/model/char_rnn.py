@@ -10,6 +10,8 @@ weights.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -67,7 +69,9 @@ class CharRNN(keras.Model):
         UserError: `dtype` is not a policy that the configuration knows.
     """
 
-    def __init__(self, config: ModelConfig, **kwargs):
+    built: bool
+
+    def __init__(self, config: ModelConfig, **kwargs: Any):
         if kwargs.get("dtype") is not None:
             policy = keras.dtype_policies.get(kwargs["dtype"]).name
             config = dataclasses.replace(config, dtype_policy=policy)
@@ -108,11 +112,11 @@ class CharRNN(keras.Model):
         """Widths of the states, layer by layer."""
         return state_sizes(self.config)
 
-    def initial_states(self, batch_size) -> list[tf.Tensor]:
+    def initial_states(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
         """Returns the zero states, tensors [batch_size, units]."""
         return [tf.zeros([batch_size, size]) for size in self.state_sizes]
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Makes the weights; the shape of the tokens does not matter."""
         if self.built:
             return
@@ -130,7 +134,13 @@ class CharRNN(keras.Model):
         """Makes the weights where they are not made yet."""
         self.build()
 
-    def call(self, tokens, states=None, training=False, dropout_key=None):
+    def call(
+        self,
+        tokens: tf.Tensor,
+        states: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        dropout_key: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         if training and self.config.dropout and dropout_key is None:
             raise UserError(
                 "Training with dropout draws by a dropout_key, an int tensor "
@@ -153,7 +163,7 @@ class CharRNN(keras.Model):
         """Returns what `kerasrnn.sampling.generate` needs of this model."""
         return step_model(self.config, [v.value for v in self.weights])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "config": vars(self.config),
             "name": self.name,
@@ -162,7 +172,11 @@ class CharRNN(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> "CharRNN":
         del custom_objects
         options = dict(config)
         return cls(ModelConfig(**options.pop("config")), **options)
@@ -187,9 +201,9 @@ def training_engine(
 
 def sequence_logits(
     config: ModelConfig,
-    weights,
+    weights: Sequence[tf.Tensor],
     tokens: tf.Tensor,
-    states: list[tf.Tensor],
+    states: Sequence[tf.Tensor],
     dropout_key: tf.Tensor | None = None,
     engine: Engine = PLAIN,
     differentiable: bool = True,

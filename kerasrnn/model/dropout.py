@@ -8,7 +8,13 @@ _LEVELS = 2**16  # what a random number is compared with
 _PER_COUNTER = 8  # such numbers in the 128 bits that Philox makes of a counter
 
 
-def keyed_dropout(values, rate, key, layer, compiles=False):
+def keyed_dropout(
+    values: tf.Tensor,
+    rate: float,
+    key: tf.Tensor,
+    layer: int,
+    compiles: bool = False,
+) -> tf.Tensor:
     """Drops elements of [T, B, U] by a function of key, layer and stream.
 
     Philox (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",

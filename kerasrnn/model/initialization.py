@@ -1,5 +1,7 @@
 """How weights start: Keras' way, char-rnn's or torch-rnn's."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -37,7 +39,7 @@ def layer_initializers(config: ModelConfig, index: int) -> dict:
     return {}
 
 
-def embedding_initializer(config: ModelConfig):
+def embedding_initializer(config: ModelConfig) -> keras.Initializer:
     """Returns the initializer of the character embedding."""
     if config.initializer == "charrnn":
         return keras.initializers.RandomUniform(-0.08, 0.08)
@@ -94,7 +96,7 @@ class TwoUniforms(keras.initializers.Initializer):
             forget gate the first draw is replaced by 1.
     """
 
-    def __init__(self, limit, forget_gate=False):
+    def __init__(self, limit: float, forget_gate: bool = False):
         self.limit = limit
         self.forget_gate = forget_gate
         # Their seeds follow from `set_random_seed` in every release of Keras.
@@ -110,5 +112,5 @@ class TwoUniforms(keras.initializers.Initializer):
             first = keras.ops.concatenate([i, f, g, o])
         return first + second
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"limit": self.limit, "forget_gate": self.forget_gate}

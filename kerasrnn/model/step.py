@@ -9,14 +9,20 @@ Glossary of shapes: N rows, V vocabulary size, U units, G gates, K what a
 product sums over.
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import ModelConfig
 from kerasrnn.layers.kinds import kind_of
+from kerasrnn.model.weights import ModelWeights
 from kerasrnn.model.weights import output_bias
 from kerasrnn.model.weights import states_of_layers
 from kerasrnn.model.weights import unflatten
+from kerasrnn.recurrence.step import LayerWeights
 from kerasrnn.sampling.generate import StepModel
 
 # A matrix up to this size stays in a core's cache, and its product with few
@@ -40,7 +46,13 @@ class LayerSteps:
         few_rows: See `step_model`.
     """
 
-    def __init__(self, config, layer, one_hot, few_rows):
+    def __init__(
+        self,
+        config: ModelConfig,
+        layer: LayerWeights,
+        one_hot: bool,
+        few_rows: bool,
+    ):
         cut = _pieces if few_rows else lambda kernel: [kernel]
         self._advance = kind_of(config.cell).step.forward
         self._kernel = layer.kernel
@@ -49,7 +61,9 @@ class LayerSteps:
         self._bias = layer.bias
         self._recurrent_bias = layer.recurrent_bias
 
-    def read(self, inputs, states):
+    def read(
+        self, inputs: tf.Tensor, states: Sequence[tf.Tensor]
+    ) -> list[tf.Tensor]:
         """Reads ids [N] or values [N, K]; returns `(h [N, U], states)`."""
         if self._pieces is None:
             projected = [tf.gather(self._kernel, inputs)]
@@ -57,7 +71,12 @@ class LayerSteps:
             projected = _products(inputs, self._pieces)
         return self._step(projected, self._bias, states)
 
-    def read_block(self, inputs, states, start=None):
+    def read_block(
+        self,
+        inputs: tf.Tensor,
+        states: Sequence[tf.Tensor],
+        start: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
         """Reads T characters: as a whole, where that is possible.
 
         Args:
@@ -98,7 +117,9 @@ class LayerSteps:
         return states[0], list(states)
 
 
-def layer_steps(config: ModelConfig, weights, few_rows) -> list[LayerSteps]:
+def layer_steps(
+    config: ModelConfig, weights: ModelWeights, few_rows: bool
+) -> list[LayerSteps]:
     """Returns the recurrent layers; `weights` are `ModelWeights`."""
     return [
         LayerSteps(
@@ -112,7 +133,9 @@ def layer_steps(config: ModelConfig, weights, few_rows) -> list[LayerSteps]:
 
 
 def step_model(
-    config: ModelConfig, weights, few_rows: bool = False
+    config: ModelConfig,
+    weights: Sequence[tf.Tensor],
+    few_rows: bool = False,
 ) -> StepModel:
     """Returns the model as functions of one step.
 
@@ -146,7 +169,9 @@ def step_model(
     return StepModel(read, logits)
 
 
-def call_by_rows(config: ModelConfig, rows, function):
+def call_by_rows(
+    config: ModelConfig, rows: tf.Tensor, function: Callable[[bool], Any]
+) -> Any:
     """Calls a function as is fastest for so many rows.
 
     Args:
@@ -163,7 +188,9 @@ def call_by_rows(config: ModelConfig, rows, function):
     return tf.cond(few, lambda: function(True), lambda: function(False))
 
 
-def zero_where(condition, states):
+def zero_where(
+    condition: tf.Tensor, states: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
     """Sets the rows where `condition` [N] holds to the zero state."""
     return [tf.where(condition[:, None], 0.0, state) for state in states]
 

@@ -3,6 +3,7 @@
 Glossary of shapes: V vocabulary size, U units, E embedding size.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -41,9 +42,9 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     size, units = config.vocabulary_size, config.units
     gates, _, biases = CELL_SIZES[config.cell]
     columns = gates * units
-    bias = (columns,) if biases == 1 else (biases, columns)
+    bias: tuple[int, ...] = (columns,) if biases == 1 else (biases, columns)
     width = config.embedding_size or size
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     if config.embedding_size:
         shapes["embedding/embeddings"] = (size, width)
     for index in range(config.num_layers):
@@ -55,7 +56,9 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return {**shapes, "logits/kernel": (units, size), "logits/bias": (size,)}
 
 
-def unflatten(config: ModelConfig, weights) -> ModelWeights:
+def unflatten(
+    config: ModelConfig, weights: Sequence[tf.Tensor]
+) -> ModelWeights:
     """Returns a flat list of weights, in the order of `CharRNN.weights`."""
     weights = [tf.convert_to_tensor(weight) for weight in weights]
     embedding = weights.pop(0) if config.embedding_size else None
@@ -77,7 +80,9 @@ def state_sizes(config: ModelConfig) -> list[int]:
     return [config.units] * (config.num_layers * CELL_SIZES[config.cell].states)
 
 
-def states_of_layers(states, num_layers: int) -> list[list]:
+def states_of_layers(
+    states: Sequence[tf.Tensor], num_layers: int
+) -> list[list]:
     """Returns a flat list of states as a list for each layer."""
     count = len(states) // num_layers
     return [

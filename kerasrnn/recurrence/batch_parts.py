@@ -9,6 +9,7 @@ measurements.
 
 import itertools
 import os
+from typing import Any
 
 import tensorflow as tf
 
@@ -19,7 +20,7 @@ from kerasrnn.recurrence.graph_shortcuts import cut
 _MIN_ROWS = 16
 
 
-def parts(batched) -> list:
+def parts(batched: Any) -> list[Any]:
     """Cuts a batch in parts, one for each core.
 
     There is one part alone where `compiles_here` is False.

@@ -13,6 +13,7 @@ of weights was, through PyTorch (docs/accelerators.md).
 
 import functools
 from collections.abc import Sequence
+from typing import cast
 
 import tensorflow as tf
 from absl import logging
@@ -176,7 +177,7 @@ def agrees_here(step: Step) -> bool:
         return True
     logging.warning(
         "cuDNN is not used: its %s differs from the equations by %s.",
-        step.cudnn.name,
+        cast(CudnnMode, step.cudnn).name,
         error,
     )
     return False

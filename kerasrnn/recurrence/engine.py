@@ -7,6 +7,7 @@ import functools
 import os
 from collections.abc import Callable
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
@@ -40,11 +41,11 @@ class Engine:
         """Whether it compiles parts, for the cores of a CPU."""
         return self.compiles_steps or self.compiles_loops
 
-    def for_step(self, function: Callable, *static) -> Callable:
+    def for_step(self, function: Callable, *static: Any) -> Callable:
         """Returns a step's function, with its first arguments bound."""
         return _bound(function, static, self.compiles_steps)
 
-    def for_loop(self, function: Callable, *static) -> Callable:
+    def for_loop(self, function: Callable, *static: Any) -> Callable:
         """Returns a loop's function, with its first arguments bound."""
         return _bound(function, static, self.compiles_loops)
 
@@ -135,7 +136,9 @@ def _is_compiled_as_a_whole():
     )
 
 
-_lowered_for = contextvars.ContextVar("lowered_for", default=None)
+_lowered_for: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "lowered_for", default=None
+)
 
 
 @contextlib.contextmanager
@@ -154,8 +157,8 @@ def lowering_for(device: str) -> Iterator[None]:
 
 def device_type() -> str:
     """Returns what training runs on here: "CPU", "GPU" or "TPU"."""
-    if _lowered_for.get():
-        return _lowered_for.get()
+    if device := _lowered_for.get():
+        return device
     for name in ("TPU", "GPU"):
         if tf.config.list_logical_devices(name):
             return name

@@ -55,7 +55,7 @@ def column_sums(values: tf.Tensor) -> tf.Tensor:
     return tf.matmul(ones, values)[0]
 
 
-def add_bias(values: tf.Tensor, bias) -> tf.Tensor:
+def add_bias(values: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
     """Returns `values + bias`, with a gradient that is summed in 32 bits.
 
     Args:

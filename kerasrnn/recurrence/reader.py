@@ -8,6 +8,7 @@ Shapes: T time steps, B batch, D features, U units.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import tensorflow as tf
 
@@ -21,6 +22,7 @@ from kerasrnn.recurrence.engine import choose_engine
 from kerasrnn.recurrence.graph_shortcuts import time_major
 from kerasrnn.recurrence.projection import project
 from kerasrnn.recurrence.scan import scan
+from kerasrnn.recurrence.step import CudnnMode
 from kerasrnn.recurrence.step import LayerWeights
 from kerasrnn.recurrence.step import Step
 
@@ -63,7 +65,7 @@ def read(
         if inputs.dtype.is_integer:
             inputs = tf.one_hot(inputs, weights.kernel.shape[0])
         outputs, states = cudnn.loop(
-            step.cudnn,
+            cast(CudnnMode, step.cudnn),
             tf.cast(inputs, dtype),
             weights.cast(dtype),
             [tf.cast(state, dtype) for state in states],
@@ -123,7 +125,8 @@ def read_batch(
         engine = CUDNN
     elif training:
         units = weights.recurrent_kernel.shape[0]
-        engine = choose_engine(units, *sequences.shape[:2], dtype)
+        batch, steps = sequences.shape[:2]
+        engine = choose_engine(units, batch, steps, dtype)
     parts = [(sequences, states, mask)]
     if engine.is_for_cpu:
         parts = batch_parts.parts(parts[0])

@@ -5,6 +5,7 @@ Shapes: B batch, D features, U units, G gates (4 for an LSTM).
 
 import functools
 from collections.abc import Callable
+from typing import Any
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -51,11 +52,11 @@ class Step(NamedTuple):
     sizes: CellSizes
     forward: Callable
     backward: Callable
-    kept: type
+    kept: type[Any]
     passes_h: bool = False
     cudnn: CudnnMode | None = None
 
-    def sums(self, projected, product) -> list[tf.Tensor]:
+    def sums(self, projected: tf.Tensor, product: tf.Tensor) -> list[tf.Tensor]:
         """Returns the arguments of `forward` that come before the states.
 
         Args:

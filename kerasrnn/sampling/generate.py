@@ -11,6 +11,7 @@ the number of rows alone, and a row that has ended holds its state.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,12 @@ class Generated(NamedTuple):
     stopped: tf.Tensor
 
 
-def read_prompt(model: StepModel, states, ids, lengths):
+def read_prompt(
+    model: StepModel,
+    states: Sequence[tf.Tensor],
+    ids: tf.Tensor,
+    lengths: tf.Tensor,
+) -> list[tf.Tensor]:
     """Reads each row's prompt.
 
     Args:
@@ -88,17 +94,17 @@ def read_prompt(model: StepModel, states, ids, lengths):
 
 def generate(
     model: StepModel,
-    states,
+    states: Sequence[tf.Tensor],
     *,
-    length,
-    temperature,
-    top_k,
-    top_p,
-    seed,
-    draws,
-    history,
-    stop,
-    stop_length,
+    length: tf.Tensor,
+    temperature: tf.Tensor,
+    top_k: tf.Tensor,
+    top_p: tf.Tensor,
+    seed: tf.Tensor,
+    draws: tf.Tensor,
+    history: tf.Tensor,
+    stop: tf.Tensor,
+    stop_length: tf.Tensor,
 ) -> Generated:
     """Generates text row by row, each with its own parameters.
 
@@ -246,7 +252,7 @@ def _generate_blocks(model, noise, blocks, rows, states):
     return ids, log_probs, numbers, states
 
 
-def log_probability(logits, ids):
+def log_probability(logits: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     """Returns log p(ids) [...] in nats, from logits [..., V]."""
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits)
 
@@ -283,7 +289,9 @@ def _array(size, shape, dtype):
     return array.write(size, tf.zeros(shape, dtype))
 
 
-def select_rows(condition, new, old):
+def select_rows(
+    condition: tf.Tensor, new: Sequence[tf.Tensor], old: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
     """Takes a row of each state from `new` where `condition` [N] holds."""
     selected = [
         tf.where(condition[:, None], new_state, old_state)

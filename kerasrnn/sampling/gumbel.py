@@ -32,7 +32,15 @@ class Noise:
         multiple: Steps that are always made together.
     """
 
-    def __init__(self, seed, draws, temperature, size, steps, multiple):
+    def __init__(
+        self,
+        seed: tf.Tensor,
+        draws: tf.Tensor,
+        temperature: tf.Tensor,
+        size: int,
+        steps: tf.Tensor,
+        multiple: int,
+    ):
         self._seed = seed
         self._draws = draws
         self._size = size
@@ -43,16 +51,16 @@ class Noise:
         wanted = tf.maximum(-(-steps // multiple), 1)
         self._steps = tf.minimum(wanted, most) * multiple
 
-    def first(self):
+    def first(self) -> tf.Tensor:
         """Returns the noise of the first steps, [steps, N, V]."""
         return self._make(0)
 
-    def refresh(self, numbers, time):
+    def refresh(self, numbers: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """Returns the noise for a step: what is at hand, or the next."""
         used = (time > 0) & (time % self._steps == 0)
         return tf.cond(used, lambda: self._make(time), lambda: numbers)
 
-    def at(self, numbers, times):
+    def at(self, numbers: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
         """Returns that of the steps `times` [...]: [..., N, V]."""
         return tf.gather(numbers, times % self._steps)
 
@@ -68,7 +76,9 @@ class Noise:
         return noise
 
 
-def gumbel_noise(seed, first, count, size):
+def gumbel_noise(
+    seed: tf.Tensor, first: tf.Tensor, count: int | tf.Tensor, size: int
+) -> tf.Tensor:
     """Returns float32 [N, count, size]: draw k of seed s is f(s, k).
 
     A number is -log(E), with E from the exponential distribution: of all

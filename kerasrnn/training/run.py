@@ -109,7 +109,7 @@ def train_as_chief(
             )
         else:
             settings = settings_of_resumed_run(request, workdir, saved, display)
-        if settings.finished:
+        if settings.finished and saved is not None:
             display.note(
                 f"{workdir.path} is trained already: {settings.finished}, "
                 f"{_summary(saved.step, read_best(workdir.best))}. A "
@@ -121,7 +121,7 @@ def train_as_chief(
             saved
         )  # It holds all weights; `checkpoints` has it until it is used.
         # A text that is too short is reported before TensorFlow starts.
-        training_dataset(settings.corpus, settings.config)
+        training_dataset(settings.text(), settings.config)
         display.note("Starting TensorFlow ...")
         from kerasrnn.training.train_and_evaluate import train_and_evaluate
 
@@ -131,7 +131,7 @@ def train_as_chief(
         result = train_and_evaluate(
             settings.config,
             workdir,
-            settings.corpus,
+            settings.text(),
             limits=settings.limits,
             display=display,
             interruption=interruption,
@@ -212,7 +212,7 @@ def _send_to_others(
     chief_settings.send(
         group,
         chief_settings.ChiefSettings(
-            settings.config, settings.limits, settings.corpus.sha256
+            settings.config, settings.limits, settings.text().sha256
         ),
     )
 
@@ -229,7 +229,7 @@ def _summary(step: int, best: Best | None) -> str:
 
 def _description(settings: Settings, workers: "Workers") -> str:
     model, training = settings.config.model, settings.config.training
-    corpus = settings.corpus
+    corpus = settings.text()
     replicas = workers.strategy.num_replicas_in_sync
     of_workers = f" of {workers.size} workers" if workers.size > 1 else ""
     return (

@@ -4,6 +4,7 @@ Nothing here needs TensorFlow, so a mistake is reported before it starts.
 """
 
 import dataclasses
+from typing import Any
 from typing import NamedTuple
 
 from kerasrnn.config import Config
@@ -38,10 +39,10 @@ class Request:
     """
 
     workdir: str
-    data: dict[str, object]
-    model: dict[str, object]
-    training: dict[str, object]
-    limits: dict[str, object]
+    data: dict[str, Any]
+    model: dict[str, Any]
+    training: dict[str, Any]
+    limits: dict[str, Any]
     strategy: str = "auto"
     tpu: str = ""
 
@@ -60,6 +61,16 @@ class Settings(NamedTuple):
     limits: Limits
     corpus: Corpus | None
     finished: str = ""
+
+    def text(self) -> Corpus:
+        """Returns the encoded text of a run that is not over.
+
+        Raises:
+            ValueError: It is over.
+        """
+        if self.corpus is None:
+            raise ValueError(f"The run is over: {self.finished}.")
+        return self.corpus
 
 
 def settings_of_new_run(

@@ -1,6 +1,7 @@
 """What a run carries from step to step, and from process to process."""
 
 import time
+from typing import Any
 
 from kerasrnn.errors import UserError
 from kerasrnn.training.checkpoints import rollback
@@ -39,6 +40,9 @@ class TrainingState:
     Raises:
         UserError: The newest checkpoint does not fit, or is gone.
     """
+
+    status: RunStatus
+    states: Any
 
     def __init__(self, context: RunContext):
         self._context = context

@@ -131,6 +131,8 @@ class MypyTest(absltest.TestCase):
             assert_type(chunks, Iterator[Chunk])
             more = generator.stream([], length=3, state=next(chunks).state)
             generator.stream([], prompt=3, length=3)  # type: ignore[arg-type]
+            kerasrnn.layers.LSTM(3, return_sequences=True)
+            kerasrnn.layers.LSTM("3")  # type: ignore[arg-type]
             kerasrnn.DataConfig(data="text.txt")  # type: ignore[arg-type]
             """
         self.assertEqual(self.complaints("local.py", code), [])
@@ -170,6 +172,25 @@ class MypyTest(absltest.TestCase):
                 self.assertEndsWith(said[0], f"[{code}]")
 
 
+class SignaturesTest(absltest.TestCase):
+    def test_every_public_function_has_a_full_signature(self):
+        wrong = []
+        for folder, package in (
+            (".", "kerasrnn"),
+            ("export", "kerasrnn_export"),
+            ("serving", "kerasrnn_serving"),
+        ):
+            for path in sorted((ROOT / folder / package).rglob("*.py")):
+                wrong += [
+                    f"{path.relative_to(ROOT)}: {name} of {function.name}"
+                    for function in _public_functions(
+                        ast.parse(path.read_text()).body
+                    )
+                    for name in _untyped(function)
+                ]
+        self.assertEqual(wrong, [])
+
+
 class StubsTest(absltest.TestCase):
     def test_the_package_has_the_names_that_checkers_see(self):
         stub = ast.parse((ROOT / "kerasrnn" / "__init__.pyi").read_text())
@@ -189,6 +210,30 @@ class StubsTest(absltest.TestCase):
         self.assertEqual(
             stub.read_text(), made.stdout, "see scripts/message_types.py"
         )
+
+
+def _public_functions(body):
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from _public_functions(node.body)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name == "__init__" or not node.name.startswith("_"):
+                yield node
+
+
+def _untyped(function):
+    """Returns what has no type: names of arguments, or "the result"."""
+    arguments = function.args
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    others = filter(None, [arguments.vararg, arguments.kwarg])
+    untyped = [
+        argument.arg
+        for argument in [*named, *others]
+        if argument.annotation is None and argument.arg not in ("self", "cls")
+    ]
+    if function.returns is None and function.name != "__init__":
+        untyped.append("the result")
+    return untyped
 
 
 def _not_installed():

@@ -40,13 +40,12 @@ from kerasrnn_export.graph.row_errors import refuse
 from kerasrnn_export.graph.state_token import FINGERPRINT_LENGTH
 from kerasrnn_export.graph.state_token import Carried
 from kerasrnn_export.graph.state_token import TokenCodec
+from kerasrnn_export.graph.state_token import state_bounds
 from kerasrnn_export.graph.text_ops import make_codec
 
-# Weights and states within these bounds give finite logits. A logit that is
-# not finite would raise, and fail the other rows.
+# With this and `state_bounds` logits are finite. One that is not would raise,
+# and fail the other rows.
 _LARGEST_WEIGHT = 1e6
-_LARGEST_H = 1.001
-_LARGEST_C = 1e30
 
 
 class Sampler(tf.Module):
@@ -95,7 +94,7 @@ class Sampler(tf.Module):
         self._token = TokenCodec(
             self.fingerprint,
             self._start_states(weights, vocabulary.start_id),
-            _state_bounds(config),
+            state_bounds(config),
             len(vocabulary),
         )
 
@@ -311,13 +310,3 @@ def fingerprint(
         digest.update(repr(weight.shape).encode())
         digest.update(np.ascontiguousarray(weight, "<f4").tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def _state_bounds(config):
-    """Returns for each state the largest magnitude that reading gives it.
-
-    h is a tanh, times a gate or mixed with others. An LSTM's c gains at most
-    1 a character, and each forget gate takes from it.
-    """
-    others = CELL_SIZES[config.cell].states - 1
-    return [_LARGEST_H, *[_LARGEST_C] * others] * config.num_layers

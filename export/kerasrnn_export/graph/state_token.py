@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.config import CELL_SIZES
+from kerasrnn.config import ModelConfig
 from kerasrnn.sampling.generate import HISTORY
 from kerasrnn_export.graph.row_errors import refuse
 from kerasrnn_export.graph.text_ops import MAX_UNFINISHED
@@ -34,6 +36,9 @@ CHECKSUM_LENGTH = 19
 HEADER_LENGTH = len(MAGIC) + FINGERPRINT_LENGTH + CHECKSUM_LENGTH
 # Words before the states.
 FIXED_WORDS = 2 + HISTORY + 1
+# Larger states could give logits that are not finite.
+_LARGEST_H = 1.001
+_LARGEST_C = 1e30
 
 
 class Carried(NamedTuple):
@@ -50,6 +55,16 @@ class Carried(NamedTuple):
     history: tf.Tensor
     unfinished: tf.Tensor
     states: list
+
+
+def state_bounds(config: ModelConfig) -> list[float]:
+    """Returns for each state the largest magnitude that reading gives it.
+
+    h is a tanh, times a gate or mixed with others. An LSTM's c gains at most
+    1 a character, and each forget gate takes from it.
+    """
+    others = CELL_SIZES[config.cell].states - 1
+    return [_LARGEST_H, *[_LARGEST_C] * others] * config.num_layers
 
 
 class TokenCodec:

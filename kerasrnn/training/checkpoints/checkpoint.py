@@ -30,10 +30,13 @@ from kerasrnn.text.vocabulary import Vocabulary
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
-_FILES = {
+_TEXT_FILES = {
     "config.json": 2**20,
     "vocabulary.json": 2**27,
     "info.json": 2**24,
+}
+_FILES: dict[str, int | None] = {
+    **_TEXT_FILES,
     "weights.npz": None,
     "training.npz": None,
 }
@@ -122,14 +125,16 @@ def load(path: os.PathLike | str) -> Checkpoint:
         _verify(path / name, manifest["files"][name], limit)
         if name.endswith(".npz"):
             contents[name] = files.read_arrays(path / name)
-    info = files.read_json(path / "info.json", _FILES["info.json"])
+    info = files.read_json(path / "info.json", _TEXT_FILES["info.json"])
     if not isinstance(info, dict):
         raise UserError(f"{path / 'info.json'} is not an object.")
     config = Config.from_json(
-        files.read_text(path / "config.json", _FILES["config.json"])
+        files.read_text(path / "config.json", _TEXT_FILES["config.json"])
     )
     vocabulary = Vocabulary.from_json(
-        files.read_text(path / "vocabulary.json", _FILES["vocabulary.json"])
+        files.read_text(
+            path / "vocabulary.json", _TEXT_FILES["vocabulary.json"]
+        )
     )
     _check_sizes(path, config.model, vocabulary, contents["weights.npz"])
     return Checkpoint(

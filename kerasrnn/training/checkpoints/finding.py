@@ -63,7 +63,7 @@ class Best:
 
 def newest_intact(directory: os.PathLike | str) -> Intact:
     """Returns the newest intact checkpoint, and the newer, damaged ones."""
-    damaged = {}
+    damaged: dict[int, UserError] = {}
     for step in reversed(checkpoint.steps(directory)):
         try:
             path = pathlib.Path(directory) / str(step)

@@ -58,8 +58,8 @@ def _receive(cluster, deadline):
             dualstack_ipv6=both,
         )
     except OSError as error:
-        raise cannot_listen(cluster.task, error.strerror) from None
-    visitors = {}
+        raise cannot_listen(cluster.task, str(error.strerror)) from None
+    visitors: dict[int, socket.socket] = {}
     with server:
         server.settimeout(_SECONDS_BETWEEN_DOTS)
         while len(visitors) < len(cluster.others):

@@ -3,6 +3,7 @@
 import math
 import textwrap
 import time
+from typing import Any
 
 import rich.console
 import rich.live
@@ -31,8 +32,9 @@ class Display(Observer):
 
     def __init__(self, console: rich.console.Console | None = None):
         self.console = console or rich.console.Console(highlight=False)
-        self.console.file = EnduringFile(self.console.file)
-        self._live = None
+        file: Any = EnduringFile(self.console.file)
+        self.console.file = file
+        self._live: rich.live.Live | None = None
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(bar_width=None),
@@ -147,7 +149,9 @@ class Display(Observer):
             total=total,
             after=after,
         )
-        self._live.update(rich.console.Group(self._bar, rich.text.Text(below)))
+        if self._live is not None:
+            text = rich.text.Text(below)
+            self._live.update(rich.console.Group(self._bar, text))
 
     def _is_time(self):
         now = time.monotonic()

@@ -5,6 +5,7 @@ import os
 import pathlib
 import socket
 import time
+from typing import BinaryIO
 
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.records.observers import Observer
@@ -23,7 +24,7 @@ class TensorBoard(Observer):
 
     def __init__(self, directory: os.PathLike | str):
         self._directory = pathlib.Path(directory)
-        self._file = None
+        self._file: BinaryIO | None = None
 
     def started(self, status: RunStatus) -> None:
         """Starts an event file."""

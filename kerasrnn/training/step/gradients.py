@@ -3,6 +3,10 @@
 Shapes: B streams, T sequence length, P elements of all weights.
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
@@ -22,14 +26,15 @@ from kerasrnn.training.step.flat_weights import Layout
 def loss_gradient(
     config: ModelConfig,
     layout: Layout,
-    flat,
-    inputs,
-    targets,
-    states,
-    key,
-    scale=None,
+    flat: tf.Tensor,
+    inputs: tf.Tensor,
+    targets: tf.Tensor,
+    states: Sequence[tf.Tensor],
+    key: tf.Tensor,
+    scale: tf.Tensor | None = None,
+    *,
     engine: Engine = PLAIN,
-):
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
     """The loss of one batch and its gradient.
 
     Args:
@@ -62,7 +67,9 @@ def loss_gradient(
     return nats, characters, gradient, states
 
 
-def make_loss_gradient(config: ModelConfig, layout: Layout, jit_compile: str):
+def make_loss_gradient(
+    config: ModelConfig, layout: Layout, jit_compile: str
+) -> Callable[..., Any]:
     """Returns `loss_gradient` of all but its first two arguments.
 
     Args:
