@@ -1,178 +1,22 @@
-"""The inspection page: what is in it, and what a real browser makes of it."""
+"""What a real browser makes of the inspection page."""
 
-import base64
-import json
 import pathlib
 import re
 
 import numpy as np
 from absl.testing import absltest
+from helpers.models.planted_reading import HOSTILE
+from helpers.models.planted_reading import PLANTED
+from helpers.models.planted_reading import UNITS
+from helpers.models.planted_reading import make_findings
+from helpers.models.planted_reading import make_reading
 from helpers.processes.browser import Browser
 
 from kerasrnn.reporting import colors
-from kerasrnn.reporting import findings
 from kerasrnn.reporting.inspection_page import inspection_page
 from kerasrnn.reporting.probes import PROBES
 from kerasrnn.reporting.probes import probe_values
-from kerasrnn.reporting.reading import Reading
-from kerasrnn.reporting.reading import surprise
 from kerasrnn.reporting.reading import visible
-
-HOSTILE = (
-    'x = "</script><script>alert(1)</script>"\n'
-    "<img src=x onerror=alert(2)> <!-- <script>\t&lt;é🙂\x1b[31m\n"
-)
-LAYERS, UNITS = 2, 16
-# Follows quotes; of layer 2.
-PLANTED = UNITS + 4
-
-
-def make_reading(text, layers=LAYERS, units=UNITS, seed=0):
-    """Returns a reading of random numbers; one unit follows quotes."""
-    random = np.random.default_rng(seed)
-    length = len(text)
-    activations = random.normal(scale=0.2, size=(length, layers * units))
-    activations = np.clip(activations, -1, 1).astype(np.float32)
-    quotes = probe_values(text, "hash")[0]
-    activations[:, PLANTED] = 0.1 * activations[:, PLANTED] + quotes - 0.4
-    log_probs = np.sort(random.uniform(-9, 0, size=(length, 5)))[:, ::-1]
-    alphabet = list("\n \tab<&é🙂")
-    return Reading(
-        characters=tuple(text),
-        activations=activations,
-        top_characters=tuple(
-            tuple(random.permutation(alphabet)[:5]) for _ in range(length)
-        ),
-        top_log_probs=log_probs.astype(np.float32),
-        bits=surprise(-random.exponential(size=length), 0),
-        num_layers=layers,
-    )
-
-
-def make_findings(reading):
-    shuffled = make_reading("".join(findings.shuffled(reading.text)), seed=1)
-    random = np.random.default_rng(2).normal(
-        size=(len(shuffled.characters), reading.num_units)
-    )
-    return findings.find(
-        reading.text, reading.activations, shuffled.text, random, "hash"
-    )
-
-
-def embedded(document, name):
-    """Returns the data that the page holds under a name."""
-    pattern = rf'<script type="application/json" id="{name}">(.*?)</script>'
-    return json.loads(re.search(pattern, document, re.DOTALL)[1])
-
-
-def array(document, name, dtype):
-    return np.frombuffer(base64.b64decode(embedded(document, name)), dtype)
-
-
-class InspectionPageTest(absltest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.reading = make_reading(HOSTILE * 3)
-        cls.findings = make_findings(cls.reading)
-        cls.document = inspection_page(
-            cls.reading,
-            cls.findings,
-            unit=cls.findings.first_unit(),
-            model="a <b>",
-            name="<i>.py",
-        )
-
-    def test_activations_are_within_half_a_step(self):
-        stored = array(self.document, "activations", "<i1").reshape(
-            self.reading.num_units, -1
-        )
-        scales = np.array(embedded(self.document, "page")["scales"])
-        np.testing.assert_allclose(
-            (stored * scales[:, None] / 127).T,
-            self.reading.activations,
-            atol=0.5 / 127 * 1.001,
-        )
-
-    def test_guesses_and_chances(self):
-        table = embedded(self.document, "page")["candidates"]
-        guesses = array(self.document, "guesses", "<u2").reshape(-1, 5)
-        chances = array(self.document, "chances", "<u2").reshape(-1, 5)
-        self.assertEqual(
-            [tuple(table[i] for i in row) for row in guesses],
-            list(self.reading.top_characters),
-        )
-        np.testing.assert_allclose(
-            chances / 65535, np.exp(self.reading.top_log_probs), atol=1e-5
-        )
-
-    def test_findings(self):
-        probes = embedded(self.document, "probes")
-        self.assertEqual(
-            [probe["name"] for probe in probes], [p.name for p in PROBES]
-        )
-        self.assertEqual(probes[0]["best"][0], PLANTED)
-        self.assertEqual(embedded(self.document, "page")["unit"], PLANTED)
-        scores = array(self.document, "scores", "<i2").reshape(len(PROBES), -1)
-        np.testing.assert_allclose(
-            scores / 32767, self.findings.scores, atol=1e-4
-        )
-        self.assertIn("about 5\u00a0%", self.document)
-        share = f"{self.findings.share:.0%}".replace("%", "\u00a0%")
-        self.assertIn(f"{share} of the 32 units follow", self.document)
-
-    def test_5000_characters_and_1024_units_stay_below_8_mb(self):
-        random = np.random.default_rng(0)
-        reading = make_reading(
-            "".join(random.choice(list(HOSTILE), size=5000)), 2, 512
-        )
-        document = inspection_page(
-            reading, make_findings(reading), unit=0, model="m", name="t"
-        )
-        self.assertLess(len(document.encode()), 8_000_000)
-
-    def test_nothing_is_fetched(self):
-        self.assertNotRegex(
-            self.document.replace("http://www.w3.org/2000/svg", ""),
-            r"https?:|src=[^x]|@import|url\(",
-        )
-
-    def test_one_layer_is_not_named(self):
-        reading = make_reading("ab " * 20, 1, 32)
-        document = inspection_page(
-            reading, make_findings(reading), unit=0, model="m", name="t"
-        )
-        self.assertIn("32 units · 60 characters", document)
-        self.assertEqual(reading.name(31), "unit 32")
-        self.assertEqual(self.reading.name(PLANTED), "layer 2, unit 5")
-
-
-class ReadingTest(absltest.TestCase):
-    def test_surprise(self):
-        log_probs = np.log(np.array([0.5, 1, 0.25], np.float32))
-        self.assertEqual(surprise(log_probs, 0).tolist(), [1, 0, 2])
-        found = surprise(log_probs, 1)
-        np.testing.assert_array_equal(found, [1, np.nan, 2])
-        self.assertFalse(np.signbit(surprise(log_probs, 0)[1]))
-
-    def test_visible(self):
-        for character, symbol in (
-            ("a", "a"),
-            ("\n", "↵"),
-            ("\x1b", "\u241b"),
-            ("\x7f", "\u2421"),
-            ("\u202e", "\ufffd"),
-            ("\\xff", "\\xff"),
-        ):
-            self.assertEqual(visible(character), symbol)
-
-    def test_colors(self):
-        found = colors.diverging([-2, -1, 0, 0.5, 1])
-        self.assertEqual(found.dtype, np.uint8)
-        self.assertEqual(tuple(found[0]), colors.NEGATIVE)
-        self.assertEqual(tuple(found[1]), colors.NEGATIVE)
-        self.assertEqual(tuple(found[2]), (255, 255, 255))
-        self.assertEqual(tuple(found[4]), colors.POSITIVE)
 
 
 class BrowserTest(absltest.TestCase):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl.testing import parameterized
 
-from helpers.sources.repository import ROOT
+from helpers.processes.user_environment import user_environment
 
 MODULES = {
     "train": "kerasrnn.train",
@@ -33,16 +33,12 @@ def run(program, *arguments, cwd, restricted=False):
     command = [sys.executable, "-m", MODULES[program], *arguments]
     if restricted and os.geteuid() == 0:
         command = [*_NO_OVERRIDE, *command]
-    folders = [str(ROOT / name) for name in (".", "export", "serving")]
-    path = os.pathsep.join([*folders, *filter(None, sys.path)])
-    environment = {**os.environ, "PYTHONPATH": path}
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     return subprocess.run(
         command,
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=environment,
+        env=user_environment(),
         stdin=subprocess.DEVNULL,
     )
 

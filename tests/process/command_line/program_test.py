@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import subprocess
 import sys
 import textwrap
@@ -11,6 +10,7 @@ import tomllib
 from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.processes.user_environment import user_environment
 from helpers.sources.repository import ROOT
 
 from kerasrnn.command_line import program_flags
@@ -98,7 +98,7 @@ class ToyTest(parameterized.TestCase):
             capture_output=True,
             text=True,
             cwd=os.path.dirname(self.path),
-            env=_environment() | (environment or {}),
+            env=user_environment() | (environment or {}),
         )
 
     def test_runs(self):
@@ -173,7 +173,7 @@ class ToyTest(parameterized.TestCase):
             [sys.executable, self.path, "--workdir=x", "--fault=lines"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=user_environment(),
         ) as process:
             self.assertEqual(process.stdout.readline(), b"line 0\n")
             process.stdout.close()
@@ -225,113 +225,6 @@ class ToyTest(parameterized.TestCase):
         self.assertEqual(result.stdout, "[] ['a', 'b', 'c'] 3\n")
 
 
-class NoiseTest(absltest.TestCase):
-    def test_a_child_that_outlives_the_filtered_block_is_not_waited_for(self):
-        # It ends when its standard input does, which is after the program.
-        code = textwrap.dedent("""
-            import os, subprocess, sys
-            from kerasrnn.command_line.quiet_tensorflow import filtered_stderr
-            with filtered_stderr():
-                os.write(2, b"before, no line")
-                subprocess.Popen(
-                    ["sh", "-c", "read x; echo from the child >&2"],
-                    stdout=subprocess.DEVNULL,
-                )
-            os.write(2, b" and after\\n")
-            os.write(1, b"left\\n")
-            os.close(1)
-        """)
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.stderr.close)
-        readable, _, _ = select.select([process.stdout], [], [], 60)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.stdin.close)
-        self.assertTrue(readable, "it waits for the child")
-        self.assertEqual(process.stdout.read(), b"left\n")
-        self.assertEqual(process.wait(60), 0)
-        process.stdin.close()
-        self.assertEqual(
-            process.stderr.read(),
-            b"before, no line and after\nfrom the child\n",
-        )
-
-    def test_only_noise_is_filtered(self):
-        script = textwrap.dedent("""\
-            import os
-            from kerasrnn.command_line.quiet_tensorflow import filtered_stderr
-            os.write(2, b"I0000 00:00:17.0 1 a.cc:1] before\\n")
-            with filtered_stderr():
-                os.write(2, b"WARNING: All log messages before "
-                            b"absl::InitializeLog() is called are ...\\n")
-                os.write(2, b"I0000 00:00:17.0 1 a.cc:1] oneDNN\\n")
-                os.write(2, b"something that matters\\n")
-                os.write(2, b"E0000 00:00:17.0 1 a.cc:1] an error\\n")
-                os.write(2, b"F0000 00:00:17.0 1 a.cc:1] no AVX\\n")
-                os.abort()
-            """)
-        result = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            env=_environment(),
-        )
-        self.assertEqual(result.returncode, -6)
-        self.assertEqual(
-            result.stderr,
-            "I0000 00:00:17.0 1 a.cc:1] before\n"
-            "something that matters\n"
-            "E0000 00:00:17.0 1 a.cc:1] an error\n"
-            "F0000 00:00:17.0 1 a.cc:1] no AVX\n",
-        )
-
-    def test_a_program_of_the_users_own_is_quiet_if_it_asks_for_it(self):
-        script = textwrap.dedent("""\
-            from kerasrnn import tensorflow_noise
-            tensorflow_noise.install()
-            import keras
-            from kerasrnn.layers import LSTM
-            print(LSTM(2)(keras.ops.ones([1, 3, 4])).shape)
-            """)
-        result = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            env=_environment(),
-        )
-        self.assertEqual(result.stderr, "")
-        self.assertEqual(result.stdout, "(1, 2)\n")
-
-    def test_so_are_its_children_and_notebooks(self):
-        script = textwrap.dedent("""\
-            import subprocess
-            import sys
-            from kerasrnn import tensorflow_noise
-            tensorflow_noise.install()
-            if len(sys.argv) == 1:
-                subprocess.run([sys.executable, __file__, "child"], check=True)
-            else:
-                sys.ps1 = ""  # What TensorFlow knows a notebook by.
-                from tensorflow.python.platform import tf_logging
-                tf_logging.warning("a note")
-            """)
-        path = self.create_tempfile("starts.py", script).full_path
-        result = subprocess.run(
-            [sys.executable, path],
-            capture_output=True,
-            text=True,
-            env=_environment(),
-        )
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual((result.stdout, result.stderr), ("", ""))
-
-
 class ParseTest(absltest.TestCase):
     def test_flags_are_parsed_into_values_of_their_own(self):
         values = flags.FlagValues()
@@ -365,7 +258,7 @@ class ProgramsTest(parameterized.TestCase):
             [sys.executable, "-c", script],
             capture_output=True,
             text=True,
-            env=_environment(),
+            env=user_environment(),
         )
         self.assertEqual((result.stderr, result.returncode), ("", 0))
         self.assertEndsWith(result.stdout, "\nIMPORTED\n")
@@ -382,7 +275,7 @@ class ProgramsTest(parameterized.TestCase):
             [sys.executable, "-m", module, "--no_such_flag=1"],
             capture_output=True,
             text=True,
-            env=_environment(),
+            env=user_environment(),
         )
         self.assertEqual(result.returncode, 1)
         self.assertEqual(
@@ -390,16 +283,6 @@ class ProgramsTest(parameterized.TestCase):
             "error: There is no flag --no_such_flag. "
             f"See `python -m {module} --help`.\n",
         )
-
-
-def _environment():
-    """Returns variables with which a child finds what is tested here."""
-    ours = [str(ROOT / folder) for folder in (".", "export", "serving")]
-    path = os.pathsep.join([*ours, *filter(None, sys.path)])
-    environment = {**os.environ, "PYTHONPATH": path}
-    # The tests' own setting is not what a user has.
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    return environment
 
 
 if __name__ == "__main__":
