@@ -25,6 +25,7 @@ PROGRAMS = {
     "kerasrnn-export": "kerasrnn_export.program",
     "kerasrnn-serve": "kerasrnn_serving.programs.serve",
     "kerasrnn-query": "kerasrnn_serving.programs.query",
+    "kerasrnn-gateway": "kerasrnn_serving.programs.gateway",
     "kerasrnn-inspect": "kerasrnn_serving.programs.inspect_units",
 }
 # What a program ends with that went as far as to start TensorFlow.
