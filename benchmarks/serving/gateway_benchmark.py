@@ -1,6 +1,6 @@
 """What does the gateway cost? Against the gRPC client that it is made of.
 
-    python benchmarks/gateway_benchmark.py --model=3x512 --streams=1,32,200
+    python -m benchmarks.serving.gateway_benchmark --model=3x512 --streams=1,32,200
 
 Streams of 512 characters, so many at once: the time to the first character,
 from the request on, and the time per character after it, through the gateway
@@ -22,10 +22,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import served
 from absl import flags
 from kerasrnn_serving.client import AsyncClient
 
+from benchmarks.shared import served
 from kerasrnn.command_line import program
 
 _LENGTH = 512
