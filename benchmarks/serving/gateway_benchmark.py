@@ -1,6 +1,6 @@
 """What does the gateway cost? Against the gRPC client that it is made of.
 
-    python -m benchmarks.serving.gateway_benchmark --model=3x512 --streams=1,32,200
+    python -m benchmarks.serving.gateway_benchmark --streams=1,32,200
 
 Streams of 512 characters, so many at once: the time to the first character,
 from the request on, and the time per character after it, through the gateway
