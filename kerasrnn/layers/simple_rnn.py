@@ -153,8 +153,8 @@ class SimpleRNN(RecurrentLayer):
         bias_constraint: Constraint on the bias.
         dropout: Fraction of the inputs to drop, between 0 and 1.
         recurrent_dropout: Fraction of the state to drop in the recurrent
-            product, between 0 and 1. Such a layer takes
-            the plain loop in training.
+            product, between 0 and 1. Above 0 training takes the plain loop,
+            which is slower.
         return_sequences: Whether to return the outputs of all steps, or the
             last one.
         return_state: Whether to return the final state as well.

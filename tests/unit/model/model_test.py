@@ -19,6 +19,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.weights import UNKNOWN_LOGIT
+from kerasrnn.model.weights import weight_shapes
 
 _EACH_MODEL = tuple(itertools.product(CELLS, (0, 5), (1, 3)))
 
@@ -166,6 +167,20 @@ class SequenceTest(parameterized.TestCase):
         loaded = keras.models.load_model(path)
         self.assertEqual(loaded.config, model.config)
         np.testing.assert_array_equal(loaded(TOKENS)[0], model(TOKENS)[0])
+
+
+class WeightShapesTest(parameterized.TestCase):
+    @parameterized.parameters(*_EACH_MODEL)
+    def test_are_those_of_the_model(self, cell, embedding_size, num_layers):
+        model = make_model(
+            cell=cell, embedding_size=embedding_size, num_layers=num_layers
+        )
+        expected = [
+            # Without the model's own name, which Keras numbers.
+            (weight.path.partition("/")[2], tuple(weight.shape))
+            for weight in model.weights
+        ]
+        self.assertEqual(list(weight_shapes(model.config).items()), expected)
 
 
 class PolicyTest(parameterized.TestCase):
