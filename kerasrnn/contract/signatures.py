@@ -123,7 +123,7 @@ _STATE_IN = Input(
     "state_bytes",
     "string",
     "",
-    "The token that an earlier call returned; empty is the start.",
+    "The token that an earlier call returned; empty starts a new text.",
 )
 _STATE_OUT = Output(
     "state_bytes",
@@ -143,8 +143,8 @@ _UNKNOWN = Output(
     "unknown",
     "int32",
     _ROWS,
-    "Characters of the text given that are outside the vocabulary, invalid "
-    "UTF-8 among them; they are read as the unknown character.",
+    "Characters of the given text that are not in the vocabulary, including "
+    "invalid UTF-8; they are read as the unknown character.",
 )
 
 _PROMPT = Input(
@@ -161,16 +161,22 @@ GENERATE = Signature(
             "temperature",
             "float32",
             1.0,
-            "Divides the logits; 0 takes the likeliest character.",
+            "Divides the logits; 0 takes the most likely character.",
         ),
-        Input("top_k", "int32", 0, "Draw among the k likeliest; 0 is off."),
+        Input(
+            "top_k",
+            "int32",
+            0,
+            "Draw from the k most likely characters; 0 turns this off.",
+        ),
         Input(
             "top_p",
             "float32",
             1.0,
-            "Draw among the likeliest that add up to this; 1 is off.",
+            "Draw from the most likely characters whose probabilities add up "
+            "to this; 1 turns this off.",
         ),
-        Input("seed", "int64", 0, "The same seed draws the same text."),
+        Input("seed", "int64", 0, "The same seed gives the same text."),
         Input(
             "stop",
             "string",
@@ -236,7 +242,7 @@ SCORE = Signature(
         _UNKNOWN,
         _ERROR,
     ),
-    "Gives each row's text its probability, every character given those "
+    "Computes how likely each row's text is, each character given those "
     "before it.",
 )
 
@@ -260,14 +266,14 @@ INSPECT = Signature(
             "top_characters",
             "string",
             ("N", "T", TOP_CHARACTERS),
-            "The likeliest next characters, the likeliest first; empty where "
-            "the vocabulary has fewer.",
+            "The most likely next characters, most likely first; empty if the "
+            "vocabulary has fewer.",
         ),
         Output(
             "top_log_probs",
             "float32",
             ("N", "T", TOP_CHARACTERS),
-            "Their log probabilities, in nats; 0 where there is none.",
+            "Their log probabilities, in nats; 0 where a character is missing.",
         ),
         Output("length", "int32", _ROWS, "Characters read."),
         _STATE_OUT,
@@ -281,7 +287,7 @@ SERVING_DEFAULT = Signature(
     (_PROMPT,),
     (Output("text", "string", _ROWS, "What was generated."),),
     "Generates text with the length, temperature and seed fixed at export: "
-    "the one that JSON over REST calls in one line.",
+    "the signature that REST calls in one line.",
 )
 
 SIGNATURES: Mapping[str, Signature] = MappingProxyType(

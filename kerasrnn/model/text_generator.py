@@ -37,7 +37,7 @@ _PIECE = 4096
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TextState:
-    """Where a text has come to: what `TextGenerator.stream` continues from.
+    """The state of a text, from which `TextGenerator.stream` continues it.
 
     Attributes:
         states: The network's, a list of float32 [1, U].
@@ -153,16 +153,17 @@ class TextGenerator:
             weights: Tensors or variables in the order of `CharRNN.weights`.
             prompt: Text read first.
             length: Characters to generate.
-            temperature: Divides the logits; 0 takes the likeliest.
-            top_k: Draw among the k likeliest; 0 is off.
-            top_p: Draw among the likeliest that add up to this; 1 is off.
-            seed: Same seed, same text.
-            stop: Ends the text; empty is off.
-            state: What an earlier chunk ended with; None is the start of a
-                text, with the start character read. With the same seed, the
-                text is the one that a longer call would have generated.
-            between_reads: Called with the share of the prompt that is read,
-                again and again while a long one is.
+            temperature: Divides the logits; 0 takes the most likely character.
+            top_k: Draw from the k most likely characters; 0 turns this off.
+            top_p: Draw from the most likely characters whose probabilities add
+                up to this; 1 turns this off.
+            seed: The same seed gives the same text.
+            stop: Ends the text once it ends with this; empty never does.
+            state: The `state` of an earlier chunk, to continue its text; None
+                starts a text, after the start character. With the same seed,
+                the text is the one that a longer call would have generated.
+            between_reads: Called repeatedly while a long prompt is read, with
+                the share of it that has been read.
 
         Raises:
             UserError: `stop` is too long.

@@ -18,8 +18,8 @@ class LoadedModel(NamedTuple):
     Attributes:
         model: The model, with its weights.
         vocabulary: The characters that its ids stand for.
-        config: What it was trained with.
-        info: What else its checkpoint says; `info["step"]` is the step.
+        config: The configuration that it was trained with.
+        info: What else the checkpoint records; `info["step"]` is the step.
     """
 
     model: CharRNN
@@ -32,9 +32,9 @@ def load_model(workdir: os.PathLike | str, which: str = "best") -> LoadedModel:
     """Returns the model that a working directory holds.
 
     Args:
-        workdir: What `kerasrnn-train` wrote to.
-        which: "best" by validation, or "latest". Before the first
-            validation there is no best one, and the latest is taken.
+        workdir: Directory that `kerasrnn-train` wrote.
+        which: "best" (by validation loss) or "latest". Before the first
+            validation there is no best checkpoint, and the latest is loaded.
 
     Returns:
         `(model, vocabulary, config, info)`; `info["step"]` is the step.

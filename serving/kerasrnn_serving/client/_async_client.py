@@ -23,11 +23,10 @@ from kerasrnn_serving.client.results import VersionStatus
 
 
 class AsyncClient(BaseClient[AsyncTransport]):
-    """Is `Client` for the tasks of one event loop.
+    """`Client` for the tasks of one event loop.
 
-    It takes the same arguments, and its methods do the same. What `Client`
-    returns is awaited here, and its iterators are asynchronous ones. A task
-    that is cancelled cancels its call.
+    It takes the same arguments and has the same methods; here they are awaited,
+    and iterators are asynchronous. A task that is cancelled cancels its call.
     """
 
     async def __aenter__(self) -> Self:

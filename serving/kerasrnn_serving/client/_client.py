@@ -28,19 +28,19 @@ class Client(BaseClient[Transport]):
     It may be used from many threads. Close it, or use it in `with`.
 
     Args:
-        target: The server's address, host:port; or a name that gRPC
-            resolves, such as dns:///models:8500, over whose addresses the
-            calls go in turn.
+        target: The server's address, host:port; or a name that gRPC resolves,
+            such as dns:///models:8500, whose addresses are called in turn.
         model: The model's name.
-        version: The version to ask for; None is the newest.
-        timeout: Seconds that each call of the server may take, attempts
-            that are repeated included.
-        tls: Of an encrypted connection.
+        version: The version to use; None uses the newest.
+        timeout: Seconds that each call of the server may take, including
+            retries.
+        tls: Settings for an encrypted connection.
         token: Bearer token sent with each call; needs `tls`.
-        max_message_bytes: Size of a message, either way; None is no limit.
+        max_message_bytes: Largest size of a message in either direction; None
+            sets no limit.
 
     Raises:
-        UserError: A setting cannot work, or a file of `tls` cannot be read.
+        UserError: A setting is invalid, or a file of `tls` cannot be read.
     """
 
     def __enter__(self) -> Self:
@@ -83,21 +83,24 @@ class Client(BaseClient[Transport]):
     ) -> list[Generation]:
         """Continues each prompt.
 
-        Each parameter is one value for all prompts, or one for each.
+        Each parameter is one value for all prompts, or a list with one for
+        each.
 
         Args:
-            prompts: The N texts to continue; one text is a list of one.
+            prompts: The N texts to continue; a single text counts as a list of
+                one.
             length: Characters to generate, as many as you like.
-            temperature: Divides the logits; 0 takes the likeliest.
-            top_k: Draw among the k likeliest characters; 0 is off.
-            top_p: Draw among the likeliest that add up to this; 1 is off.
+            temperature: Divides the logits; 0 takes the most likely character.
+            top_k: Draw from the k most likely characters; 0 turns this off.
+            top_p: Draw from the most likely characters whose probabilities add
+                up to this; 1 turns this off.
             seed: The same seed gives the same text; None draws one for each
-                prompt, and the result names it.
-            stop: Ends a text once it ends with this; empty is off.
+                prompt, which the result has.
+            stop: Ends a text once it ends with this; empty never does.
             state_bytes: Token of an earlier result to continue from.
 
         Returns:
-            A list of N `Generation`, all by one version.
+            A list of N `Generation`, all from one version.
 
         Raises:
             ServingError: The call failed, or a row was refused.
@@ -132,13 +135,13 @@ class Client(BaseClient[Transport]):
         first_chunk: int = FIRST_CHUNK,
         between_reads: Callable[[float], None] = lambda share: None,
     ) -> Iterator[Generation]:
-        """Continues a prompt, and iterates over the text as it comes.
+        """Continues a prompt, and iterates over the text as it arrives.
 
-        The chunks' texts together are what `generate` returns for the same
-        seed, however they are cut. Where the server lets go of the version
-        that a stream began with, the newest one reads the text so far and
-        continues, and the chunks are marked `restarted`; a stop string is
-        then looked for in what comes after.
+        Joined, the chunks are the text that `generate` returns for the same
+        seed, whatever their sizes. If the server unloads the version that a
+        stream began with, the newest one reads the text so far and continues,
+        and the chunks are marked `restarted`; a stop string is then only found
+        in the text that follows.
 
         Args:
             prompt: The text to continue.
@@ -148,17 +151,17 @@ class Client(BaseClient[Transport]):
             top_p: See `generate`.
             seed: See `generate`.
             stop: See `generate`.
-            state_bytes: See `generate`. What came before it is not known
-                as text, so such a stream ends with its version.
+            state_bytes: See `generate`. The client does not know the text
+                before it, so such a stream fails if its version is unloaded.
             chunk: Characters of a chunk, at most 512.
-            first_chunk: Characters of the first; each next one is twice as
-                long, up to `chunk`.
-            between_reads: Called with the share of the prompt that is read,
-                after each call.
+            first_chunk: Characters of the first chunk; each following one is
+                twice as long, up to `chunk`.
+            between_reads: Called after each call with the share of the prompt
+                that has been read.
 
         Returns:
-            An iterator over the `Generation` of each chunk; the last has its
-            `finish`. Each chunk is asked for when it is wanted.
+            An iterator over the chunks, each a `Generation`; the last one has
+            `finish`. Each chunk is requested when the iterator reaches it.
 
         Raises:
             ServingError: A call failed, or the row was refused.
@@ -187,7 +190,7 @@ class Client(BaseClient[Transport]):
         state_bytes: bytes | Sequence[bytes] = b"",
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> list[Score]:
-        """Gives each text its probability.
+        """Computes how likely each text is.
 
         Args:
             texts: The N texts, of any length; one text is a list of one.

@@ -7,9 +7,9 @@ class ServingError(UserError):
     """A call that failed, or a row that the model refused.
 
     Attributes:
-        code: The gRPC status' name, such as "UNAVAILABLE"; of a refused row
-            "INVALID_ARGUMENT".
-        said: What the server said, or the transport where none answered.
+        code: The name of the gRPC status, such as "UNAVAILABLE";
+            "INVALID_ARGUMENT" for a refused row.
+        said: What the server said, or the transport if no server answered.
         advice: What to do.
         row: The index of the refused row; None if the whole call failed.
     """

@@ -14,7 +14,7 @@ class VersionStatus(NamedTuple):
     Attributes:
         version: Its number.
         state: "START", "LOADING", "AVAILABLE", "UNLOADING" or "END".
-        error: What it ended with; "" where nothing went wrong.
+        error: The error that it ended with; "" if there was none.
     """
 
     version: int
@@ -28,16 +28,16 @@ class Generation:
 
     Attributes:
         text: What was generated, without the prompt.
-        length: Characters generated; bytes where the vocabulary has bytes.
+        length: Characters generated; bytes if the vocabulary has bytes.
         log_prob: Sum of log p(character) at temperature 1, nats.
         unknown: Characters of the prompt outside the vocabulary.
-        finish: "length" or "stop"; "" of a chunk that others follow.
+        finish: "length" or "stop"; "" for a chunk that others follow.
         state_bytes: The token to continue from.
-        seed: The seed that gives this text again.
+        seed: The seed that reproduces this text.
         version: The model's version.
-        restarted: Whether the version that a stream began with was let go,
-            and this one read the text so far and went on. The seed alone
-            then does not give the text again.
+        restarted: Whether the server unloaded the version that a stream began
+            with, and this one read the text so far and continued. The seed
+            alone then does not reproduce the text.
     """
 
     text: str
@@ -90,11 +90,11 @@ class Inspection:
     Attributes:
         characters: The T characters read; a byte from 0x80 on is \xNN.
         activations: float32 [T, layers * units], h after each character.
-        top_characters: For each character the likeliest next ones, the
-            likeliest first.
+        top_characters: For each character the most likely next ones, most
+            likely first.
         top_log_probs: float32 [T, 5], their log probabilities, nats.
-        num_layers: How many layers the units belong to, one after the other;
-            None where the model does not say it, as earlier exports.
+        num_layers: Number of layers that the units belong to, one after the
+            other; None for earlier exports, which do not say it.
         state_bytes: The token to continue from.
         version: The model's version.
     """

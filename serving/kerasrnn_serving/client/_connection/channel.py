@@ -75,15 +75,14 @@ def _keepalive(timeout: float) -> tuple[tuple[str, int], ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tls:
-    """How to trust the server, and to be trusted by it.
+    """How client and server trust each other.
 
     Attributes:
-        ca: File with the PEM certificates that sign the server's; None
-            takes gRPC's own list of public ones.
-        certificate: File with the client's PEM certificate, of mutual TLS.
-        key: File with its PEM key.
-        server_name: Name that the server's certificate has, where it is
-            not the address.
+        ca: PEM file with the certificates that signed the server's; None uses
+            gRPC's own list of public ones.
+        certificate: PEM file with the client's certificate, for mutual TLS.
+        key: PEM file with its key.
+        server_name: Name in the server's certificate, if it is not the address.
     """
 
     ca: str | None = None
