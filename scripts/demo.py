@@ -35,7 +35,7 @@ And in a browser, at http://127.0.0.1:8080, with
 
     {bin}/kerasrnn-serve --export_dir={models} --server=local --page
 
-Each of them has --help; README.md goes on from here."""
+Each of them has --help; README.md continues from here."""
 
 
 def main() -> int:
@@ -81,7 +81,7 @@ def main() -> int:
         return error.returncode if error.returncode > 0 else 1
     except KeyboardInterrupt:
         print(
-            "\nStopped. `make demo` goes on from here.",
+            "\nStopped. `make demo` resumes here.",
             file=sys.stderr,
         )
         return 130

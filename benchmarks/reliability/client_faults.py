@@ -41,7 +41,7 @@ _OVERSHOOT_MILLISECONDS = 50
 _ATTEMPTS = 1.2
 _CALLERS = 32
 _THREADS = 8
-# Repeats are had out of what successes have saved.
+# Retries are paid for from a budget that successes fill.
 _GOOD_CALLS = 30
 _DEADLINES = {
     "unavailable": 5.0,

@@ -118,8 +118,8 @@ class RecurrentLayer(keras.layers.RNN):
         if self.use_cudnn is True and (obstacle := self._cudnn_obstacle()):
             raise ValueError(
                 "use_cudnn=True was specified, but cuDNN cannot run this "
-                f"layer here: {obstacle}. Pass use_cudnn='auto' to take the "
-                "fastest path there is."
+                f"layer here: {obstacle}. Pass use_cudnn='auto' to use the "
+                "fastest path that is available."
             )
         mask = _two_dimensional(mask)
         states = _in_every_row(initial_state, sequences, self.cell.units)

@@ -193,8 +193,8 @@ def build_corpus(
         directory: Where the corpus goes; made if it does not exist.
         vocabulary: That of a trained model; by default the text's own.
         progress: Called after each block.
-        sha256: That of a training to go on with, see `Corpus`; the
-            directory stays as it is where the ids have another.
+        sha256: The `Corpus.sha256` of a run to resume; if the ids have a
+            different one, the directory stays as it is.
 
     Raises:
         UserError: A file or pattern is of no use, the text is too short or

@@ -139,7 +139,7 @@ def _layout(
     """Returns steps, the ranges to join [R, 2] and the streams' starts [B].
 
     A stream's last target lies one beyond its inputs, hence the ranges are
-    longer by one wherever the text goes on and nothing is joined.
+    longer by one wherever the text continues and nothing is joined.
     """
     joined = ranges.copy()
     joined[-1:, 1] = np.minimum(joined[-1:, 1] + 1, num_ids)

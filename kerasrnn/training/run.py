@@ -171,7 +171,7 @@ def train_with_chief(
     corpus = chief_settings.wait_for_corpus(
         workdir.corpus, settings.corpus_sha256
     )
-    print("Training with the chief, which shows how it goes.", flush=True)
+    print("Training with the chief, which shows the progress.", flush=True)
     result = train_and_evaluate(
         settings.config,
         workdir,

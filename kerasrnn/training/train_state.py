@@ -220,7 +220,7 @@ class TrainingState:
             vocabulary = self._context.corpus.vocabulary
             self._checkpoints.describe(self._config, vocabulary)
         self._checkpoints.release()
-        self._observer.note(f"Going on from step {self.status.step:,}.")
+        self._observer.note(f"Resuming from step {self.status.step:,}.")
         return saved
 
     def _newest(self) -> Checkpoint | None:

@@ -93,8 +93,8 @@ def save(directory: os.PathLike | str, checkpoint: Checkpoint) -> pathlib.Path:
     except OSError as error:
         raise UserError(
             f"Could not write the checkpoint {target}: {error.strerror}. "
-            "Earlier checkpoints are intact; make room or give permission, "
-            "and run the same command again."
+            "Earlier checkpoints are intact; free some space or grant "
+            "permission, and run the same command again."
         ) from None
     return target
 

@@ -102,7 +102,7 @@ def recorded_loss(saved: Checkpoint) -> float:
 def warn_of(damaged: dict[int, UserError]) -> None:
     """Logs which checkpoints are passed over, and why."""
     for error in damaged.values():
-        logging.warning("%s That checkpoint is passed over.", error)
+        logging.warning("%s That checkpoint is skipped.", error)
 
 
 def load_latest(directory: os.PathLike | str) -> Checkpoint | None:

@@ -188,7 +188,7 @@ def _set_aside_damaged(directory, damaged):
         with contextlib.suppress(OSError):
             aside = set_aside(directory, step, "damaged")
             logging.warning(
-                "%s That checkpoint is passed over and kept as %s.",
+                "%s That checkpoint is skipped and kept as %s.",
                 error,
                 aside,
             )

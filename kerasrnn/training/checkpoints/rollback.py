@@ -38,7 +38,8 @@ def check_allowed(
         return
     after = f" after {counted(rollbacks, 'rollback')}" if rollbacks else ""
     where = (
-        f"The last good checkpoint is that of step {target:,}: to go on from it"
+        f"The last good checkpoint is that of step {target:,}: to resume from "
+        "it"
         if target
         else "No earlier checkpoint is good: to start again"
     )

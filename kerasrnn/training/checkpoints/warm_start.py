@@ -73,12 +73,13 @@ def load_source(
     if os.path.realpath(init_from) == os.path.realpath(workdir):
         raise UserError(
             f"--init_from and --workdir are both {init_from}: give another "
-            "--workdir to start anew, or leave --init_from out to go on."
+            "--workdir to start a new run, or leave out --init_from to "
+            "resume."
         )
     if not init_from.is_dir():
         raise UserError(
             f"There is no directory {init_from}; give --init_from the "
-            "--workdir of a training."
+            "--workdir of a run."
         )
     return find(init_from).checkpoint
 
@@ -155,7 +156,7 @@ def check_shape(source: Config, fields: dict) -> None:
     ]
     if wrong:
         raise UserError(
-            "The model of --init_from is another network: "
+            "The model of --init_from is a different network: "
             f"{'; '.join(wrong)}. Leave these flags out."
         )
 

@@ -213,9 +213,9 @@ def explaining_disk_errors(path: os.PathLike | str) -> Iterator[None]:
         raise  # A reader of the output, or another worker, has gone.
     except OSError as error:
         raise UserError(
-            f"Could not write to {path}: {error.strerror}. Checkpoints that "
-            "are there are intact; make room or give permission, and run the "
-            "same command again."
+            f"Could not write to {path}: {error.strerror}. Existing "
+            "checkpoints are intact; free some space or grant permission, and "
+            "run the same command again."
         ) from None
 
 
@@ -223,8 +223,8 @@ def _lock(path, descriptor):
     if not try_lock(descriptor, path / "lock"):
         owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
         raise UserError(
-            f"Another training ({owner or 'unknown process'}) is at work in "
-            f"{path}. Wait for it, end it, or give another --workdir."
+            f"Another run ({owner or 'unknown process'}) is using {path}. Wait "
+            "for it, end it, or give another --workdir."
         )
     os.ftruncate(descriptor, 0)
     owner = f"process {os.getpid()} on {socket.gethostname()}\n"

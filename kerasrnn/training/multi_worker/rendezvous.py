@@ -43,8 +43,8 @@ def meet(cluster: Cluster, seconds: float = _SECONDS_TO_COME) -> None:
 def cannot_listen(task: Task, reason: str) -> UserError:
     """Returns the error of a worker that cannot be reached."""
     return UserError(
-        f"This worker cannot listen at {task.address} ({reason}). Is another "
-        "process there? End it, or give another address in TF_CONFIG."
+        f"This worker cannot listen at {task.address} ({reason}). Does another "
+        "process use the port? End it, or give another address in TF_CONFIG."
     )
 
 
@@ -132,6 +132,7 @@ def _visit(cluster, deadline):
 def _missing(tasks):
     names = ", ".join(f"the {task}" for task in tasks)
     return UserError(
-        f"Not all workers have come: {names} cannot be reached or is not "
-        "there. Start all of them, with the same TF_CONFIG but for the index."
+        f"Not all workers have joined:  {names} cannot be reached or was not "
+        "started. Start all of them, with the same TF_CONFIG but for the "
+        "index."
     )

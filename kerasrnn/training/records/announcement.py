@@ -28,14 +28,14 @@ def of_standard_library(path: os.PathLike | str) -> str:
         path: The working directory, which need not exist yet.
     """
     lines = [
-        f"There is no training in {path} and no --data is given: a new model "
-        "is trained on the source code of Python's standard library, from "
+        f"There is no run in {path} and no --data is given: a new model is "
+        "trained on the source code of Python's standard library, from "
         f"{standard_library_root()}."
     ]
     similar = similar_trainings(path)
     if similar:
         lines.append(
-            "Trainings in directories of similar names, to be resumed by:"
+            "Runs in directories with similar names; resume them with:"
         )
         lines += [
             f"    {command('kerasrnn-train', f'--workdir={found}')}"
@@ -50,10 +50,10 @@ def of_text(corpus: Corpus) -> list[str]:
     if corpus.num_unknown:
         share = 100 * corpus.num_unknown / len(corpus)
         sentences.append(
-            "Unknown to the model, because rarer than --min_count="
-            f"{corpus.config.min_count}: {corpus.num_unknown:,} of "
-            f"{counted(len(corpus), 'character')} ({share:.3g}%). What is "
-            "unknown is read, but neither predicted nor scored."
+            "Unknown to the model, because rarer than "
+            f"--min_count={corpus.config.min_count}: {corpus.num_unknown:,} of "
+            f"{counted(len(corpus), 'character')} ({share:.3g}%). Unknown "
+            "characters are read, but neither predicted nor scored."
         )
     kinds = len(corpus.vocabulary) - 1
     if kinds >= _MANY_KINDS:

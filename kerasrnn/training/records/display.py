@@ -84,7 +84,7 @@ class Display(Observer):
         self.console.print(rich.text.Text(text), soft_wrap=True)
 
     def activity(self, name: str, share: float) -> None:
-        """Shows what goes on between the steps, `share` of it done."""
+        """Shows work between the steps, of which `share` is done."""
         if self._live is not None:
             self._show(name, share, 1.0, f"{share:4.0%}", "")
         elif share >= 1 and self._begun == name:

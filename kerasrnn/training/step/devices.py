@@ -76,8 +76,8 @@ def streams_per_replica(
         raise UserError(
             f"A replica reads {counted(streams, 'stream')} (batch_size "
             f"{batch_size}, {counted(replicas, 'replica')}), which cannot be "
-            f"cut into accumulation_steps {accumulation_steps} equal pieces: "
-            f"choose a divisor of {streams}."
+            f"divided into accumulation_steps {accumulation_steps} equal "
+            f"parts: choose a divisor of {streams}."
         )
     return streams
 

@@ -58,7 +58,7 @@ class Session:
     """A text, turn by turn.
 
     Args:
-        client: Whose model goes on.
+        client: The client of the model that continues the text.
         options: What to generate in a turn; its seed must be given.
         say: Called with each note for the user.
     """
@@ -162,7 +162,7 @@ def converse(client: Client, options: SamplingOptions) -> int:
     Text goes to standard output, notes to standard error.
 
     Args:
-        client: Whose model goes on.
+        client: The client of the model that continues the text.
         options: Of the first turn, which begins with its prompt.
 
     Returns:

@@ -123,7 +123,7 @@ class ProcessTest(absltest.TestCase):
         )
         self.assertStartsWith(
             lines[0],
-            "There is no training in my_modle and no --data is given: a new "
+            "There is no run in my_modle and no --data is given: a new "
             "model is trained on the source code of Python's standard library",
         )
         self.assertEqual(lines[2], "    kerasrnn-train --workdir=my_model\n")

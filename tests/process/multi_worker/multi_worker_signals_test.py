@@ -50,7 +50,7 @@ class SignalTest(MultiWorkerTestCase):
     def test_before_the_first_step_after_others(self):
         self.train("workdir", "--max_steps=1")
         workers = self.start("workdir", "--max_steps=9", "--jit_compile=on")
-        workers[0].wait_for("Going on from step 1.")
+        workers[0].wait_for("Resuming from step 1.")
         self.assert_all_end(workers, 1, signal.SIGTERM)
         self.assertEqual(self.newest("workdir").step, 1)
 

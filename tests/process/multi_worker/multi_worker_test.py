@@ -26,7 +26,7 @@ class MultiWorkerTest(MultiWorkerTestCase):
         # One that is killed, then the chief: the other one ends by itself.
         for victim in (1, 0):
             workers = self.start("disturbed")
-            line = workers[0].wait_for("Going on from step")
+            line = workers[0].wait_for("Resuming from step")
             self.assertGreaterEqual(_number(line), saved)
             for _ in range(2):  # with checkpoints between them
                 workers[0].wait_for("--- sample after step")

@@ -49,7 +49,7 @@ class DamageTest(absltest.TestCase):
                     self.assertEqual(newest.step, 1)
                 # One damage, one warning.
                 (warning,) = logs.output
-                self.assertIn("is passed over and kept as", warning)
+                self.assertIn("is skipped and kept as", warning)
                 self.assertIn(f"{self.checkpoints / '2.damaged'}.", warning)
                 # Programs that only read, and hold no lock, find it too.
                 self.assertEqual(finding.find(self.folder).path.name, "1")
@@ -63,7 +63,7 @@ class DamageTest(absltest.TestCase):
         best = self.folder / "best"
         for step in (1, 2):
             checkpoint.save(best, make_checkpoint(step))
-        for step, expected in ((2, "is passed over."), (1, "and kept as")):
+        for step, expected in ((2, "is skipped."), (1, "and kept as")):
             (best / str(step) / "weights.npz").unlink()
             with self.assertLogs(level="WARNING") as logs:
                 CheckpointManager(Workdir(self.folder)).best  # noqa: B018
@@ -86,7 +86,7 @@ class DamageTest(absltest.TestCase):
         self.assertEqual(
             warning,
             f"warning: {self.checkpoints}/2/weights.npz is missing or not a "
-            "plain file. That checkpoint is passed over and kept as "
+            "plain file. That checkpoint is skipped and kept as "
             f"{self.checkpoints}/2.damaged.",
         )
         self.assertNotIn("damaged", "".join(others))
@@ -142,7 +142,7 @@ class TrainingTest(TrainingTestCase):
         with self.assertLogs(level="WARNING") as logs:
             self.train("damaged", Limits(max_steps=40), **options)
         self.assertIn(str(newest), logs.output[0])
-        self.assertIn("Going on from step 20.", self.output.getvalue())
+        self.assertIn("Resuming from step 20.", self.output.getvalue())
         self.assertEqual(self.losses("damaged"), self.losses("undisturbed"))
 
     def test_a_checkpoint_without_a_slot_of_the_optimizer_is_told(self):

@@ -95,7 +95,7 @@ class SaveTest(DiskTestCase):
                 with self.assertRaisesRegex(
                     UserError,
                     "Could not write the checkpoint .*No space left on device"
-                    ".* Earlier checkpoints are intact; make room",
+                    ".* Earlier checkpoints are intact; free some",
                 ):
                     checkpoint.save(checkpoints, make_checkpoint(3, 10_000))
                 self.assertCountEqual(os.listdir(checkpoints), ["1", "2"])
@@ -161,7 +161,7 @@ class TrainingTest(DiskTestCase):
         limit = f"--max_steps={steps[-1] + 15}"
         trainer = self.start(limit)
         self.assertEqual(trainer.finish(), 0, trainer.text)
-        self.assertIn(f"Going on from step {steps[-1]:,}.", trainer.text)
+        self.assertIn(f"Resuming from step {steps[-1]:,}.", trainer.text)
 
     def test_disk_that_gets_full(self):
         self.mount(4000)

@@ -95,7 +95,7 @@ class InterruptionTest(RunTestCase):
             self.assertEqual(self.start(workdir, *quick).finish(), 0)
             # Later, the newest checkpoint is that of the current step.
             trainer = self.start(workdir, *options, "--max_steps=9")
-            trainer.wait_for("Going on from step 1.")
+            trainer.wait_for("Resuming from step 1.")
             self.interrupt(trainer, number, delay)
             self.assertIn("Ended; no step is lost.", trainer.text)
             self.assertEqual(self.newest(workdir).step, 1)

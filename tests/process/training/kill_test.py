@@ -164,13 +164,13 @@ class KillTest(KillTestCase):
                 checkpoint.load(directory / str(step))
             except UserError:
                 self.lost += 1
-        if "Going on from step" in output:
+        if "Resuming from step" in output:
             self.resumed += 1
             self.interventions += (
-                f"Going on from step {before:,}." not in output
+                f"Resuming from step {before:,}." not in output
             )
         self.interventions += "\nerror: " in output
-        self.interventions += "is passed over" in output
+        self.interventions += "is skipped" in output
 
 
 class ResumeTest(KillTestCase):
@@ -219,7 +219,7 @@ class ResumeTest(KillTestCase):
             self.train_until_killed(killed, *options)
             saved = self.newest_step(killed)
             output = self.train(killed, *options)
-            self.assertIn(f"Going on from step {saved}.", output)
+            self.assertIn(f"Resuming from step {saved}.", output)
             with self.subTest(trial):
                 self.assert_same_training(undisturbed, killed)
                 equal += 1

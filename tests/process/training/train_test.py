@@ -107,7 +107,7 @@ class TrainTest(absltest.TestCase):
         draws = random.Random(os.environ.get("KERASRNN_SEED", "0"))
         for _ in range(10 if FULL else 1):
             process = self.start(*self.small())
-            line = self.wait_for(process, "Going on from step")
+            line = self.wait_for(process, "Resuming from step")
             step = int(line.split()[-1].strip(".").replace(",", ""))
             self.assertGreaterEqual(step, saved)
             for _ in range(draws.randrange(1, 4)):

@@ -51,8 +51,8 @@ class TwoTrainingsTest(WorkdirTestCase):
         self.assertEqual(second.finish(), 1)
         self.assertRegex(
             second.text,
-            rf"(?m)^error: Another training \(process {first.pid} on .*\) is "
-            r"at work in workdir\. ",
+            rf"(?m)^error: Another run \(process {first.pid} on .*\) is "
+            r"using workdir\. ",
         )
         self.assertTrue(first.is_alive())
         # However the first one ends, the next can begin.
@@ -73,7 +73,7 @@ class GoldenTest(WorkdirTestCase):
         # The text has moved since, so that its path is another one.
         trainer = self.start("--data=text.txt", "--max_steps=40")
         self.assertEqual(trainer.finish(), 0, trainer.text)
-        self.assertIn("Going on from step 24.", trainer.text)
+        self.assertIn("Resuming from step 24.", trainer.text)
         expected = losses(GOLDEN / "expected_history.jsonl")
         actual = losses(self.folder / "workdir" / "history.jsonl")
         self.assertLen(expected, 40)

@@ -223,7 +223,7 @@ class ProgramTest(absltest.TestCase):
         self.assertIn("is trained already", self.train(*command))
         shown = self.train(*command[:-1], "--max_steps=20")
         self.assertIn("text.txt cannot be read any more. Resuming", shown)
-        self.assertIn("Going on from step 13.", shown)
+        self.assertIn("Resuming from step 13.", shown)
         self.assertIn("Finished: --max_steps=20 is reached", shown)
 
 

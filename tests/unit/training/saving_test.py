@@ -106,7 +106,7 @@ class StoryTest(TrainingTestCase):
         weights = (self.workdir / "best/13/weights.npz").read_bytes()
         shutil.rmtree(self.workdir / "checkpoints" / "13")
         result, shown = self.run_to(4, learning_rate=1e-3)
-        self.assertIn("Going on from step 2.", shown)
+        self.assertIn("Resuming from step 2.", shown)
         # For all that this training remembers, its validation was the best.
         info = self.newest("a").info
         self.assertEqual(info["best_step"], 4)
