@@ -5,8 +5,8 @@
     g_t = tanh(x_t W_g + b_g + r_t * (h_{t-1} R_g + b'_g))
     h_t = z_t * h_{t-1} + (1 - z_t) * g_t
 
-The gates stand in the kernels in the order z, r, g, which is Keras' z, r, h.
-With `reset_after=False` the candidate is that of Cho et al., "Learning Phrase
+The kernels hold the gates in the order z, r, g, which is Keras' z, r, h. With
+`reset_after=False` the candidate is that of Cho et al., "Learning Phrase
 Representations using RNN Encoder-Decoder" (2014), where the reset gate acts
 before the product: `g_t = tanh(x_t W_g + b_g + (r_t * h_{t-1}) R_g)`.
 """
@@ -121,7 +121,7 @@ class GRUCell(GatedCell):
         reset_after: Whether the reset gate acts after the recurrent product
             (the default, and what cuDNN has) or before.
         seed: Seed of the dropout masks.
-        **kwargs: Those of `keras.Layer`; `implementation`, as Keras has it.
+        **kwargs: Arguments of `keras.Layer`, and `implementation`, as in Keras.
 
     Call arguments:
         inputs: Tensor with shape `(batch, features)`.
@@ -222,7 +222,7 @@ class GRU(RecurrentLayer):
         bias_constraint: Constraint on the bias.
         dropout: Fraction of the inputs to drop, between 0 and 1.
         recurrent_dropout: Fraction of the state to drop in the recurrent
-            product, between 0 and 1. Above 0 training takes the plain loop,
+            product, between 0 and 1. Above 0, training uses the plain loop,
             which is slower.
         seed: Seed of the dropout masks.
         return_sequences: Whether to return the outputs of all steps, or the
@@ -235,11 +235,11 @@ class GRU(RecurrentLayer):
             loop, which takes more memory and a fixed number of steps.
         reset_after: Whether the reset gate acts after the recurrent product
             (the default, and what cuDNN has) or before.
-        use_cudnn: "auto" trains with cuDNN's loop on a GPU where the options
-            allow it, True insists on it, False never does. What is exported
-            holds none.
-        **kwargs: Those of `keras.layers.RNN`; `implementation`, as Keras has
-            it.
+        use_cudnn: "auto" trains with cuDNN's loop on a GPU if the options allow
+            it; True raises an error if they do not; False never uses it.
+            Exports never contain it.
+        **kwargs: Arguments of `keras.layers.RNN`, and `implementation`, as in
+            Keras.
 
     Call arguments:
         sequences: Tensor with shape `(batch, timesteps, features)`.

@@ -7,10 +7,10 @@
     c_t = f_t * c_{t-1} + i_t * g_t
     h_t = o_t * tanh(c_t)
 
-The gates stand in the kernels in the order i, f, g, o, which is Keras' own
-i, f, c, o. Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural
-Computation 9 (1997), with the forget gate of Gers, Schmidhuber and Cummins,
-"Learning to Forget" (2000).
+The kernels hold the gates in the order i, f, g, o, which is Keras' i, f, c, o.
+Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9
+(1997), with the forget gate of Gers, Schmidhuber and Cummins, "Learning to
+Forget" (2000).
 """
 
 from collections.abc import Callable
@@ -125,7 +125,7 @@ class LSTMCell(GatedCell):
         recurrent_dropout: Fraction of the state to drop in the recurrent
             product, between 0 and 1.
         seed: Seed of the dropout masks.
-        **kwargs: Those of `keras.Layer`; `implementation`, as Keras has it.
+        **kwargs: Arguments of `keras.Layer`, and `implementation`, as in Keras.
 
     Call arguments:
         inputs: Tensor with shape `(batch, features)`.
@@ -215,7 +215,7 @@ class LSTM(RecurrentLayer):
         bias_constraint: Constraint on the bias.
         dropout: Fraction of the inputs to drop, between 0 and 1.
         recurrent_dropout: Fraction of the state to drop in the recurrent
-            product, between 0 and 1. Above 0 training takes the plain loop,
+            product, between 0 and 1. Above 0, training uses the plain loop,
             which is slower.
         seed: Seed of the dropout masks.
         return_sequences: Whether to return the outputs of all steps, or the
@@ -226,11 +226,11 @@ class LSTM(RecurrentLayer):
             state of row i of the next one.
         unroll: Whether to repeat the step in the graph instead of running a
             loop, which takes more memory and a fixed number of steps.
-        use_cudnn: "auto" trains with cuDNN's loop on a GPU where the options
-            allow it, True insists on it, False never does. What is exported
-            holds none.
-        **kwargs: Those of `keras.layers.RNN`; `implementation`, as Keras has
-            it.
+        use_cudnn: "auto" trains with cuDNN's loop on a GPU if the options allow
+            it; True raises an error if they do not; False never uses it.
+            Exports never contain it.
+        **kwargs: Arguments of `keras.layers.RNN`, and `implementation`, as in
+            Keras.
 
     Call arguments:
         sequences: Tensor with shape `(batch, timesteps, features)`.

@@ -1,4 +1,4 @@
-"""The simple recurrent network: one tanh a step.
+"""The simple recurrent network: one tanh per step.
 
     h_t = tanh(x_t W + h_{t-1} R + b)
 
@@ -153,7 +153,7 @@ class SimpleRNN(RecurrentLayer):
         bias_constraint: Constraint on the bias.
         dropout: Fraction of the inputs to drop, between 0 and 1.
         recurrent_dropout: Fraction of the state to drop in the recurrent
-            product, between 0 and 1. Above 0 training takes the plain loop,
+            product, between 0 and 1. Above 0, training uses the plain loop,
             which is slower.
         return_sequences: Whether to return the outputs of all steps, or the
             last one.
