@@ -1,1 +1,1 @@
-"""Small models, trained directories and signatures to ask."""
+"""Small models and trained directories."""

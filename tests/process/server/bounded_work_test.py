@@ -7,7 +7,7 @@ import grpc
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models import served_signatures
+from helpers.exports import served_signatures
 from helpers.models import small_models
 from kerasrnn_export.graph import archive
 from kerasrnn_export.graph.options import SamplerOptions

@@ -1,7 +1,7 @@
 """Earlier clients and exports work with those of today, both ways.
 
 `tests/data/golden` holds, for each release, an export and every byte that its
-client and it said to each other (`tests/helpers/models/golden_recording.py`).
+client and it said to each other (`tests/helpers/exports/golden_recording.py`).
 """
 
 import base64
@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models import golden_recording
+from helpers.exports import golden_recording
 from helpers.sources.repository import ROOT
 from kerasrnn_export.exporter import export_model
 from kerasrnn_export.graph import state_token

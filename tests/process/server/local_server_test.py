@@ -4,11 +4,14 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
+from grpc_health.v1 import health_pb2
 from helpers.servers import fake_export
 from helpers.servers.official_stubs import TIMEOUT
 from helpers.servers.official_stubs import SharedServerTestCase
 from helpers.servers.official_stubs import predict_request
 from helpers.servers.official_stubs import text_of
+from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import get_model_status_pb2
 
 
 class AnswersTest(SharedServerTestCase):
@@ -108,6 +111,96 @@ class AnswersTest(SharedServerTestCase):
                 request,
                 timeout=TIMEOUT,
             )
+
+
+class StatusTest(SharedServerTestCase):
+    def test_status(self):
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = "kerasrnn"
+        call = self.stub.model.GetModelStatus
+        (entry,) = call(request, timeout=TIMEOUT).model_version_status
+        self.assertEqual((entry.version, entry.state), (1, entry.AVAILABLE))
+        self.assertEqual(entry.status.error_code, 0)
+        request.model_spec.version.value = 9
+        self.assert_status(
+            grpc.StatusCode.NOT_FOUND,
+            "Could not find version 9 of model kerasrnn",
+            call,
+            request,
+            timeout=TIMEOUT,
+        )
+        request.model_spec.name = "m"
+        self.assert_status(
+            grpc.StatusCode.NOT_FOUND,
+            "Could not find any versions of model m",
+            call,
+            request,
+            timeout=TIMEOUT,
+        )
+
+    def test_metadata(self):
+        request = get_model_metadata_pb2.GetModelMetadataRequest()
+        request.model_spec.name = "kerasrnn"
+        call = self.stub.prediction.GetModelMetadata
+        for fields, message in (
+            (
+                [],
+                "GetModelMetadataRequest must specify at least one "
+                "metadata_field",
+            ),
+            (["foo"], "Metadata field foo is not supported"),
+        ):
+            del request.metadata_field[:]
+            request.metadata_field.extend(fields)
+            self.assert_status(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                message,
+                call,
+                request,
+                timeout=TIMEOUT,
+            )
+        request.metadata_field[:] = ["signature_def"]
+        response = call(request, timeout=TIMEOUT)
+        self.assertEqual(response.model_spec.version.value, 1)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(definitions)
+        definition = definitions.signature_def["generate"]
+        self.assertEqual(definition.inputs["seed"].dtype, tf.int64)
+        self.assertEqual(
+            tf.make_ndarray(definition.defaults["length"]).tolist(), [200]
+        )
+
+    def test_health(self):
+        for service in ("", "ModelService", "PredictionService"):
+            request = health_pb2.HealthCheckRequest(service=service)
+            response = self.stub.health.Check(request, timeout=TIMEOUT)
+            self.assertEqual(response.status, response.SERVING)
+        self.assert_status(
+            grpc.StatusCode.NOT_FOUND,
+            "unknown service",
+            self.stub.health.Check,
+            health_pb2.HealthCheckRequest(service="nope"),
+            timeout=TIMEOUT,
+        )
+
+    def test_watchers_leave_threads_for_others(self):
+        watches = [
+            self.stub.health.Watch(health_pb2.HealthCheckRequest())
+            for _ in range(8)
+        ]
+        for watch in watches:
+            self.assertEqual(
+                next(watch).status, health_pb2.HealthCheckResponse.SERVING
+            )
+        self.assert_status(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "More than 8 watchers.",
+            next,
+            self.stub.health.Watch(health_pb2.HealthCheckRequest()),
+        )
+        self.stub.predict("generate", {"prompt": ["a"]})
+        for watch in watches:
+            watch.cancel()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models import served_signatures
+from helpers.exports import served_signatures
 from helpers.models import small_models
 from helpers.servers import serving_process
 from helpers.sources.repository import ROOT

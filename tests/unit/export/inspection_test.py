@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models import served_signatures
+from helpers.exports import served_signatures
 from helpers.models import small_models
 from kerasrnn_export.graph import inspection
 from kerasrnn_export.graph.sampler import Sampler

@@ -1,16 +1,20 @@
 """From a checkpoint to a published version that says what the model says."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.servers.small_exports import KINDS
-from helpers.servers.small_exports import LENGTH
-from helpers.servers.small_exports import PROMPTS
-from helpers.servers.small_exports import published_exports
+from helpers.exports.small_exports import KINDS
+from helpers.exports.small_exports import LENGTH
+from helpers.exports.small_exports import PROMPTS
+from helpers.exports.small_exports import config_of
+from helpers.exports.small_exports import published_exports
+from helpers.exports.small_exports import run_export
 from kerasrnn_export.graph import archive
+from kerasrnn_export.release import manifest
 from kerasrnn_export.release import verify
 from kerasrnn_export.release import warmup
 from kerasrnn_serving.client import Client
@@ -18,7 +22,9 @@ from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.local_server import open_versions
 from tensorflow_serving.apis import prediction_log_pb2
 
+from kerasrnn.config import Config
 from kerasrnn.contract import signatures
+from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.text_generator import TextGenerator
 
@@ -202,6 +208,70 @@ class SavedModelTest(parameterized.TestCase):
             "generate", prompt=[b"a"], state_bytes=[token]
         )
         self.assertIn(b"another model", row["error"][0])
+
+
+class ManifestTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        exports = published_exports()
+        self.directory = exports.directory / "bytes"
+        self.version = exports.versions["bytes"]
+        self.model, self.vocabulary = exports.models["bytes"]
+
+    def test_describes_a_version(self):
+        described, intact = manifest.describe(self.directory)
+        self.assertTrue(intact)
+        for part in (
+            str(self.version),
+            "validation_loss",
+            "1.25",
+            "gru",
+            "bytes",
+            "all as published",
+        ):
+            self.assertIn(part, described)
+
+    def test_it_holds_configuration_and_vocabulary(self):
+        contents = manifest.read(self.version)
+        self.assertEqual(
+            Config.from_json(json.dumps(contents["config"])),
+            config_of(self.model, self.vocabulary),
+        )
+        self.assertEqual(
+            type(self.vocabulary).from_json(json.dumps(contents["vocabulary"])),
+            self.vocabulary,
+        )
+
+    def test_every_file_is_listed_and_damage_is_told(self):
+        contents = manifest.read(self.version)
+        self.assertEqual(manifest.damaged_files(self.version, contents), [])
+        variables = next(self.version.glob("variables/*data*"))
+        data = variables.read_bytes()
+        self.addCleanup(variables.write_bytes, data)
+        extra = self.version / "extra"
+        extra.touch()
+        self.addCleanup(extra.unlink)
+        variables.write_bytes(data[:-1] + b"?")
+        name = variables.relative_to(self.version).as_posix()
+        self.assertEqual(
+            manifest.damaged_files(self.version, contents), ["extra", name]
+        )
+        run = run_export([f"--describe={self.directory}"])
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(f"DAMAGED: extra, {name}", run.stdout)
+
+    def test_what_is_no_manifest_is_told(self):
+        directory = Path(self.create_tempdir().full_path)
+        with self.assertRaisesRegex(UserError, "no assets.extra/manifest"):
+            manifest.describe(directory)
+        with self.assertRaisesRegex(UserError, "no directory"):
+            manifest.describe(directory / "nothing")
+        path = directory / manifest.FILE
+        path.parent.mkdir()
+        for text in ("{", "[]", '{"format": 99}', '{"format": 1}', ""):
+            path.write_text(text)
+            with self.assertRaises(UserError, msg=text):
+                manifest.describe(directory)
 
 
 if __name__ == "__main__":

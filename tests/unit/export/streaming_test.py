@@ -8,7 +8,7 @@ import random
 
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models import served_signatures
+from helpers.exports import served_signatures
 
 from kerasrnn.contract import signatures
 

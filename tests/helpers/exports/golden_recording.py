@@ -1,6 +1,6 @@
 """Records what a client and an export of this commit say to each other.
 
-    python tests/helpers/models/golden_recording.py tests/data/golden/NAME
+    PYTHONPATH=tests python tests/helpers/exports/golden_recording.py DIRECTORY
 
 writes `export.tar.gz`, a small published version, and `calls.json`, the bytes
 of every call that the client made of it and of every reply. Later commits

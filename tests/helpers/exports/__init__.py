@@ -1,0 +1,1 @@
+"""Exported models, their signatures to ask, and recordings of them."""
