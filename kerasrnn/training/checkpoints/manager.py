@@ -140,7 +140,7 @@ class CheckpointManager:
         target = good[max(len(good) - back, 0)] if good else 0
         for step in steps:
             if step > target:
-                set_aside(self._directory, step, "diverged")
+                _set_aside(self._directory, step, "diverged")
         return target
 
     def _find_best(self):
@@ -168,7 +168,7 @@ def keep_only(directory: os.PathLike | str, step: int) -> None:
             _remove(directory, other)
 
 
-def set_aside(
+def _set_aside(
     directory: os.PathLike | str, step: int, why: str
 ) -> pathlib.Path:
     """Renames a checkpoint to `<step>.<why>`, which no program reads.
@@ -186,7 +186,7 @@ def _set_aside_damaged(directory, damaged):
     """Sets damaged checkpoints aside, as far as possible, with a warning."""
     for step, error in damaged.items():
         with contextlib.suppress(OSError):
-            aside = set_aside(directory, step, "damaged")
+            aside = _set_aside(directory, step, "damaged")
             logging.warning(
                 "%s That checkpoint is skipped and kept as %s.",
                 error,

@@ -1,13 +1,12 @@
 """Two workers of kerasrnn-train: real processes over loopback."""
 
-import json
 import pathlib
-import socket
 import time
 
 from absl.testing import absltest
 
 from helpers.processes.forked_trainer import ForkedTrainer
+from helpers.processes.tf_configs import tf_configs
 from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.records.history import read_history
 
@@ -46,16 +45,10 @@ class MultiWorkerTestCase(absltest.TestCase):
 
     def cluster(self, size=2):
         """Returns a function that starts a worker, by its index."""
-        addresses = [f"127.0.0.1:{port}" for port in free_ports(size)]
+        configs = tf_configs(size)
 
         def start(index, workdir, *arguments):
-            config = {
-                "cluster": {"worker": addresses},
-                "task": {"type": "worker", "index": index},
-            }
-            return self.start_one(
-                workdir, *arguments, TF_CONFIG=json.dumps(config)
-            )
+            return self.start_one(workdir, *arguments, TF_CONFIG=configs[index])
 
         return start
 
@@ -91,14 +84,3 @@ class MultiWorkerTestCase(absltest.TestCase):
         self.assertIn("is gone", survivor.text)
         self.assertIn("Start all workers again", survivor.text)
         self.assertNotIn("Traceback", survivor.text)
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

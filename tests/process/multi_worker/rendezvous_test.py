@@ -1,7 +1,6 @@
 """Workers meet, refuse strangers and other corpora, and leave together."""
 
 import concurrent.futures
-import json
 import multiprocessing
 import os
 import pathlib
@@ -9,8 +8,9 @@ import socket
 import time
 
 from absl.testing import absltest
+from helpers.processes.tf_configs import clusters
+from helpers.processes.tf_configs import tf_configs
 from helpers.processes.two_workers import TEXT
-from helpers.processes.two_workers import free_ports
 
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
@@ -18,20 +18,18 @@ from kerasrnn.text.corpus import build_corpus
 from kerasrnn.training.multi_worker.chief_settings import wait_for_corpus
 from kerasrnn.training.multi_worker.process_group import join
 from kerasrnn.training.multi_worker.rendezvous import meet
-from kerasrnn.training.multi_worker.tf_config import Cluster
-from kerasrnn.training.multi_worker.tf_config import Task
+from kerasrnn.training.multi_worker.tf_config import parse_tf_config
 
 
 class LeavingTest(absltest.TestCase):
     """Nobody's process ends while another one still reads from it."""
 
     def test_all_have_the_last_sum_before_one_leaves(self):
-        ports = free_ports(2)
         processes = multiprocessing.get_context("spawn")
         moments = processes.Queue()
         workers = [
-            processes.Process(target=_leave, args=(index, ports, moments))
-            for index in range(2)
+            processes.Process(target=_leave, args=(config, moments))
+            for config in tf_configs(2)
         ]
         for worker in workers:
             worker.start()
@@ -43,17 +41,10 @@ class LeavingTest(absltest.TestCase):
         self.assertGreater(left["follower left"], left["chief has the sum"])
 
 
-def _leave(index, ports, moments):
+def _leave(tf_config, moments):
     """A worker that meets another one and leaves; the chief is slow."""
-    addresses = [f"127.0.0.1:{port}" for port in ports]
-    os.environ["TF_CONFIG"] = json.dumps(
-        {
-            "cluster": {"worker": addresses},
-            "task": {"type": "worker", "index": index},
-        }
-    )
-    tasks = tuple(Task("worker", *pair) for pair in enumerate(addresses))
-    workers = join(Cluster(tasks, index))
+    os.environ["TF_CONFIG"] = tf_config
+    workers = join(parse_tf_config(tf_config))
     adding = workers.any
 
     def slow(value):
@@ -73,12 +64,10 @@ class RendezvousTest(absltest.TestCase):
     """The workers' meeting, with a worker that says what it wants."""
 
     def test_only_workers_are_let_in(self):
-        tasks = tuple(
-            Task("worker", index, f"127.0.0.1:{port}")
-            for index, port in enumerate(free_ports(3))
-        )
+        workers = clusters(3)
+        tasks = workers[0].tasks
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            chief = pool.submit(meet, Cluster(tasks, 0), 60)
+            chief = pool.submit(meet, workers[0], 60)
             strangers = [
                 b"PRI * HTTP/2.0\r\n",
                 b"kerasrnn 0\n",
@@ -97,26 +86,23 @@ class RendezvousTest(absltest.TestCase):
             with _connection(tasks[0]) as leaver:
                 leaver.sendall(b"kerasrnn 2\n")
                 self.assertEqual(leaver.recv(1), b".")
-            first = pool.submit(meet, Cluster(tasks, 1), 60)
+            first = pool.submit(meet, workers[1], 60)
             with self.assertRaises(concurrent.futures.TimeoutError):
                 chief.result(timeout=3)
-            second = pool.submit(meet, Cluster(tasks, 2), 60)
+            second = pool.submit(meet, workers[2], 60)
             for worker in (chief, first, second):
                 self.assertIsNone(worker.result(timeout=60))
 
     def test_those_that_do_not_come_are_named(self):
-        tasks = tuple(
-            Task("worker", index, f"127.0.0.1:{port}")
-            for index, port in enumerate(free_ports(3))
-        )
+        workers = clusters(3)
         with self.assertRaisesRegex(UserError, "the worker 1 .*the worker 2 "):
-            meet(Cluster(tasks, 0), seconds=0)
+            meet(workers[0], seconds=0)
         with self.assertRaisesRegex(UserError, "the worker 0 .*cannot be"):
-            meet(Cluster(tasks, 1), seconds=0.1)
-        port = int(tasks[0].address.rpartition(":")[2])
+            meet(workers[1], seconds=0.1)
+        port = int(workers[0].task.address.rpartition(":")[2])
         with socket.create_server(("", port)):
             with self.assertRaisesRegex(UserError, "cannot listen at 127"):
-                meet(Cluster(tasks, 0))
+                meet(workers[0])
 
 
 class CorpusTest(absltest.TestCase):

@@ -66,7 +66,8 @@ class AveragingTest(absltest.TestCase):
                 cls.config, workdir, corpus, limits=Limits(max_steps=STEPS)
             )
         cls.workdir, cls.corpus = workdir, corpus
-        cls.layout, cls.first = initial_weights(cls.config.model, seed=0)
+        counts = corpus.counts(corpus.split_ranges("train"))
+        cls.layout, cls.first = initial_weights(cls.config.model, 0, counts)
         last = cls.saved(STEPS)
         cls.average = cls.layout.pack(last.weights)  # [P]
         cls.raw = last.training["weights"]  # [P]

@@ -5,13 +5,12 @@ loopback. Both have to be asked for before TensorFlow is used, so each number
 of replicas runs in processes of its own.
 """
 
-import json
 import multiprocessing
 import os
-import socket
 
 import numpy as np
 from absl.testing import absltest
+from helpers.processes.tf_configs import tf_configs
 
 from kerasrnn.errors import UserError
 from kerasrnn.training.step import devices
@@ -111,7 +110,7 @@ class DistributionTest(absltest.TestCase):
             name = f"{replicas} logical devices"
             results[name] = self.start(replicas).recv()
             self.assertEqual(results[name]["replicas"], replicas)
-        readers = [self.start(2, text) for text in _tf_configs(2)]
+        readers = [self.start(2, text) for text in tf_configs(2)]
         results["2 processes"] = readers[0].recv()
         self.assertEqual(results["2 processes"]["replicas"], 2)
         expected = results["one device"]
@@ -136,25 +135,6 @@ class DistributionTest(absltest.TestCase):
         self.assertEqual(
             devices.make_strategy("one_device").num_replicas_in_sync, 1
         )
-
-
-def _tf_configs(count):
-    """Returns what each of some workers on this machine is told."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    return [
-        json.dumps(
-            {
-                "cluster": {"worker": addresses},
-                "task": {"type": "worker", "index": index},
-            }
-        )
-        for index in range(count)
-    ]
 
 
 if __name__ == "__main__":
