@@ -109,6 +109,13 @@ class HabitsTest(absltest.TestCase):
                     wrong.append(f"{module.path}: {node.name}")
         self.assertEqual(wrong, [])
 
+    def test_no_two_tests_have_one_name(self):
+        # pytest imports them by their file's name alone.
+        names = collections.Counter(
+            path.name for path in SOURCES if path.name.endswith("_test.py")
+        )
+        self.assertEqual([n for n, count in names.items() if count > 1], [])
+
     def test_tests_can_be_run_as_scripts(self):
         wrong = [
             module.path

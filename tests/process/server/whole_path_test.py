@@ -60,7 +60,7 @@ def _run(program, *flags, stdin=""):
 
 
 class WholePathTest(parameterized.TestCase):
-    @parameterized.parameters(*VOCABULARIES)
+    @parameterized.parameters((kind,) for kind in VOCABULARIES)
     def test_score_of_the_server_equals_evaluate(self, vocabulary):
         directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
         text = _text(seed=1)
