@@ -23,10 +23,6 @@ LARGER_MODULES = {
     "kerasrnn/text/corpus.py",
     "serving/kerasrnn_serving/gateway/completions/request.py",
     "serving/kerasrnn_serving/server/local_server.py",
-    "tests/process/client/client_test.py",
-    "tests/process/training/documents_test.py",
-    "tests/unit/layers/layers_config_test.py",
-    "tests/unit/layers/layers_parity_test.py",
 }
 LARGER_FOLDERS = {"kerasrnn/training/step"}
 

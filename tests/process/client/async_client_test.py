@@ -1,7 +1,7 @@
 """The asynchronous client on an event loop of its caller's.
 
-That it does what the other client does is in `client_test`, `channel_test`
-and `client_faults_test`, which run over both.
+That it does what the other client does is in the tests beside this one that
+have a class for either client.
 """
 
 import asyncio

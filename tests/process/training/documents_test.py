@@ -1,4 +1,4 @@
-"""Documents: no state goes from one to the next, wherever text is read.
+"""Documents: evaluated, served and generated as if each were alone.
 
 The oracle is the model in NumPy that is made anew at each separator.
 """
@@ -6,10 +6,8 @@ The oracle is the model in NumPy that is made anew at each separator.
 import functools
 import itertools
 import json
-import os
 import pathlib
 import random
-import re
 import subprocess
 import sys
 
@@ -19,237 +17,21 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.exports import served_signatures
 from helpers.models import small_models
+from helpers.models.documents import SEPARATOR
+from helpers.models.documents import SEPARATOR_ID
+from helpers.models.documents import VOCABULARY
+from helpers.models.documents import make_config
+from helpers.models.documents import random_document
+from helpers.models.documents import random_ids
+from helpers.models.documents import score
+from helpers.processes.user_environment import user_environment
 from helpers.servers import serving_process
-from helpers.sources.repository import ROOT
 from kerasrnn_serving.client import Client
 
-from kerasrnn.config import Config
-from kerasrnn.config import DataConfig
-from kerasrnn.config import ModelConfig
-from kerasrnn.errors import UserError
-from kerasrnn.model.char_rnn import sequence_logits
-from kerasrnn.model.char_rnn import step_model
 from kerasrnn.model.text_generator import TextGenerator
-from kerasrnn.text.corpus import build_corpus
-from kerasrnn.text.dataset import TextDataset
 from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.step.flat_weights import layout
-from kerasrnn.training.step.gradients import make_loss_gradient
-
-PATHS = (ROOT, ROOT / "export", ROOT / "serving")
-SEPARATOR = "\n"
-VOCABULARY = small_models.make_vocabulary("characters")
-SEPARATOR_ID = VOCABULARY.start_id
-NETWORKS = (
-    {"cell": "lstm"},
-    {"cell": "gru", "embedding_size": 5},
-    {"cell": "simple_rnn", "num_layers": 1},
-)
-
-
-def make_config(**options):
-    """Returns the configuration of a small model of documents."""
-    return small_models.make_config(
-        VOCABULARY, separator_id=SEPARATOR_ID, dropout=0.2, **options
-    )
-
-
-class DocumentsModel:
-    """The oracle: a new `NumpyModel` at each separator."""
-
-    def __init__(self, config, weights):
-        self._new = functools.partial(small_models.NumpyModel, config, weights)
-        self._model = self._new()
-
-    def read(self, token, start=False):
-        if start or token == SEPARATOR_ID:
-            self._model = self._new()
-        self._model.read(token)
-
-    def log_probs(self):
-        return self._model.log_probs()
-
-
-def random_states(config, rows, seed=0):
-    """Returns states as reading some text may have left them."""
-    chance = np.random.default_rng(seed)
-    count = config.num_layers * (2 if config.cell == "lstm" else 1)
-    shape = (rows, config.units)
-    return [
-        tf.constant(chance.normal(size=shape), tf.float32) for _ in range(count)
-    ]
-
-
-def random_ids(chance, length):
-    """Returns ids of which every fifth or so is a separator."""
-    ids = chance.integers(1, len(VOCABULARY), length)
-    return np.where(chance.random(length) < 0.2, SEPARATOR_ID, ids)
-
-
-def score(config, weights, ids):
-    """Returns log p of each id from the start state on, by the oracle."""
-    oracle, values = DocumentsModel(config, weights), []
-    oracle.read(SEPARATOR_ID)
-    for token in ids:
-        values.append(oracle.log_probs()[token] if token else 0.0)
-        oracle.read(token)
-    return np.array(values)
-
-
-def random_document(chance, longest=12):
-    """Returns known characters without a separator, one or more."""
-    characters = sorted(set(small_models.ALPHABET) - {SEPARATOR})
-    return "".join(chance.choices(characters, k=chance.randint(1, longest)))
-
-
-class ModelTest(parameterized.TestCase):
-    @parameterized.parameters(*NETWORKS)
-    def test_logits_after_a_separator_are_those_of_a_fresh_start(self, **net):
-        config = make_config(**net)
-        weights = small_models.random_weights(config)
-        chance = np.random.default_rng(0)
-        ids = np.stack([random_ids(chance, 40) for _ in range(5)])
-        marks = chance.random(ids.shape) < 0.1
-        tokens = np.where(marks, ~ids, ids).astype(np.int32)
-        states = random_states(config, 5)
-        logits, _ = sequence_logits(config, weights, tokens, states)
-        actual = tf.nn.log_softmax(logits).numpy()
-        for row in range(5):
-            oracle, known = DocumentsModel(config, weights), False
-            for time, token in enumerate(ids[row]):
-                oracle.read(token, marks[row, time])
-                known |= marks[row, time] or token == SEPARATOR_ID
-                if known:
-                    np.testing.assert_allclose(
-                        actual[row, time, 1:],
-                        oracle.log_probs()[1:],
-                        atol=2e-5,
-                    )
-
-    @parameterized.parameters(*NETWORKS)
-    def test_a_step_forgets_at_a_separator_and_only_there(self, **net):
-        config = make_config(**net)
-        weights = small_models.random_weights(config)
-        model = step_model(config, weights)
-        separator = tf.constant([SEPARATOR_ID, 3])
-        first, second = (
-            model.read(separator, random_states(config, 2, seed))
-            for seed in (0, 1)
-        )
-        for one, other in zip(first, second, strict=True):
-            np.testing.assert_array_equal(one[0], other[0])
-            self.assertGreater(np.abs(one[1] - other[1]).max(), 1e-3)
-
-    def test_without_separators_nothing_is_reset(self):
-        config = small_models.make_config(VOCABULARY)
-        weights = small_models.random_weights(config)
-        tokens = np.array([[2, SEPARATOR_ID, 3]], np.int32)
-        one, other = (
-            sequence_logits(
-                config, weights, tokens, random_states(config, 1, s)
-            )[0].numpy()
-            for s in (0, 1)
-        )
-        self.assertGreater(np.abs(one[0, 2] - other[0, 2]).max(), 1e-3)
-
-
-class TrainingTest(parameterized.TestCase):
-    @parameterized.product(
-        network=NETWORKS[:2],
-        jit_compile=("off", "auto"),
-    )
-    def test_changing_a_document_never_changes_the_next(
-        self, network, jit_compile
-    ):
-        """Losses and gradients of document 2, whatever document 1 is."""
-        config = make_config(**network)
-        names = layout(config)
-        weights = small_models.random_weights(config)
-        flat = np.concatenate([weight.ravel() for weight in weights])
-        step = tf.function(
-            make_loss_gradient(config, names, jit_compile), autograph=False
-        )
-        rows = 32  # two parts, where the batch is cut
-        chance = np.random.default_rng(0)
-        second = chance.integers(2, len(VOCABULARY), [rows, 8])
-        results = []
-        for seed in range(3):
-            first = chance.integers(2, len(VOCABULARY), [rows, 6])
-            separators = np.full([rows, 1], SEPARATOR_ID)
-            text = np.concatenate([first, separators, second], axis=1)
-            targets = text[:, 1:].copy()
-            targets[:, :6] = 0  # only document 2 is scored
-            nats, characters, gradient, states = step(
-                tf.constant(flat),
-                tf.constant(text[:, :-1], tf.int32),
-                tf.constant(targets, tf.int32),
-                random_states(config, rows, seed),
-                tf.constant([1, 5, 0], tf.int64),  # with dropout
-            )
-            self.assertEqual(characters, rows * 8)
-            results.append([nats, gradient, *states])
-        for other in results[1:]:
-            for value, expected in zip(other, results[0], strict=True):
-                np.testing.assert_array_equal(value, expected)
-
-    def test_loss_of_documents_is_the_oracles(self):
-        config = make_config()
-        weights = small_models.random_weights(config)
-        names = layout(config)
-        chance = np.random.default_rng(1)
-        text = np.stack([random_ids(chance, 31) for _ in range(3)])
-        expected = 0.0
-        for row in text:
-            expected -= score(config, weights, row[1:]).sum()
-        # A zero state, and a separator first.
-        text[:, 0] = SEPARATOR_ID
-        nats, *_ = make_loss_gradient(
-            small_models.make_config(
-                VOCABULARY, separator_id=SEPARATOR_ID, dropout=0.0
-            ),
-            names,
-            "off",
-        )(
-            tf.constant(np.concatenate([w.ravel() for w in weights])),
-            tf.constant(text[:, :-1], tf.int32),
-            tf.constant(text[:, 1:], tf.int32),
-            random_states(config, 3),
-            tf.constant([0, 0, 0], tf.int64),
-        )
-        self.assertAlmostEqual(float(nats) / expected, 1.0, places=5)
-
-
-class DatasetTest(absltest.TestCase):
-    def test_streams_and_joined_ranges_begin_afresh(self):
-        ids = np.arange(100, 140)
-        ranges = [(0, 17), (20, 39)]
-        plain = TextDataset(ids, ranges, 3, 4)
-        dataset = TextDataset(ids, ranges, 3, 4, documents=True)
-        self.assertEqual(dataset.steps_per_epoch, 3)
-        begun = set()
-        for step in range(6):
-            expected, actual = plain.batch(step), dataset.batch(step)
-            marked = actual.inputs < 0
-            inputs = np.where(marked, ~actual.inputs, actual.inputs)
-            np.testing.assert_array_equal(inputs, expected.inputs)
-            begun |= set(inputs[marked].tolist())
-            # 120 follows 116: it is read afresh, and predicted by nobody.
-            jump = expected.targets == 120
-            np.testing.assert_array_equal(
-                actual.targets, np.where(jump, 0, expected.targets)
-            )
-            self.assertEqual(marked[:, 0].all(), step % 3 == 0)
-        self.assertEqual(begun, {100, 112, 120, 127})
-
-    def test_a_stream_a_range(self):
-        ids = np.arange(100, 140)
-        dataset = TextDataset(ids, [(0, 9), (20, 29)], 2, 4, documents=True)
-        batches = dataset.batches(0, 4)
-        marked = batches.inputs < 0
-        self.assertEqual(marked.sum(), 4)
-        self.assertTrue(marked[::2, :, 0].all())
-        self.assertTrue((batches.targets > 0).all())
 
 
 class EvaluationTest(parameterized.TestCase):
@@ -374,43 +156,6 @@ class ServedTest(absltest.TestCase):
         self.assertGreater(documents, 5)
 
 
-class CorpusTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.create_tempdir().full_path)
-
-    def build(self, *texts, **options):
-        for index, text in enumerate(texts):
-            (self.folder / f"{index}.txt").write_text(text)
-        config = DataConfig(data=(str(self.folder / "*.txt"),), **options)
-        return build_corpus(config, self.folder / "corpus")
-
-    def text(self, corpus):
-        return corpus.vocabulary.decode(corpus.ids)
-
-    def test_every_file_ends_a_document(self):
-        texts = ["one", "two;", "", "three", ""]
-        for kind in ("characters", "bytes"):
-            corpus = self.build(
-                *texts, document_separator=";", vocabulary=kind, min_count=2
-            )
-            text = self.text(corpus)
-            self.assertEqual(re.sub("[^;]", "x", text), "xxx;xxx;xxxxx;")
-            separator = corpus.vocabulary.decode([corpus.separator_id])
-            self.assertEqual(separator, ";")
-            self.assertEqual(corpus.separator_id, corpus.vocabulary.start_id)
-        # The text is another one without.
-        corpus = self.build(*texts)
-        self.assertEqual(self.text(corpus), "onetwo;three")
-        self.assertEqual(corpus.separator_id, 0)
-
-    def test_no_separator_in_the_text(self):
-        with self.assertRaisesRegex(UserError, "does not occur"):
-            self.build("one text", document_separator=";")
-        corpus = self.build("one", "two", document_separator="\0")
-        self.assertEqual(self.text(corpus), "one\0two")
-
-
 class ProgramTest(absltest.TestCase):
     def test_from_text_to_evaluation(self):
         folder = pathlib.Path(self.create_tempdir().full_path)
@@ -500,26 +245,11 @@ def run_program(module, *flags):
         [sys.executable, "-m", module, *flags],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))},
+        env=user_environment(),
     )
     if process.returncode:
         raise AssertionError(process.stderr)
     return process.stdout
-
-
-class ConfigTest(absltest.TestCase):
-    def test_separators_that_are_none_are_refused(self):
-        with self.assertRaisesRegex(UserError, "one character"):
-            DataConfig(document_separator="\n\n")
-        with self.assertRaisesRegex(UserError, "one byte"):
-            DataConfig(document_separator="€", vocabulary="bytes")
-        with self.assertRaisesRegex(UserError, "separator_id"):
-            ModelConfig(vocabulary_size=3, separator_id=3)
-        with self.assertRaisesRegex(UserError, "separator_id"):
-            Config(
-                model=ModelConfig(vocabulary_size=3),
-                data=DataConfig(document_separator="\n"),
-            )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""What the client scores and inspects, in pieces and under new versions."""
+
+import numpy as np
+from absl.testing import absltest
+from helpers.servers.client_cases import ClientTestCase
+from helpers.servers.clients import AsyncInThread
+from helpers.servers.fake_servable import expected
+
+
+class ReadingTest(ClientTestCase):
+    def test_work_of_several_calls_begins_again_under_a_new_version(self):
+        for work, check in (
+            (
+                lambda: self.client.generate("a", length=1500, seed=1),
+                lambda result: self.assertEqual(
+                    result.text, expected(result.version, 1, 1500)
+                ),
+            ),
+            (
+                lambda: self.client.score("b?" * 4000),
+                lambda result: self.assertEqual(
+                    (result.length, result.unknown), (4000, 4000)
+                ),
+            ),
+            (
+                lambda: self.client.inspect("c" * 9000),
+                lambda result: self.assertLen(result.characters, 9000),
+            ),
+        ):
+            old = self.server.versions.version
+            servable = self.server.loaded[old]
+            predict = servable.predict
+
+            def publishing(request, call, predict=predict, old=old):
+                response = predict(request, call)
+                if self.server.versions.version == old:
+                    self.server.publish(old + 1)
+                return response
+
+            servable.predict = publishing
+            (result,) = work()
+            self.assertEqual(result.version, old + 1)
+            check(result)
+
+    def test_score(self):
+        first, second = self.client.score(["abc?d", ""])
+        self.assertEqual(first.log_prob, -2.0)
+        self.assertEqual((first.length, first.unknown), (4, 1))
+        self.assertEqual(
+            first.character_log_probs.tolist(), [-0.5, -0.5, -0.5, 0, -0.5]
+        )
+        self.assertEqual(first.nats_per_character, 0.5)
+        self.assertAlmostEqual(first.bits_per_character, 0.5 / np.log(2))
+        self.assertEqual(first.state_bytes, b"fake:4")
+        self.assertEqual(second.length, 0)
+        self.assertEqual(second.bits_per_character, 0.0)
+        self.assertEmpty(second.character_log_probs)
+
+    def test_long_texts_are_read_in_pieces(self):
+        text = "aé?" * 4000
+        (score,) = self.client.score([text])
+        self.assertEqual((score.length, score.unknown), (8000, 4000))
+        self.assertLen(score.character_log_probs, 12000)
+        self.assertEqual(score.log_prob, -4000.0)
+        self.assertEqual(score.state_bytes, b"fake:8000")
+        pieces = [inputs["text"][0] for inputs in self.server.requests]
+        self.assertEqual(b"".join(pieces).decode(), text)
+
+    def test_a_refused_row_is_named(self):
+        self.assert_serving_error(
+            "INVALID_ARGUMENT",
+            "row 1: state_bytes is damaged",
+            self.client.score,
+            ["a", "b"],
+            state_bytes=[b"", b"damaged"],
+        )
+
+    def test_inspect(self):
+        first, second = self.client.inspect(["aé", "b" * 9000])
+        self.assertEqual(first.characters, ("a", "é"))
+        self.assertEqual(first.activations.shape, (2, 3))
+        self.assertEqual(first.top_characters[1], ("é",) * 5)
+        self.assertEqual(
+            first.top_log_probs.tolist(), [[0.0, -1, -2, -3, -4]] * 2
+        )
+        self.assertLen(second.characters, 9000)
+        self.assertEqual(second.state_bytes, b"fake:9000")
+
+
+class AsyncReadingTest(ReadingTest):
+    client_class = AsyncInThread
+
+
+if __name__ == "__main__":
+    absltest.main()
