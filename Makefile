@@ -42,7 +42,7 @@ test: .venv/.installed  ## Lint, format, types, architecture and all tests (minu
 
 docs: .venv-docs/.installed  ## Runs the tutorial and builds the documentation site in site/
 	@.venv-docs/bin/python scripts/tutorial.py
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo "The documentation is in site/index.html."
 
 coverage: .venv/.installed  ## Which lines the tests run: a summary, and htmlcov/ (long)
