@@ -27,6 +27,7 @@ from kerasrnn_serving.gateway.completions.endpoint import Completions
 from kerasrnn_serving.gateway.completions.response import to_json
 from kerasrnn_serving.gateway.errors import ApiError
 from kerasrnn_serving.gateway.errors import from_serving
+from kerasrnn_serving.gateway.errors import model_not_found
 from kerasrnn_serving.gateway.page import page_routes
 from kerasrnn_serving.gateway.records import Log
 from kerasrnn_serving.gateway.records import Metrics
@@ -105,12 +106,7 @@ class _Information:
         self._callers.identify(request)
         name = request.path_params["name"]
         if name != self._model:
-            raise ApiError(
-                404,
-                f"The model {name[:80]!r} does not exist. This gateway "
-                f"serves {self._model!r}.",
-                code="model_not_found",
-            )
+            raise model_not_found(name, self._model)
         return _json(await self._describe())
 
     async def healthz(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import tempfile
@@ -17,6 +18,12 @@ from helpers.servers.gateway_process import GatewayProcess
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
 ENDLESS = {"prompt": "a", "max_tokens": 16384, "stream": True, "seed": 1}
+
+
+def resident_bytes(gateway):
+    """Returns how much memory the gateway holds."""
+    status = pathlib.Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
 
 
 class StrangersTest(absltest.TestCase):
@@ -68,7 +75,7 @@ class StrangersTest(absltest.TestCase):
 
     def test_slow_clients_are_cut_off(self):
         gateway = self.start("--request_seconds=1", "--write_seconds=1")
-        silent = self.connect(gateway)
+        silent = [self.connect(gateway) for _ in range(1000 if FULL else 10)]
         in_the_headers = self.connect(gateway)
         in_the_headers.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: ")
         in_the_body = self.connect(gateway)
@@ -81,7 +88,7 @@ class StrangersTest(absltest.TestCase):
         self.assertIn(b"200 OK", second_request.recv(1000))
         second_request.sendall(b"GET /healthz HTTP/1.1\r\n")
         for connection in (
-            silent,
+            *silent,
             in_the_headers,
             in_the_body,
             second_request,
@@ -134,7 +141,9 @@ class StrangersTest(absltest.TestCase):
         connection = None
         count = 10_000 if FULL else 500
         statuses = set()
-        for _ in range(count):
+        for turn in range(count):
+            if turn == count // 2:
+                half_way = resident_bytes(gateway)
             body = bytearray(good)
             for _ in range(chance.randrange(1, 6)):
                 place = chance.randrange(len(body))
@@ -162,6 +171,8 @@ class StrangersTest(absltest.TestCase):
             json.loads(rest)
         self.assertLessEqual(statuses, {b"200", b"400", b"404"})
         self.assertIn(b"400", statuses)
+        # What the first half has left behind is all that is left behind.
+        self.assertLess(resident_bytes(gateway), half_way + 2**23)
         for _ in range(count // 10):
             connection = self.connect(gateway)
             connection.sendall(chance.randbytes(200) + b"\r\n\r\n")

@@ -6,10 +6,12 @@ import json
 from absl.testing import absltest
 from absl.testing import parameterized
 from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies
+from kerasrnn_serving.gateway.completions.fields import parse_json
 from kerasrnn_serving.gateway.completions.request import encode_state
-from kerasrnn_serving.gateway.completions.request import parse_json
 from kerasrnn_serving.gateway.completions.request import parse_request
+from kerasrnn_serving.gateway.completions.response import to_json
 from kerasrnn_serving.gateway.errors import ApiError
 from kerasrnn_serving.gateway.settings import Settings
 
@@ -160,7 +162,14 @@ class RequestTest(parameterized.TestCase):
             parse_json(body)
         self.assertEqual(caught.exception.status, 400)
 
-    @given(strategies.dictionaries(strategies.sampled_from(NAMES), VALUES))
+    @settings(max_examples=60)
+    @given(
+        strategies.dictionaries(
+            strategies.sampled_from(NAMES)
+            | strategies.text(strategies.characters(), max_size=3),
+            VALUES,
+        )
+    )
     def test_any_json_is_taken_or_refused_in_a_sentence(self, fields):
         body = json.dumps(fields).encode()
         try:
@@ -168,7 +177,7 @@ class RequestTest(parameterized.TestCase):
         except ApiError as error:
             self.assertIn(error.status, (400, 404))
             self.assertIn(error.param, fields)
-            json.dumps(error.body()).encode()
+            self.assertEqual(json.loads(to_json(error.body())), error.body())
         else:
             self.assertLessEqual(len(request.completions), 8)
             self.assertLessEqual(request.max_tokens, 1000)

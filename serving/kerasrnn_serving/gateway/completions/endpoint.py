@@ -21,8 +21,8 @@ from kerasrnn_serving.gateway.asgi import send_reply
 from kerasrnn_serving.gateway.asgi import start_stream
 from kerasrnn_serving.gateway.asgi import until_left
 from kerasrnn_serving.gateway.completions.backend import Backend
+from kerasrnn_serving.gateway.completions.fields import parse_json
 from kerasrnn_serving.gateway.completions.request import CompletionRequest
-from kerasrnn_serving.gateway.completions.request import parse_json
 from kerasrnn_serving.gateway.completions.request import parse_request
 from kerasrnn_serving.gateway.completions.response import LAST_EVENT
 from kerasrnn_serving.gateway.completions.response import Reply

@@ -3,13 +3,12 @@
 import base64
 import binascii
 import dataclasses
-import json
-import math
 import secrets
 
 from kerasrnn.contract import signatures
-from kerasrnn_serving.gateway.errors import ApiError
+from kerasrnn_serving.gateway.completions.fields import Fields
 from kerasrnn_serving.gateway.errors import invalid
+from kerasrnn_serving.gateway.errors import model_not_found
 from kerasrnn_serving.gateway.settings import Settings
 
 _DEFAULT_LENGTH = 200
@@ -31,10 +30,11 @@ _WHY_REFUSED = {
     "logit_bias": "The model's sampler has no biases",
     "min_p": "The model's sampler has top_k and top_p, and no min_p",
 }
-_KNOWN = frozenset(
-    "model prompt max_tokens temperature top_p top_k n best_of stop seed "
-    "stream stream_options echo logprobs user state".split()
-) | set(_WITHOUT_EFFECT)
+_KNOWN = (
+    *"model prompt max_tokens temperature top_p top_k n best_of stop seed "
+    "stream stream_options echo logprobs user state".split(),
+    *_WITHOUT_EFFECT,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,29 +97,6 @@ class CompletionRequest:
         return self.prompt_characters + written
 
 
-def parse_json(body: bytes) -> dict:
-    """Returns the body's JSON object.
-
-    Raises:
-        ApiError: It is none.
-    """
-    try:
-        fields = json.loads(body, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise invalid("The body's JSON is nested too deeply.") from None
-    except ValueError as error:
-        raise invalid(f"The body is not JSON: {error}.") from None
-    if not isinstance(fields, dict):
-        raise invalid(
-            'The body must be a JSON object, as in {"prompt": "ROMEO:"}.'
-        )
-    return fields
-
-
-def _refuse_constant(name):
-    raise ValueError(f"{name} is not a number of JSON")
-
-
 def parse_request(
     fields: dict, model: str, settings: Settings
 ) -> CompletionRequest:
@@ -133,13 +110,10 @@ def parse_request(
     Raises:
         ApiError: A field is unknown or its value cannot be.
     """
-    for name in fields.keys() - _KNOWN:
-        raise invalid(
-            f"There is no parameter {name[:80]!r}. The parameters are "
-            f"{', '.join(sorted(_KNOWN))}.",
-            name[:80],
-        )
-    _check_model(fields.get("model"), model)
+    reader = Fields(fields)
+    reader.check_names(_KNOWN)
+    if fields.get("model") not in (None, model):
+        raise model_not_found(fields["model"], model)
     for name, allowed in _WITHOUT_EFFECT.items():
         if fields.get(name) not in allowed:
             raise invalid(
@@ -147,7 +121,6 @@ def parse_request(
                 f"{allowed[-1]!r}.",
                 name,
             )
-    reader = _Fields(fields)
     n = reader.integer("n", 1, 1, settings.max_choices)
     if reader.integer("best_of", n, 1, settings.max_choices) != n:
         raise invalid(
@@ -155,8 +128,8 @@ def parse_request(
             "generates, and their probabilities with logprobs.",
             "best_of",
         )
-    options = _Fields(
-        reader.object("stream_options", ("include_usage", "include_states"))
+    options = reader.object(
+        "stream_options", ("include_usage", "include_states")
     )
     logprobs = reader.integer("logprobs", -1, 0, signatures.TOP_CHARACTERS)
     return CompletionRequest(
@@ -186,19 +159,8 @@ def encode_state(token: bytes) -> str:
     return base64.urlsafe_b64encode(token).decode("ascii").rstrip("=")
 
 
-def _check_model(given, model):
-    if given is not None and given != model:
-        raise ApiError(
-            404,
-            f"The model {str(given)[:80]!r} does not exist. This gateway "
-            f"serves {model!r}.",
-            param="model",
-            code="model_not_found",
-        )
-
-
 def _completions(reader, n, settings):
-    prompts = _texts(reader, "prompt", "")
+    prompts = reader.texts("prompt")
     if len(prompts) * n > settings.max_choices:
         raise invalid(
             f"A request may have {settings.max_choices} completions; received "
@@ -214,7 +176,7 @@ def _completions(reader, n, settings):
                 "prompt",
                 "context_length_exceeded",
             )
-    states = [_decode_state(text) for text in _texts(reader, "state", "")]
+    states = [_decode_state(text) for text in reader.texts("state")]
     if len(states) == 1:
         states *= len(prompts)
     if len(states) != len(prompts):
@@ -223,9 +185,8 @@ def _completions(reader, n, settings):
             "one state, or one for each prompt.",
             "state",
         )
-    seed = reader.integer("seed", None, -_INT64, _INT64 - 1)
-    if seed is None:
-        seed = secrets.randbits(31)
+    drawn = secrets.randbits(31)
+    seed = reader.integer("seed", drawn, -_INT64, _INT64 - 1)
     return tuple(
         Completion(
             index=place * n + sample,
@@ -241,27 +202,8 @@ def _completions(reader, n, settings):
     )
 
 
-def _texts(reader, name, default):
-    """Returns a parameter that is a text or a list of them."""
-    value = reader.fields.get(name)
-    if value is None:
-        value = default
-    values = value if isinstance(value, list) else [value]
-    if not values:
-        raise invalid(f"{name} must not be an empty list.", name)
-    for text in values:
-        if not isinstance(text, str):
-            raise invalid(
-                f"{name} must be text or a list of texts. A character model "
-                "has no token ids.",
-                name,
-            )
-        _check_unicode(text, name)
-    return values
-
-
 def _stops(reader):
-    stops = [] if not reader.fields.get("stop") else _texts(reader, "stop", "")
+    stops = reader.texts("stop") if reader.fields.get("stop") else []
     if len(stops) > _MAX_STOPS:
         raise invalid(
             f"stop may have up to {_MAX_STOPS} strings, not {len(stops)}.",
@@ -287,69 +229,3 @@ def _decode_state(text):
             "state",
             "invalid_state",
         ) from None
-
-
-def _check_unicode(text, name):
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise invalid(
-            f"{name} holds half of a surrogate pair, which is no character.",
-            name,
-        ) from None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Fields:
-    """The fields of an object, each read as its type; null is left out."""
-
-    fields: dict
-
-    def integer(self, name, default, low, high):
-        value = self.fields.get(name)
-        if value is None:
-            return default
-        # 1.0 is 1 in JSON; true is a number in Python.
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise invalid(f"{name} must be a whole number.", name)
-        if not low <= value <= high:
-            raise invalid(f"{name} must be {low} to {high}.", name)
-        return value
-
-    def number(self, name, default, low, high):
-        value = self.fields.get(name)
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise invalid(f"{name} must be a number.", name)
-        if not low <= value <= high or math.isnan(value):
-            raise invalid(f"{name} must be {low:g} to {high:g}.", name)
-        return float(value)
-
-    def boolean(self, name):
-        value = self.fields.get(name)
-        if value is None:
-            return False
-        if not isinstance(value, bool):
-            raise invalid(f"{name} must be true or false.", name)
-        return value
-
-    def text(self, name):
-        value = self.fields.get(name)
-        if value is not None and not isinstance(value, str):
-            raise invalid(f"{name} must be text.", name)
-        return value
-
-    def object(self, name, known):
-        value = self.fields.get(name)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise invalid(f"{name} must be an object.", name)
-        for key in value.keys() - set(known):
-            raise invalid(
-                f"{name} has no {key[:80]!r}; it has {', '.join(known)}.", name
-            )
-        return value

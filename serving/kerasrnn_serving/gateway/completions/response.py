@@ -143,6 +143,9 @@ def as_event(fields: dict) -> bytes:
 
 def to_json(fields: dict) -> bytes:
     """Returns JSON as compact UTF-8."""
-    return json.dumps(
+    text = json.dumps(
         fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
+    )
+    # Half a surrogate pair, in a stranger's word that an error tells back,
+    # is an escape of JSON then.
+    return text.encode("utf-8", "backslashreplace")
