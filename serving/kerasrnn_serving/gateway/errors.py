@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from kerasrnn.errors import PicklableError
 from kerasrnn_serving.client import ServingError
 
 INVALID_REQUEST = "invalid_request_error"
@@ -9,7 +10,7 @@ _SERVER_ERROR = "server_error"
 _RETRY = {"Retry-After": "1"}
 
 
-class ApiError(Exception):
+class ApiError(PicklableError):
     """A reply that is no success.
 
     Attributes:

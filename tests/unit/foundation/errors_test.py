@@ -21,9 +21,10 @@ _TIMEOUT = 120
 
 # What each is made of, where that is more than a sentence.
 _ARGUMENTS = {
+    "ApiError": (400, "a sentence"),
     "Diverged": (3, "the loss is NaN"),
     "Interrupted": (15,),
-    "PeerLost": (None, "a reason"),
+    "WorkerLost": (None, "a reason"),
     "StatusError": (grpc.StatusCode.ABORTED, "a sentence"),
 }
 _OPTIONS = {
