@@ -96,7 +96,7 @@ class TlsTest(absltest.TestCase):
         without = FakeServer(Path(self.enter_context(files)))
         self.addCleanup(without.stop)
         for server, tls, advice in (
-            (with_tls, None, "give TLS settings (--tls)"),
+            (with_tls, None, "add TLS settings (--tls)"),
             (without, self._tls(), "does not speak TLS"),
             (with_tls, Tls(ca=self._file("stranger.pem")), "--tls_ca"),
         ):
