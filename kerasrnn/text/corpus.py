@@ -62,9 +62,8 @@ class Corpus:
         vocabulary: Which character each id stands for.
         config: The `DataConfig` that the corpus was built with.
         num_unknown: Characters of the text that are not in the vocabulary.
-        marks: Characters that a reader does not see, such as carriage
-            returns; counted in text of characters with a vocabulary of its
-            own.
+        marks: Invisible characters, such as carriage returns; counted in text
+            of characters with a vocabulary of its own.
         sha256: SHA-256 of the file of ids, in hexadecimal digits.
         manifest: The content of `corpus.json`.
 

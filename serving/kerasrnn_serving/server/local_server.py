@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Collection
@@ -28,6 +27,9 @@ from kerasrnn_serving.server import rpc
 from kerasrnn_serving.server.health import MAX_WATCHERS
 from kerasrnn_serving.server.health import Health
 from kerasrnn_serving.server.limits import Limits
+from kerasrnn_serving.server.listening import address_of
+from kerasrnn_serving.server.listening import cannot_listen
+from kerasrnn_serving.server.listening import check_can_listen
 from kerasrnn_serving.server.model_versions import InUse
 from kerasrnn_serving.server.model_versions import ModelVersions
 from kerasrnn_serving.server.model_versions import not_found
@@ -98,9 +100,9 @@ class LocalServer:
         check_can_listen(host, port)
         bound = 0
         with contextlib.suppress(RuntimeError):
-            bound = self._add_port(_address(host, port))
+            bound = self._add_port(address_of(host, port))
         if not bound:
-            raise _cannot_listen(host, port)
+            raise cannot_listen(host, port)
         self._server.start()
         return bound
 
@@ -217,45 +219,6 @@ class LocalServer:
             status.status.error_code = entry.code
             status.status.error_message = entry.message
         return response
-
-
-def check_can_listen(host: str, port: int) -> None:
-    """Checks that an address of the host has the port free.
-
-    Raises:
-        UserError: None has, or it is no address of this machine.
-    """
-    if not _can_listen(host, port):
-        raise _cannot_listen(host, port)
-
-
-def _cannot_listen(host, port):
-    return UserError(
-        f"Cannot listen on {_address(host, port)}: the port is taken or the "
-        "address is not this machine's. Give another --port (0 chooses a "
-        "free one) or --host."
-    )
-
-
-def _address(host, port):
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _can_listen(host, port):
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return False
-    for family, kind, protocol, _, address in addresses:
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(family, kind, protocol) as probe,
-        ):
-            # As gRPC binds: what is still closing is no hindrance.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return True
-    return False
 
 
 def open_versions(
