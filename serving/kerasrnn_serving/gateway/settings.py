@@ -1,6 +1,7 @@
 """What the gateway lets a stranger have, at most."""
 
 import dataclasses
+import os
 from typing import Annotated
 
 from kerasrnn.foundation.constraints import POSITIVE_COUNT
@@ -21,7 +22,8 @@ class Settings:
         max_requests: Completions requests in progress for one caller that
             has no key.
         backend_calls: Calls that the model's server is sent at once; others
-            wait for their turn, each caller's in a queue of its own.
+            wait for their turn, each caller's in a queue of its own. None is
+            one for each core of this machine, and two at least.
         request_seconds: In which a client has to send its request whole.
         write_seconds: For which a client may leave a reply unread.
         drain_seconds: For which requests may go on after SIGTERM.
@@ -33,13 +35,18 @@ class Settings:
     max_choices: Annotated[int, POSITIVE_COUNT] = 32
     max_connections: Annotated[int, POSITIVE_COUNT] = 1024
     max_requests: Annotated[int, POSITIVE_COUNT] = 256
-    backend_calls: Annotated[int, POSITIVE_COUNT] = 8
+    backend_calls: Annotated[int | None, POSITIVE_COUNT] = None
     request_seconds: Annotated[float, SECONDS] = 10.0
     write_seconds: Annotated[float, SECONDS] = 20.0
     drain_seconds: Annotated[int, POSITIVE_COUNT] = 25
 
     def __post_init__(self):
         check_fields(self)
+
+    @property
+    def calls_at_once(self) -> int:
+        """What `backend_calls` comes to."""
+        return self.backend_calls or max(os.cpu_count() or 1, 2)
 
 
 # What --help says of each of them.
@@ -51,9 +58,10 @@ DESCRIPTIONS = {
     "max_connections": "Connections open at once; one more is answered 503.",
     "max_requests": "Completions requests in progress for one address, where "
     "there are no keys.",
-    "backend_calls": "Calls that the model's server is sent at once. Others "
-    "wait for their turn, which goes from caller to caller: some two a core "
-    "for the local server, 32 and more where TensorFlow Serving merges calls.",
+    "backend_calls": "Calls that the model's server is sent at once; others "
+    "wait for their turn, which goes from caller to caller. By default one for "
+    "each core of this machine, two at least, as suits a local server; 64 or "
+    "so where TensorFlow Serving merges calls.",
     "request_seconds": "Seconds in which a client has to send its request.",
     "write_seconds": "Seconds for which a client may leave a reply unread.",
     "drain_seconds": "Seconds for which requests may go on after SIGTERM.",
