@@ -94,6 +94,7 @@ class PublicNamesTest(parameterized.TestCase):
                 for verb in (
                     "evaluate",
                     "export",
+                    "gateway",
                     "inspect",
                     "query",
                     "sample",
