@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
@@ -19,6 +20,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
 from kerasrnn_serving.gateway.access.limits import Limits
 
+_LOGGER = logging.getLogger("kerasrnn_serving.gateway")
 _PREFIX = "krnn-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -159,16 +161,12 @@ class KeyRing:
         path: Of the file.
 
     Raises:
-        UserError: It cannot be read at first. Later on, what was read last
-            is kept, and `trouble` says why.
-
-    Attributes:
-        trouble: Why the file as it is now cannot be read; "" if it can.
+        UserError: It cannot be read at first. Later on, the keys read last
+            stay valid, and the log says why.
     """
 
     def __init__(self, path: Path):
         self._path = path
-        self.trouble = ""
         self._seen = self._look()
         self._keys = read(path)
 
@@ -185,9 +183,9 @@ class KeyRing:
             return
         self._seen = seen
         try:
-            self._keys, self.trouble = read(self._path), ""
+            self._keys = read(self._path)
         except UserError as error:
-            self.trouble = str(error)
+            _LOGGER.warning("%s Until then the keys read last count.", error)
 
     def _look(self):
         with contextlib.suppress(OSError):
