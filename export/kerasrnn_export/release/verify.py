@@ -151,7 +151,9 @@ def _log_probs(config, weights, vocabulary, ids):
     """Log p [T + 1, V] of what comes first, and after each of the ids."""
     read = tf.constant(np.append(vocabulary.start_id, ids)[None], tf.int32)
     states = [tf.zeros([1, size]) for size in state_sizes(config)]
-    logits, _ = sequence_logits(config, weights, read, states)
+    logits, _ = sequence_logits(
+        config, weights, read, states, differentiable=False
+    )
     logits = logits[0].numpy().astype(np.float64)
     largest = logits.max(axis=1, keepdims=True)
     totals = np.log(np.exp(logits - largest).sum(axis=1, keepdims=True))
