@@ -14,6 +14,34 @@ from helpers.servers.held_calls import HeldCalls
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;\"'\n"
 
 
+def refuse_tokens_of(servable, prefix):
+    """Has a version know the tokens of another one as a real one does.
+
+    Its own begin with "own:".
+    """
+    generate, score, inspect = (
+        servable._generate,
+        servable._score,
+        servable._inspect,
+    )
+
+    def knowing(call):
+        def answer(state_bytes, **inputs):
+            if state_bytes.startswith(prefix):
+                row = call(state_bytes=b"damaged", **inputs)
+                return row | {"error": b"state_bytes is of another model."}
+            token = state_bytes.replace(b"own:", b"fake:")
+            row = call(state_bytes=token, **inputs)
+            own = row["state_bytes"].replace(b"fake:", b"own:")
+            return row | {"state_bytes": own}
+
+        return answer
+
+    servable._generate = knowing(generate)
+    servable._score = knowing(score)
+    servable._inspect = knowing(inspect)
+
+
 class PageTest(GatewayPageTestCase):
     def test_the_policy_of_the_page(self):
         _, headers, body = self.gateway.request("GET", "/")
@@ -103,6 +131,22 @@ class PageTest(GatewayPageTestCase):
         self.until_written()
         self.assertEqual(self.shown(), "abc" + expected(1, 1, 300))
         self.assertEqual(self.browser.text("#notice"), "")
+
+    def test_another_version_reads_the_text_and_goes_on(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        server = FakeServer(pathlib.Path(folder))
+        self.addCleanup(server.stop)
+        gateway = GatewayProcess(server.target)
+        self.addCleanup(gateway.close)
+        self.open(gateway.url)
+        self.write(length=100)
+        server.publish(2)
+        refuse_tokens_of(server.loaded[2], prefix=b"fake:")
+        self.browser.click("#continue")
+        self.until_written()
+        first = "abc" + expected(1, 1, 100)
+        self.assertEqual(self.shown(), first + expected(2, 1, 100))
+        self.assertIn("Version 2", self.browser.text("#version"))
 
     def test_a_gateway_that_asks_for_keys(self):
         from kerasrnn_serving.gateway.access import keys
