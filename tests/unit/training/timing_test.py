@@ -17,9 +17,9 @@ from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.clock import RunClock
 from kerasrnn.training.records.history import read_history
-from kerasrnn.training.step.learning_rate import learning_rate
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
+from kerasrnn.training.step.schedule import learning_rate
 from kerasrnn.training.step.steps_per_call import StepsPerCall
 
 

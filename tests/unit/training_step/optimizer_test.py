@@ -16,7 +16,7 @@ from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.training.step import optimizer
 from kerasrnn.training.step.devices import make_strategy
 from kerasrnn.training.step.flat_weights import initial_weights
-from kerasrnn.training.step.learning_rate import learning_rate
+from kerasrnn.training.step.schedule import learning_rate
 from kerasrnn.training.step.trainer import Trainer
 
 B, T, V = 4, 6, 9
