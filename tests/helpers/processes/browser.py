@@ -189,8 +189,10 @@ class Browser:
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         stack.enter_context(folder)
         self._log = pathlib.Path(folder.name, "log")
-        child_in, self._commands = _pipe(stack)
-        self._answers, child_out = _pipe(stack)
+        child_in, self._commands = _pipe()
+        self._answers, child_out = _pipe()
+        stack.callback(os.close, self._commands)
+        stack.callback(os.close, self._answers)
         width, height = self._size
         process = subprocess.Popen(
             # Chromium reads its commands from 3 and answers to 4.
@@ -204,6 +206,7 @@ class Browser:
             start_new_session=True,
         )
         stack.callback(_kill, process)
+        # Once: by the time of a second close they may be another's.
         os.close(child_in)
         os.close(child_out)
         targets = self.call("Target.getTargets")["targetInfos"]
@@ -266,20 +269,13 @@ class Browser:
         return found
 
 
-def _pipe(stack):
+def _pipe():
     """Returns a pipe whose ends are above those that Chromium is given."""
     ends = []
     for low in os.pipe():
         ends.append(fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10))
         os.close(low)
-    for end in ends:
-        stack.callback(_close, end)
     return ends
-
-
-def _close(descriptor):
-    with contextlib.suppress(OSError):
-        os.close(descriptor)
 
 
 def _kill(process):
