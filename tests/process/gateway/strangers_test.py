@@ -97,8 +97,8 @@ class StrangersTest(absltest.TestCase):
                 while connection.recv(1000):
                     pass
         # One that does not read: its buffers fill, then it is cut off too.
-        unread = self.send(gateway, ENDLESS | {"n": 32, "logprobs": 5})
-        gateway.wait_for_line(left=True, choices=32)
+        unread = self.send(gateway, ENDLESS | {"n": 8, "logprobs": 5})
+        gateway.wait_for_line(left=True, choices=8)
         unread.close()
         # One that dawdles but reads is served.
         self.assertEqual(gateway.complete(prompt="a")[0], 200)
@@ -273,8 +273,8 @@ class StrangersTest(absltest.TestCase):
         self.assertEqual(gateway.process.wait(60), 0)
 
     def test_a_stopped_gateway_does_not_wait_for_ever(self):
-        gateway = self.start("--drain_seconds=0.2")
-        connection = self.send(gateway, ENDLESS | {"n": 32, "logprobs": 5})
+        gateway = self.start("--drain_seconds=1")
+        connection = self.send(gateway, ENDLESS | {"n": 8, "logprobs": 5})
         connection.recv(100)
         self.assertEqual(gateway.terminate(), 0)
 
