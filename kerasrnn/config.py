@@ -227,8 +227,8 @@ class TrainingConfig:
             "rollback" to the last good checkpoint and continue with half the
             learning rate, at most five times.
         seed: Seed of weights, dropout and samples.
-        jit_compile: What XLA compiles: "on" the whole step, "off" nothing,
-            "auto" what runs faster on this device.
+        jit_compile: What XLA compiles: "on" the loss and its gradient as a
+            whole, "off" nothing, "auto" what runs faster on this device.
     """
 
     batch_size: Annotated[int, POSITIVE_COUNT] = 50

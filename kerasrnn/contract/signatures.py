@@ -32,7 +32,6 @@ FINISH_ERROR = "error"
 
 # What `tensorflow_model_server` calls a signature that is not named.
 DEFAULT_NAME = "serving_default"
-PREDICT_METHOD = "tensorflow/serving/predict"
 
 # Types of the contract by NumPy's names; strings are bytes on the wire.
 DTYPES = ("string", "int32", "int64", "float32")
@@ -156,7 +155,12 @@ GENERATE = Signature(
     (
         _PROMPT,
         _STATE_IN,
-        Input("length", "int32", 200, "Characters to generate, 0 to 512."),
+        Input(
+            "length",
+            "int32",
+            200,
+            f"Characters to generate, 0 to {MAX_LENGTH} by default.",
+        ),
         Input(
             "temperature",
             "float32",

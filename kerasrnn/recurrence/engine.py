@@ -1,4 +1,4 @@
-"""What of a loop over time is compiled, chosen by rule, without a flag."""
+"""What of a loop over time is compiled, and the rule that chooses it."""
 
 import contextlib
 import contextvars
@@ -24,7 +24,7 @@ class Engine:
     """How a loop over time is run.
 
     Attributes:
-        name: The name of the constant below.
+        name: What messages and tests call it.
         compiles_steps: Whether XLA compiles what a step does element by
             element; the loop and the products are TensorFlow's.
         compiles_loops: Whether XLA compiles the loop over time as a whole.

@@ -3,7 +3,9 @@
 Truncated backpropagation through time over B contiguous streams of text:
 the recurrent states are carried from batch to batch. Batch, dropout and
 learning rate of a step are functions of its number, so a run resumes from a
-checkpoint of any step as if it had never stopped, bit for bit.
+checkpoint of any step as if it had never stopped, bit for bit. (With
+`--minutes` the learning rate follows the measured speed as well; what else
+must be the same is listed in docs/reliability.md.)
 """
 
 import contextlib

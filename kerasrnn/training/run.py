@@ -96,7 +96,7 @@ def train_as_chief(
             cannot be written, or the run has diverged.
         Interrupted: A signal came; the current step is saved.
     """
-    # It looks for what is not there, before the directory is made.
+    # Looked at before the directory is made, which it would find.
     standard_library = announcement.of_standard_library(request.workdir)
     with locked(request.workdir) as workdir, Display() as display:
         checkpoints = CheckpointManager(workdir)
@@ -117,9 +117,8 @@ def train_as_chief(
             )
             _send_to_others(group, None)
             return
-        del (
-            saved
-        )  # It holds all weights; `checkpoints` has it until it is used.
+        # It holds all weights, and `checkpoints` lets go of it once it is used.
+        del saved
         # A text that is too short is reported before TensorFlow starts.
         training_dataset(settings.text(), settings.config)
         display.note("Starting TensorFlow ...")

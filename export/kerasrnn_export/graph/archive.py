@@ -21,12 +21,7 @@ from kerasrnn_export.graph import operations
 from kerasrnn_export.graph.sampler import Sampler
 
 # What an export offers.
-EXPORTED = (
-    signatures.GENERATE,
-    signatures.SCORE,
-    signatures.INSPECT,
-    signatures.SERVING_DEFAULT,
-)
+EXPORTED = tuple(signatures.SIGNATURES.values())
 
 GRAPH_FILE = "saved_model.pb"
 # Of the file as TensorFlow wrote it; a loader that finds none takes none.

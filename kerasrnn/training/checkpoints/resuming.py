@@ -21,7 +21,7 @@ from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
 
-# What may change from one start to the next. Everything else decides what the
+# What may change from one start to the next. Most of the rest decides what the
 # weights and the states mean, or the order of the text.
 _MAY_CHANGE = frozenset(
     {

@@ -23,7 +23,7 @@ _SECONDS_TO_HEAR = 5.0
 class SignalBroadcast:
     """Tells the other workers of a signal, and listens for theirs.
 
-    Make it when all workers are connected (see `process_group.join`).
+    Make it when all workers are connected (see `process_group.joined`).
 
     Args:
         cluster: The workers.

@@ -22,7 +22,7 @@ def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
 
     Args:
         name: One of `STRATEGIES`, but "multi_worker", which takes several
-            processes (see `multi_worker.process_group.join`). "auto" takes a
+            processes (see `multi_worker.process_group.joined`). "auto" takes a
             TPU that is named, all GPUs if there are several, or else one
             device.
         tpu: Name or address of the TPU; "local" is the one of this machine.
@@ -38,7 +38,7 @@ def make_strategy(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
     if name == "multi_worker":
         raise UserError(
             "strategy multi_worker is made by joining the other processes, "
-            "with kerasrnn.training.multi_worker.process_group.join."
+            "with kerasrnn.training.multi_worker.process_group.joined."
         )
     gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":

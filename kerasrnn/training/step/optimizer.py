@@ -34,7 +34,9 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
         return keras.optimizers.RMSprop(
             rho=config.beta_2, epsilon=config.epsilon**2
         )
-    return keras.optimizers.SGD(momentum=config.beta_1)
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(momentum=config.beta_1)
+    raise ValueError(f"No optimizer is made for {config.optimizer!r}.")
 
 
 class Clipped(NamedTuple):
@@ -150,6 +152,8 @@ class WeightUpdater:
         variables = {"weights": self.weights}
         if self.average is not None:
             variables["average"] = self.average
+        # Keras' own count of steps and its learning rate are not kept: both
+        # are given anew for each step. A slot is as long as the weights.
         for variable in self._optimizer.variables:
             if tuple(variable.shape) == (self._layout.size,):
                 slot = variable.name.removeprefix("weights_")

@@ -164,8 +164,10 @@ class Client(BaseClient[Transport]):
             `finish`. Each chunk is requested when the iterator reaches it.
 
         Raises:
-            ServingError: A call failed, or the row was refused.
-            UserError: A parameter's type is wrong, or it is out of range.
+            UserError: A parameter's type is wrong, or it is out of range: at
+                once.
+            ServingError: A call failed, or the row was refused: while the
+                iterator is read.
         """
         stream = _operations.Stream(
             self._model,

@@ -15,8 +15,15 @@ from kerasrnn_export.graph.sampler import Sampler
 
 from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
+from kerasrnn.sampling.generate import HISTORY
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
+
+
+class HistoryTest(absltest.TestCase):
+    def test_a_stop_string_may_straddle_calls(self):
+        # All but its last character may have come in calls before.
+        self.assertEqual(HISTORY, signatures.MAX_STOP - 1)
 
 
 class EqualitiesTest(parameterized.TestCase):
