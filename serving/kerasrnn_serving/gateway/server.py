@@ -24,6 +24,7 @@ from kerasrnn.errors import UserError
 from kerasrnn_serving.gateway.settings import Settings
 
 _BACKLOG = 1024
+_SEND_BUFFER = 2**17
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,6 +48,10 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102
         super().connection_made(transport)
+        # Else megabytes wait in the kernel for a reader that does not come.
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER
+        )
         self._start("request", self.settings.request_seconds)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
