@@ -46,6 +46,7 @@ WHEELS = {
     "keras": "keras",
     "kubernetes_validate": "kubernetes_validate",
     "langchain_openai": "langchain_openai",
+    "mypy": "mypy",
     "numpy": "numpy",
     "openai": "openai",
     "packaging": "packaging",

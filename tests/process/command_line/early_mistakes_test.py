@@ -41,7 +41,7 @@ MISTAKES = {
         ("--min_count=100000", "No character occurs 100,000 times"),
         ("--validation_fraction=0.6 --test_fraction=0.5", "No text is left"),
         ("--init_from=empty", "no intact checkpoint"),
-        ("--init_from=model --units=9", "another network"),
+        ("--init_from=model --units=9", "a different network"),
         ("--init_from=model --vocabulary=bytes", "--vocabulary=characters"),
         ("--init_from=new", "are both "),
         ("--strategy=multi_worker", "TF_CONFIG"),

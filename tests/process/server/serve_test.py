@@ -182,7 +182,7 @@ class DockerFilesTest(parameterized.TestCase):
         self.assertTrue(self.serving["init"])
         self.assertNotIn("root", self.serving["user"])
         for service in self.services.values():
-            for volume in service["volumes"]:
+            for volume in service.get("volumes", ()):
                 self.assertTrue(volume["read_only"])
 
     def test_the_files_that_it_names_are_there(self):

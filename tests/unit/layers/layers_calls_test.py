@@ -47,6 +47,12 @@ def _pair(kind, shape=(BATCH, STEPS, FEATURES), **options):
     return pair
 
 
+def _arguments(function):
+    """Returns names, kinds and defaults: Keras' have no annotations."""
+    parameters = inspect.signature(function).parameters.values()
+    return [(p.name, p.kind, p.default) for p in parameters]
+
+
 class SignatureTest(parameterized.TestCase):
     @parameterized.parameters(
         *(name for kind in KINDS for name in (kind, f"{kind}Cell"))
@@ -55,8 +61,8 @@ class SignatureTest(parameterized.TestCase):
         theirs, ours = (getattr(m, name) for m in (keras.layers, layers))
         for method in ("__init__", "call", "get_initial_state"):
             self.assertEqual(
-                inspect.signature(getattr(ours, method)),
-                inspect.signature(getattr(theirs, method)),
+                _arguments(getattr(ours, method)),
+                _arguments(getattr(theirs, method)),
                 method,
             )
 

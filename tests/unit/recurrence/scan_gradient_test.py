@@ -109,7 +109,11 @@ class ScanTest(parameterized.TestCase):
         # In a process of its own: devices are split before their first use.
         command = [sys.executable, str(Path(__file__)), "--inside_strategy"]
         result = subprocess.run(
-            command, capture_output=True, text=True, check=False
+            command,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=False,
         )
         self.assertEqual(result.returncode, 0, result.stderr[-2000:])
         self.assertRegex(result.stdout, r"\d\d cases on 2 replicas")
