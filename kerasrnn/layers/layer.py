@@ -39,8 +39,9 @@ class RecurrentLayer(keras.layers.RNN):
     cell_class: type[RecurrentCell]
     # Keras' name of the cell in a layer, which is in its weights' paths.
     cell_name: str
-    # Of layers whose cells have a counterpart in cuDNN, an argument.
-    use_cudnn: bool | str = False
+    # An argument of the layers whose cells have a counterpart in cuDNN, and an
+    # attribute of these alone, as with Keras.
+    use_cudnn: bool | str
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -70,7 +71,8 @@ class RecurrentLayer(keras.layers.RNN):
         super().__init__(cell, **arguments, **kwargs)
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self.supports_masking = True
-        self.use_cudnn = use_cudnn
+        if self.cell.recurrent_step.cudnn is not None:
+            self.use_cudnn = use_cudnn
         if use_cudnn and not self._cudnn_obstacle():
             # So that Keras does not compile the model with XLA, which has
             # no cuDNN loops.
@@ -115,7 +117,8 @@ class RecurrentLayer(keras.layers.RNN):
         Returns:
             `(last output [B, units], outputs [B, T, units], states)`.
         """
-        if self.use_cudnn is True and (obstacle := self._cudnn_obstacle()):
+        use_cudnn = getattr(self, "use_cudnn", False)
+        if use_cudnn is True and (obstacle := self._cudnn_obstacle()):
             raise ValueError(
                 "use_cudnn=True was specified, but cuDNN cannot run this "
                 f"layer here: {obstacle}. Pass use_cudnn='auto' to use the "
@@ -128,7 +131,7 @@ class RecurrentLayer(keras.layers.RNN):
             mask = None if mask is None else tf.reverse(mask, [1])
         if not self.has_fast_scan(training):
             outputs, states = self._run_cell(sequences, states, mask, training)
-        elif training and self.use_cudnn and not self._cudnn_obstacle():
+        elif training and use_cudnn and not self._cudnn_obstacle():
             outputs, states = self._read_with_cudnn(sequences, states, mask)
         else:
             outputs, states = self._read(sequences, states, mask, training)
