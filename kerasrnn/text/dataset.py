@@ -9,6 +9,7 @@ from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.joined_ranges import JoinedRanges
 
 
 class Batch(NamedTuple):
@@ -79,9 +80,7 @@ class TextDataset:
         )
         self.steps_per_epoch = steps
         self._stream_starts = starts  # [B]
-        self._range_starts = bounds[:, 0]
-        self._joined_stops = np.cumsum(bounds[:, 1] - bounds[:, 0])
-        self._joined_starts = np.append(0, self._joined_stops[:-1])
+        self._ranges = JoinedRanges(bounds)
 
     def batch(self, step: int) -> Batch:
         """Returns batch number `step` of training, [B, T]."""
@@ -96,21 +95,14 @@ class TextDataset:
             + self._stream_starts[:, None]
             + np.arange(self.sequence_length + 1)
         )  # [N, B, T + 1]
-        ids = self._ids[self._in_text(positions)].astype(np.int32)
+        ids = self._ids[self._ranges.in_text(positions)].astype(np.int32)
         inputs, targets = ids[..., :-1], ids[..., 1:]
         if self._documents:
-            first = np.isin(positions, self._joined_starts)  # [N, B, T + 1]
+            first = np.isin(positions, self._ranges.starts)  # [N, B, T + 1]
             targets = np.where(first[..., 1:], 0, targets)
             first[in_epoch == 0, :, 0] = True
             inputs = np.where(first[..., :-1], ~inputs, inputs)
         return Batch(inputs, targets)
-
-    def _in_text(self, positions: np.ndarray) -> np.ndarray:
-        """Returns where in the text positions in the joined ranges are."""
-        index = np.searchsorted(self._joined_stops, positions, side="right")
-        offsets = self._range_starts - self._joined_starts
-        in_text: np.ndarray = positions + offsets[index]
-        return in_text
 
 
 def training_dataset(corpus: Corpus, config: Config) -> TextDataset:

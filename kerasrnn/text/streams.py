@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasrnn.errors import UserError
+from kerasrnn.text.joined_ranges import JoinedRanges
 
 
 class Streams:
@@ -33,12 +34,10 @@ class Streams:
         total = int(lengths.sum())
         self._ids = ids
         self._start_id = start_id
-        self._range_starts = bounds[:, 0]
-        self._joined_stops = np.cumsum(lengths)
-        self._joined_starts = np.append(0, self._joined_stops[:-1])
+        self._ranges = JoinedRanges(bounds)
         self._documents = documents
         if len(bounds) == streams:
-            edges = np.append(0, self._joined_stops)
+            edges = np.append(0, self._ranges.stops)
         else:
             edges = np.arange(streams + 1) * total // streams
         self._starts, self._stops = edges[:-1], edges[1:]
@@ -62,12 +61,12 @@ class Streams:
         inside = positions < self._stops[:, None]
         inside &= positions >= self._starts[:, None]
         ids = np.zeros(positions.shape, np.int32)
-        ids[inside] = self._ids[self._in_text(positions[inside])]
+        ids[inside] = self._ids[self._ranges.in_text(positions[inside])]
         if first == 0 and self._start_id is not None:
             ids[:, 0] = self._start_id
         inputs, targets = ids[:, :-1], ids[:, 1:]
         if self._documents:
-            joined = inside & np.isin(positions, self._joined_starts)
+            joined = inside & np.isin(positions, self._ranges.starts)
             joined &= positions != self._starts[:, None]
             targets = np.where(joined[:, 1:], 0, targets)
             inputs = np.where(joined[:, :-1], ~inputs, inputs)
@@ -77,12 +76,6 @@ class Streams:
             for row in (inputs, targets)
         )
         return inputs, targets
-
-    def _in_text(self, positions: np.ndarray) -> np.ndarray:
-        index = np.searchsorted(self._joined_stops, positions, side="right")
-        offsets = self._range_starts - self._joined_starts
-        in_text: np.ndarray = positions + offsets[index]
-        return in_text
 
 
 def is_scorable(ranges: Sequence[tuple[int, int]]) -> bool:
