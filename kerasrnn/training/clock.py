@@ -34,7 +34,7 @@ class ClockReading(NamedTuple):
         sample_is_due: Whether it is time for another sample.
         steps: How many the next call should run.
         seconds_per_step: Smoothed; None if it is not known yet.
-        signal: Number of a signal that asks a worker to end; 0 is none.
+        signal: Number of a signal that asks a worker to end, or 0.
     """
 
     elapsed: float = 0.0

@@ -36,7 +36,7 @@ class Result:
 
     Attributes:
         step: Steps made.
-        best: Which checkpoint in `best/` is the best; None if there is none.
+        best: The best checkpoint, in `best/`; None before a validation.
         reason: Why it ended.
     """
 
@@ -46,7 +46,7 @@ class Result:
 
     @property
     def best_step(self) -> int:
-        """Step of the best checkpoint; 0 if there is none."""
+        """Step of the best checkpoint, or 0 before a validation."""
         return self.best.step if self.best else 0
 
     @property

@@ -234,7 +234,7 @@ class TrainingState:
             return self._checkpoints.load(step)
         except UserError as error:
             raise UserError(
-                f"{error} The chief goes on from it: all workers must see "
+                f"{error} The chief resumes from it: all workers must see "
                 "the same working directory. Give --workdir on a file system "
                 "that they share."
             ) from None

@@ -92,10 +92,10 @@ class Connections(Generic[Channel]):
         attempts: Attempts,
         error: grpc.RpcError,
     ) -> None:
-        """Takes a failure into account; returns if there is another attempt.
+        """Records a failure; returns if another attempt is allowed.
 
         Raises:
-            ServingError: There is none.
+            ServingError: No further attempt is allowed.
         """
         if connection.given_up:
             return
@@ -112,7 +112,7 @@ class Connections(Generic[Channel]):
         return self.closed.is_set() or connection.given_up
 
     def begin_watch(self) -> bool:
-        """Whether a watcher is to be started: calls run, and there is none."""
+        """Returns whether the caller must start a watcher: none runs yet."""
         with self._lock:
             begins = not self._is_watched
             self._is_watched = True
