@@ -10,11 +10,13 @@ gateway that runs takes the change at once.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import ipaddress
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from absl import flags
@@ -174,10 +176,6 @@ async def _serve(values, settings):
     from kerasrnn_serving.gateway.access.keys import KeyRing
     from kerasrnn_serving.gateway.app import make_app
 
-    if values.end_with_input:
-        asyncio.get_running_loop().add_reader(
-            sys.stdin.fileno(), _look_at_input
-        )
     keys = None if values.keys is None else KeyRing(Path(values.keys))
     tls = None
     if values.https_certificate is not None:
@@ -195,6 +193,8 @@ async def _serve(values, settings):
                 file=sys.stderr,
                 flush=True,
             )
+            if values.end_with_input:
+                threading.Thread(target=_end_with_input, daemon=True).start()
 
         await server.serve(
             make_app(client, values.model, settings=settings, keys=keys),
@@ -207,10 +207,12 @@ async def _serve(values, settings):
     return 0
 
 
-def _look_at_input():
-    if not os.read(_INPUT, 1024):
-        asyncio.get_running_loop().remove_reader(_INPUT)
-        signal.raise_signal(signal.SIGTERM)
+def _end_with_input():
+    """Waits for the end of the input, of whatever kind of file it is."""
+    with contextlib.suppress(OSError):  # It is closed.
+        while os.read(_INPUT, 1024):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run() -> None:

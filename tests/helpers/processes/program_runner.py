@@ -12,6 +12,7 @@ import importlib
 import importlib.machinery
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ PROGRAMS = {
 }
 # What a program ends with that went as far as to start TensorFlow.
 STARTED_TENSORFLOW = 99
+# After which a program that does not end is ended.
+_MOST_SECONDS = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Result:
     """What a program left.
 
     Attributes:
-        status: Its exit status; minus the signal that ended it.
+        status: Its exit status; minus the signal that ended it, which is
+            SIGALRM if it did not end by itself.
         output: What it wrote to standard output.
         errors: What it wrote to standard error.
     """
@@ -119,6 +123,7 @@ def _run(program, arguments, cwd, closed, environment):
 def _become(module, program, arguments, cwd, closed, environment, files):
     """Runs the program in this process and ends it."""
     status = 70
+    signal.alarm(_MOST_SECONDS)
     try:
         os.chdir(cwd)
         os.environ.update(environment)
