@@ -113,6 +113,7 @@ def client_of(values: flags.FlagValues) -> "Client":
     Raises:
         UserError: A file cannot be read, or the flags do not fit together.
     """
+    _quiet_grpc()
     from kerasrnn_serving.client import Client
 
     return Client(**_arguments(values))
@@ -124,15 +125,22 @@ def async_client_of(values: flags.FlagValues) -> "AsyncClient":
     Raises:
         UserError: A file cannot be read, or the flags do not fit together.
     """
+    _quiet_grpc()
     from kerasrnn_serving.client import AsyncClient
 
     return AsyncClient(**_arguments(values))
 
 
+def _quiet_grpc() -> None:
+    """Silences what gRPC notes of a server that restarts.
+
+    Call it before gRPC is imported, which reads the variable then.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
 def _arguments(values: flags.FlagValues) -> dict[str, Any]:
     """Returns a client's arguments."""
-    # What gRPC notes of a server that restarts is none of the user's.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     _print_notes()
     from kerasrnn_serving.client import Tls
 
