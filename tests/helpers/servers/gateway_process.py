@@ -61,8 +61,10 @@ class GatewayProcess:
 
     def log(self) -> list[dict]:
         """Returns the lines of its log."""
-        self._log.seek(0)
-        lines = self._log.read().decode().splitlines(keepends=True)
+        # The process writes on from where a file shared with it is read.
+        file = self._log.fileno()
+        content = os.pread(file, os.fstat(file).st_size, 0)
+        lines = content.decode().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def wait_for_line(self, **fields) -> dict:

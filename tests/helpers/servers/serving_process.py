@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import os
 import re
 import select
 import signal
@@ -53,8 +54,9 @@ class ServerProcess:
 
     def errors(self) -> str:
         """Returns what it has written to standard error."""
-        self._errors.seek(0)
-        return self._errors.read().decode()
+        # The process writes on from where a file shared with it is read.
+        file = self._errors.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode()
 
     def terminate(self) -> int:
         """Sends SIGTERM; returns the exit status."""
