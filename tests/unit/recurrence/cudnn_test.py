@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.models.covering_rows import covering
 
 from kerasrnn import layers
 from kerasrnn.config import ModelConfig
@@ -82,11 +83,13 @@ def _op_types(graph):
 
 class GraphTest(parameterized.TestCase):
     @parameterized.parameters(
-        *itertools.product(
-            KINDS,
-            (False, True),
-            ("float16", "bfloat16", "float32", "float64"),
-            ((STEPS, BATCH), (None, None)),
+        *covering(
+            itertools.product(
+                KINDS,
+                (False, True),
+                ("float16", "bfloat16", "float32", "float64"),
+                ((STEPS, BATCH), (None, None)),
+            )
         )
     )
     def test_shapes_of_values_and_gradients(self, kind, padded, dtype, sizes):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.models import scan_cases
+from helpers.models.covering_rows import covering
 from helpers.models.scan_cases import KINDS
 from helpers.models.scan_cases import Case
 
@@ -23,26 +24,27 @@ from kerasrnn.recurrence.engine import PACKED
 
 class GradientTest(parameterized.TestCase):
     @parameterized.parameters(
-        *itertools.product(
-            KINDS,
-            (PACKED, COMPILED_STEPS, COMPILED_LOOPS),
-            (False, True),
-            (False, True),
+        *covering(
+            itertools.product(
+                KINDS,
+                (PACKED, COMPILED_STEPS, COMPILED_LOOPS),
+                scan_cases.TOLERANCE,
+                (False, True),
+                (False, True),
+            )
         )
     )
-    def test_engines(self, kind, engine, masked, resetting):
-        for dtype in scan_cases.TOLERANCE:
-            case = Case(
-                kind,
-                dtype=dtype,
-                masked=masked,
-                resetting=resetting,
-                engine=engine,
-            )
-            scan_cases.check_against_plain(
-                case,
-                lambda function, *tensors: tf.function(function)(*tensors),
-            )
+    def test_engines(self, kind, engine, dtype, masked, resetting):
+        case = Case(
+            kind,
+            dtype=dtype,
+            masked=masked,
+            resetting=resetting,
+            engine=engine,
+        )
+        scan_cases.check_against_plain(
+            case, lambda function, *tensors: tf.function(function)(*tensors)
+        )
 
     @parameterized.parameters(*itertools.product(KINDS, (False, True)))
     def test_without_a_gradient(self, kind, masked):

@@ -9,6 +9,7 @@ import re
 
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.models.covering_rows import covering
 
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
@@ -24,8 +25,10 @@ PRODUCTS = {"float32": "f32", "mixed_bfloat16": "bf16"}
 
 class LoweringTest(parameterized.TestCase):
     @parameterized.parameters(
-        *itertools.product(
-            STEPS, ("simple_rnn", "lstm", "gru"), PRODUCTS, ("TPU", "GPU")
+        *covering(
+            itertools.product(
+                STEPS, ("simple_rnn", "lstm", "gru"), PRODUCTS, ("TPU", "GPU")
+            )
         )
     )
     def test_shapes_are_static(self, step, cell, policy, device):
