@@ -31,7 +31,8 @@ class GradientTest(parameterized.TestCase):
                 scan_cases.TOLERANCE,
                 (False, True),
                 (False, True),
-            )
+            ),
+            together=3,
         )
     )
     def test_engines(self, kind, engine, dtype, masked, resetting):
