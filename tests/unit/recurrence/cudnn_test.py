@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models.covering_rows import covering
+from helpers.covering_rows import covering
 
 from kerasrnn import layers
 from kerasrnn.config import ModelConfig

@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.covering_rows import covering
 from helpers.models import scan_cases
-from helpers.models.covering_rows import covering
 from helpers.models.scan_cases import KINDS
 from helpers.models.scan_cases import TOLERANCE
 from helpers.models.scan_cases import Case

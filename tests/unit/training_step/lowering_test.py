@@ -9,7 +9,7 @@ import re
 
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models.covering_rows import covering
+from helpers.covering_rows import covering
 
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
