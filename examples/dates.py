@@ -57,10 +57,6 @@ SPELLINGS = (
 WEIGHTS = np.array([3] + [1] * (len(SPELLINGS) - 1))
 LONGEST = len("the twenty-seventh of September 2021")
 
-UNITS = 128
-BATCH = 128
-BATCHES_PER_EPOCH = 250
-
 
 def spell(date, spelling):
     """Returns a date in one of `SPELLINGS`."""
@@ -81,7 +77,7 @@ def to_ids(texts, length):
     return codes.reshape(len(texts), length).astype(np.int32)
 
 
-def make_models():
+def make_models(units):
     """Returns `(encoder, decoder)`, which share no weights.
 
     The encoder turns ids [B, T] into what it has read `[outputs [B, T, units],
@@ -92,13 +88,13 @@ def make_models():
     """
     spelled = keras.Input([None], dtype="int32")
     embedded = keras.layers.Embedding(128, 32, mask_zero=True)(spelled)
-    read = LSTM(UNITS, return_sequences=True, return_state=True)(embedded)
+    read = LSTM(units, return_sequences=True, return_state=True)(embedded)
     encoder = keras.Model(spelled, read)
 
     previous = keras.Input([None], dtype="int32")
-    outputs = keras.Input([None, UNITS])
-    start = [keras.Input([UNITS]), keras.Input([UNITS])]
-    written, *states = LSTM(UNITS, return_sequences=True, return_state=True)(
+    outputs = keras.Input([None, units])
+    start = [keras.Input([units]), keras.Input([units])]
+    written, *states = LSTM(units, return_sequences=True, return_state=True)(
         keras.layers.Embedding(128, 16)(previous), initial_state=start
     )
     # Luong et al., 2015: what was read, weighted by how well it fits.
@@ -130,9 +126,8 @@ def translate(encoder, decoder, texts):
     return [bytes(row).decode().partition("\n")[0] for row in codes]
 
 
-def training_examples(dates, random):
-    """Returns `((spelled, previous), written)` of one epoch, as ids."""
-    size = BATCH * BATCHES_PER_EPOCH
+def training_examples(dates, size, random):
+    """Returns `((spelled, previous), written)` of `size` dates, as ids."""
     chosen = [dates[i] for i in random.integers(len(dates), size=size)]
     spellings = random.choice(
         len(SPELLINGS), size=size, p=WEIGHTS / WEIGHTS.sum()
@@ -181,13 +176,13 @@ def main(options):
     first = datetime.date(1969, 1, 1)
     days = random.permutation((datetime.date(2069, 1, 1) - first).days)
     dates = [first + datetime.timedelta(int(day)) for day in days]
-    held_out, dates = dates[:2000], dates[2000:]
+    held_out, dates = dates[: options.held_out], dates[options.held_out :]
 
-    encoder, decoder = make_models()
+    encoder, decoder = make_models(options.units)
     spelled, previous = encoder.input, keras.Input([None], dtype="int32")
     logits, *_ = decoder([previous, spelled, *encoder(spelled)])
     model = keras.Model([spelled, previous], logits)
-    steps = max(1, options.epochs * BATCHES_PER_EPOCH)
+    steps = max(1, options.epochs * options.batches)
     model.compile(
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(0.003, steps),
@@ -198,11 +193,13 @@ def main(options):
         jit_compile=False,
     )
     for epoch in range(options.epochs):
-        inputs, written = training_examples(dates, random)
+        inputs, written = training_examples(
+            dates, options.batch * options.batches, random
+        )
         model.fit(
             inputs,
             written,
-            BATCH,
+            options.batch,
             initial_epoch=epoch,
             epochs=epoch + 1,
             verbose=2,
@@ -234,5 +231,9 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="dates.html",
-        epochs=(9, "Rounds of 32,000 spelled dates, each newly drawn."),
+        epochs=(9, "Rounds of spelled dates, each newly drawn."),
+        batches=(250, "In a round."),
+        batch=(128, "Spelled dates in a batch."),
+        held_out=(2000, "Dates that are not trained on in any spelling."),
+        units=(128, "Of either LSTM."),
     )

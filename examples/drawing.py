@@ -192,7 +192,7 @@ def main(options):
     pictures = pictures[: len(pictures) // options.batch * options.batch]
     held_out = enlarge_all(held_out)
 
-    draw = Draw()
+    draw = Draw(steps=options.steps)
     draw(pictures[:1])
     size = draw.count_params()
     units = min(range(1, 1000), key=lambda u: abs(parameters(u) - size))
@@ -243,4 +243,5 @@ if __name__ == "__main__":
         output="drawing.png",
         epochs=(36, "Passes over the 16,164 pictures for DRAW."),
         batch=(128, "Pictures in a batch."),
+        steps=(16, "Strokes in which DRAW paints a picture."),
     )

@@ -36,7 +36,6 @@ NOT_ASCII = 127
 PIECE = 256
 UNITS = 64
 BATCH = 32
-BATCHES_PER_EPOCH = 100
 
 STYLE = """\
 pre { line-height: 1.4; white-space: pre-wrap; }
@@ -104,14 +103,14 @@ def make_model():
     )
 
 
-def train(model, files, epochs, random):
+def train(model, files, epochs, batches, random):
     """Trains for rounds of pieces, drawn anew for each."""
     ids, classes = cut(files)
     ids, classes = pad(ids, PIECE), pad(classes, PIECE)
     model.compile(
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(
-                0.005, max(1, epochs * BATCHES_PER_EPOCH)
+                0.005, max(1, epochs * batches)
             ),
             global_clipnorm=1.0,
         ),
@@ -121,7 +120,7 @@ def train(model, files, epochs, random):
         jit_compile=False,
     )
     for epoch in range(epochs):
-        drawn = random.integers(len(ids), size=BATCH * BATCHES_PER_EPOCH)
+        drawn = random.integers(len(ids), size=BATCH * batches)
         model.fit(
             ids[drawn],
             classes[drawn],
@@ -207,7 +206,7 @@ def main(options):
     files = [file for index, file in enumerate(files) if index % 10]
     print(f"{len(files)} files to learn from, {len(held_out)} held out")
     model = make_model()
-    train(model, files, options.epochs, random)
+    train(model, files, options.epochs, options.batches, random)
 
     ids, truth = cut(held_out)
     share = np.bincount(np.concatenate(truth)).max() / sum(map(len, truth))
@@ -232,6 +231,7 @@ if __name__ == "__main__":
     shared.run(
         main,
         output="highlight.html",
-        epochs=(10, "Rounds of 3,200 pieces each."),
+        epochs=(10, "Rounds of pieces, drawn anew for each."),
+        batches=(100, "Of 32 pieces in a round."),
         characters=(4_000_000, "Of source code to read, about."),
     )

@@ -175,9 +175,12 @@ def main(options):
         logits, windows = map(np.asarray, model.read(pictures))
         named = logits.argmax(axis=-1)
         right = (named == answers["digits"]) | ~weights["digits"]
+        away = np.linalg.norm(windows[..., :2] - answers["places"], axis=-1)
         print(
             f"held out: numbers of {length} digit{'s'[: length > 1]} read "
-            f"exactly: {right.all(axis=1).mean():.1%} of {len(pictures)}"
+            f"exactly: {right.all(axis=1).mean():.1%} of {len(pictures)}; "
+            f"windows are {away[weights['places']].mean():.1f} pixels from "
+            "the digits' centres"
         )
     glimpses.show(options.output, pictures[:6], named[:6], windows[:6])
 

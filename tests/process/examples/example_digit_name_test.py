@@ -10,7 +10,7 @@ class DigitNameTest(absltest.TestCase):
         example = run_example(
             "examples/digit_name.py",
             self.create_tempdir().full_path,
-            "--epochs=12",
+            "--epochs=6",
         )
         # One name for all would be 10 %.
         self.assertGreaterEqual(example.percentage(), 70)

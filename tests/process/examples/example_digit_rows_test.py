@@ -10,7 +10,7 @@ class DigitRowsTest(absltest.TestCase):
         example = run_example(
             "examples/digit_rows.py",
             self.create_tempdir().full_path,
-            "--epochs=7",
+            "--epochs=5",
         )
         # Chance is 10 %.
         self.assertGreaterEqual(example.percentage(), 70)
