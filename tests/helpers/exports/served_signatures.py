@@ -3,6 +3,7 @@
 Requests to call them with are here too: good ones, odd ones and bad ones.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -136,9 +137,15 @@ class Exported(Served):
 
     def __init__(self, name):
         super().__init__(name)
-        scratch = Path(absltest.TEST_TMPDIR.value) / f"{os.getpid()}"
-        self.directory = scratch / name / "1"
-        archive.write(self.sampler, self.directory)
+        # All processes that pytest runs tests in share what one has written.
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}")
+        versions = Path(absltest.TEST_TMPDIR.value) / run / name
+        self.directory = versions / "1"
+        if not self.directory.exists():
+            written = versions.with_name(f"{name}-{os.getpid()}")
+            archive.write(self.sampler, written / "1")
+            with contextlib.suppress(OSError):
+                written.rename(versions)
         self._session = verify.Session(self.directory)
 
     def _run(self, signature, inputs):

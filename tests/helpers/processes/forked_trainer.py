@@ -1,4 +1,4 @@
-"""Processes of kerasrnn-train that start at once, as forks of a warm one.
+"""Programs with TensorFlow that start at once, as forks of a warm process.
 
 TensorFlow takes seconds to import, and tests that kill a training a hundred
 times would spend their time on that. Here a server process imports it, runs
@@ -6,10 +6,14 @@ nothing with it, and forks. What runs in the fork is the program itself, with
 its own arguments, its output in a pipe, its signals and its exit status.
 """
 
+import importlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from unittest import mock
 
 from helpers.sources.repository import ROOT
@@ -111,6 +115,38 @@ class ForkedTrainer:
         return "".join(self.lines)
 
 
+def run_forked(module, *arguments, cwd="/") -> subprocess.CompletedProcess:
+    """Runs a program to its end.
+
+    Args:
+        module: Of the program, as "kerasrnn.evaluate".
+        *arguments: Its command line.
+        cwd: Its working directory.
+
+    Returns:
+        What `subprocess.run` does, with standard output and error as texts.
+
+    Raises:
+        subprocess.CalledProcessError: It fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        process = _CONTEXT.Process(
+            target=_run_into_files,
+            args=(module, arguments, str(cwd), {}, folder),
+        )
+        _start(process)
+        process.join()
+        output, errors = (
+            Path(folder, name).read_text("utf-8")
+            for name in ("output", "errors")
+        )
+    if process.exitcode:
+        raise subprocess.CalledProcessError(
+            process.exitcode, [module, *arguments], output, errors
+        )
+    return subprocess.CompletedProcess(arguments, 0, output, errors)
+
+
 def _start(process):
     # The server is started with the first process, and inherits this.
     folders = [str(ROOT), str(ROOT / "tests"), *filter(None, sys.path)]
@@ -123,17 +159,27 @@ def _start(process):
 
 
 def _run(arguments, cwd, variables, writer):
-    from kerasrnn import train
-
-    os.environ.update(variables)
     os.dup2(writer.fileno(), 1)
     os.dup2(writer.fileno(), 2)
     writer.close()
+    _become("kerasrnn.train", arguments, cwd, variables)
+
+
+def _run_into_files(module, arguments, cwd, variables, folder):
+    for number, name in enumerate(("output", "errors"), 1):
+        with open(f"{folder}/{name}", "wb") as file:
+            os.dup2(file.fileno(), number)
+    _become(module, arguments, cwd, variables)
+
+
+def _become(module, arguments, cwd, variables):
+    """Runs a program in this process, with its file descriptors 1 and 2."""
+    os.environ.update(variables)
     # The server's own were made for files, which Python can seek in.
     sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
     sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False)
     # Whoever runs the tests may have had nohup ignore it.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.chdir(cwd)
-    sys.argv = ["kerasrnn-train", *arguments]
-    train.run()
+    sys.argv = [module, *arguments]
+    importlib.import_module(module).run()

@@ -3,47 +3,33 @@
 What it says is held against the model in this process.
 """
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
+import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
-from helpers.models import small_models
-from kerasrnn_export.exporter import export_model
+from helpers.exports import served_signatures
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.local_server import open_versions
 
-from kerasrnn.config import Config
-from kerasrnn.config import DataConfig
-from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.text_generator import TextGenerator
 
 # The last has characters outside the vocabulary.
 PROMPTS = ("", "abc.é€", "Ж🙂\n", "ab" * 3000, "a?🙃b")
+MODELS = {"characters": "lstm", "bytes": "gru_bytes"}
 
 
 class Served:
     """A small model behind a server, and the same model in this process."""
 
-    def __init__(self, kind, directory):
-        vocabulary = small_models.make_vocabulary(kind)
-        config = small_models.make_config(vocabulary)
-        model = CharRNN(config)
-        model.build_weights()
-        model.set_weights(small_models.random_weights(config))
-        export_model(
-            model,
-            vocabulary,
-            Config(model=config, data=DataConfig(vocabulary=kind)),
-            directory,
-        )
+    def __init__(self, kind):
+        exported = served_signatures.Exported.of(MODELS[kind])
+        directory = exported.directory.parent
         self._server = LocalServer(open_versions("kerasrnn", directory))
         port = self._server.start("127.0.0.1", 0)
         self.client = Client(f"127.0.0.1:{port}")
-        self._weights = [variable.value for variable in model.weights]
-        self._generator = TextGenerator(config, vocabulary)
+        self._weights = [tf.constant(weight) for weight in exported.weights]
+        self._generator = TextGenerator(exported.config, exported.vocabulary)
 
     def stream(self, **options):
         """Returns the chunks of a text without the server."""
@@ -66,10 +52,7 @@ class ServedModelTest(parameterized.TestCase):
     def _serve(self, kind):
         # An export takes a while; both tests of a kind share one.
         if kind not in self.served:
-            directory = Path(
-                self.enterClassContext(tempfile.TemporaryDirectory())
-            )
-            self.served[kind] = Served(kind, directory)
+            self.served[kind] = Served(kind)
             self.addClassCleanup(self.served[kind].close)
         return self.served[kind].client, self.served[kind].live
 

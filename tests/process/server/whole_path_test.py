@@ -15,6 +15,7 @@ from pathlib import Path
 
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.processes.forked_trainer import run_forked
 from helpers.servers.serving_process import ServerProcess
 
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -45,18 +46,18 @@ def _text(seed):
     return text
 
 
-def _run(program, *flags, stdin=""):
-    process = subprocess.run(
-        [sys.executable, "-m", program, *flags],
-        input=stdin,
+def _run(program, *flags):
+    return run_forked(program, *flags).stdout
+
+
+def _query(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "kerasrnn_serving.programs.query", *flags],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        check=False,
-    )
-    if process.returncode:
-        raise RuntimeError(f"{program} failed: {process.stderr}")
-    return process.stdout
+        check=True,
+    ).stdout
 
 
 class WholePathTest(parameterized.TestCase):
@@ -102,8 +103,7 @@ class WholePathTest(parameterized.TestCase):
         tail = content[first:]
         held_out.write_bytes(tail if vocabulary == "bytes" else tail.encode())
         scored = json.loads(
-            _run(
-                "kerasrnn_serving.programs.query",
+            _query(
                 f"--server={server.target}",
                 f"--score={held_out}",
                 "--json",
@@ -116,11 +116,7 @@ class WholePathTest(parameterized.TestCase):
 
         flags = ["--prompt=кот sat", "--length=90", "--seed=5", "--noecho"]
         sampled = _run("kerasrnn.sample", workdir, *flags)
-        queried = _run(
-            "kerasrnn_serving.programs.query",
-            f"--server={server.target}",
-            *flags,
-        )
+        queried = _query(f"--server={server.target}", *flags)
         self.assertEqual(queried, sampled)
         self.assertGreater(len(queried), 40)
 

@@ -8,8 +8,6 @@ import itertools
 import json
 import pathlib
 import random
-import subprocess
-import sys
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +22,7 @@ from helpers.models.documents import make_config
 from helpers.models.documents import random_document
 from helpers.models.documents import random_ids
 from helpers.models.documents import score
-from helpers.processes.user_environment import user_environment
+from helpers.processes.forked_trainer import run_forked
 from helpers.servers import serving_process
 from kerasrnn_serving.client import Client
 
@@ -162,7 +160,7 @@ class ProgramTest(absltest.TestCase):
         chance = random.Random(0)
         lines = [random_document(chance) + ";" for _ in range(100)]
         (folder / "text.txt").write_text("".join(lines))
-        run_program(
+        run_forked(
             "kerasrnn.train",
             f"--data={folder}/text.txt",
             f"--workdir={folder}/workdir",
@@ -179,13 +177,13 @@ class ProgramTest(absltest.TestCase):
         separator = saved.config.model.separator_id
         self.assertEqual(saved.vocabulary.decode([separator]), ";")
         result = json.loads(
-            run_program(
+            run_forked(
                 "kerasrnn.evaluate",
                 f"--workdir={folder}/workdir",
                 f"--file={folder}/text.txt",
                 "--start_state=start_character",
                 "--json",
-            )
+            ).stdout
         )
         nats = 0.0
         for line in lines:
@@ -202,7 +200,7 @@ class ProgramTest(absltest.TestCase):
 
     def check_served(self, folder, lines):
         """Exports the model, serves it, and looks for a state that leaks."""
-        run_program(
+        run_forked(
             "kerasrnn_export.program",
             f"--workdir={folder}/workdir",
             f"--export_dir={folder}/export",
@@ -237,19 +235,6 @@ class ProgramTest(absltest.TestCase):
                 np.testing.assert_array_equal(
                     inspection.activations, inspections[0].activations
                 )
-
-
-def run_program(module, *flags):
-    """Runs a program to its end; returns what it prints."""
-    process = subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        capture_output=True,
-        text=True,
-        env=user_environment(),
-    )
-    if process.returncode:
-        raise AssertionError(process.stderr)
-    return process.stdout
 
 
 if __name__ == "__main__":
