@@ -14,6 +14,7 @@ from kerasrnn_export.graph.options import SamplerOptions
 from kerasrnn_export.graph.sampler import Sampler
 from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.local_server import open_versions
+from kerasrnn_serving.server.work import RUNNING
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
@@ -24,7 +25,7 @@ RAISED = SamplerOptions(max_length=2**20, max_prompt=2**20)
 _TIMEOUT = 60
 _DEADLINE = 0.3
 # More than the server has threads.
-_CALLS = 40
+_CALLS = RUNNING + 4
 
 
 def _request(name, text, **inputs):
@@ -88,7 +89,7 @@ class BoundedWorkTest(parameterized.TestCase):
         ("inspect", "a" * (signatures.MAX_PROMPT + 1), {}),
     )
     def test_what_is_above_a_limit_is_refused(self, name, text, inputs):
-        served = served_signatures.Served.of("lstm")
+        served = served_signatures.Exported.of("lstm")
         first = signatures.SIGNATURES[name].inputs[0].name
         (row,) = served(name, [{first: text, **inputs}])
         self.assertRegex(row["error"].decode(), "state_bytes")

@@ -17,8 +17,9 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.exports import golden_recording
 from helpers.sources.repository import ROOT
-from kerasrnn_export.exporter import export_model
+from kerasrnn_export.graph import archive
 from kerasrnn_export.graph import state_token
+from kerasrnn_export.graph.sampler import Sampler
 from kerasrnn_export.release import manifest
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.server.local_server import LocalServer
@@ -27,8 +28,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from kerasrnn.config import Config
-from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.text.vocabulary import Vocabulary
+from kerasrnn.training.step.flat_weights import layout
 
 GOLDEN = ROOT / "tests" / "data" / "golden"
 RELEASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
@@ -70,20 +71,17 @@ class Golden:
     def _export_again(self, directory):
         contents = manifest.read(self.version)
         config = Config.from_json(json.dumps(contents["config"]))
-        model = CharRNN(config.model)
-        model.build_weights()
         reader = tf.train.load_checkpoint(
             str(self.version / "variables" / "variables")
         )
         name = "_variables/{}/.ATTRIBUTES/VARIABLE_VALUE"
-        model.set_weights(
-            [
-                reader.get_tensor(name.format(index))
-                for index in range(len(model.weights))
-            ]
-        )
+        weights = [
+            reader.get_tensor(name.format(index))
+            for index in range(len(layout(config.model).names))
+        ]
         vocabulary = Vocabulary.from_json(json.dumps(contents["vocabulary"]))
-        export_model(model, vocabulary, config, directory)
+        sampler = Sampler(config.model, weights, vocabulary)
+        archive.write(sampler, directory / "1")
 
     def predictions(self):
         """Yields `(request, response)` of each Predict."""

@@ -57,7 +57,7 @@ class LimitsTest(ServerTestCase):
             "--max_rows=5",
             "--max_calls=20",
             "--max_message_bytes=10000",
-            "--max_seconds=8",
+            "--max_seconds=4",
         )
         cls.addClassCleanup(cls.server.close)
         cls.stub = Stub(cls.server.target)

@@ -97,12 +97,12 @@ class ProcessTest(RunTestCase):
     FLAGS = small_flags(checkpoint_every=1_000_000)
 
     def test_a_reader_that_goes_away_does_not_end_a_training(self):
-        trainer = self.start("w", "--max_steps=2500")
+        trainer = self.start("w", "--max_steps=800")
         trainer.wait_for("Starting TensorFlow")
         trainer.output.close()
         trainer.join(SECONDS)
         self.assertEqual(trainer.status, 0)
-        self.assertEqual(self.newest("w").step, 2500)
+        self.assertEqual(self.newest("w").step, 800)
 
     def test_a_repeat_within_a_second_is_the_same_signal(self):
         for second in (signal.SIGTERM, signal.SIGHUP):
