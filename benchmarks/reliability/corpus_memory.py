@@ -114,8 +114,8 @@ def write_text(path: pathlib.Path, megabytes: int) -> None:
 def measure(path: str, kind: str) -> dict[str, float]:
     """Returns megabytes grown and megabytes a second of text."""
     from kerasrnn.config import DataConfig
+    from kerasrnn.text.batches.dataset import TextDataset
     from kerasrnn.text.corpus import build_corpus
-    from kerasrnn.text.dataset import TextDataset
 
     path = pathlib.Path(path)
     megabytes = path.stat().st_size / 1e6

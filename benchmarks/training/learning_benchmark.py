@@ -1,0 +1,150 @@
+r"""Validation loss against minutes of training, beside other programs.
+
+    python -m benchmarks.training.learning_benchmark --data=shakespeare.txt
+    python -m benchmarks.training.learning_benchmark --data=shakespeare.txt \
+        --minutes=1,3,10 --rounds=3
+
+Each side trains for the same minutes on the first 90 % of the text, in a
+process of its own and alone on the machine; sides take turns. Then all
+characters of the last 10 % are scored, each once:
+
+    kerasrnn     kerasrnn-train with no flag but --minutes (and the split)
+    keras        the same LSTM of keras.layers, model.fit, Adam
+    char_rnn     the same LSTM in PyTorch, with char-rnn's recipe
+    transformer  a PyTorch transformer of nanoGPT's size for CPUs: 4 layers, 4
+                 heads, 128 wide, context 64, batch 12, its schedule
+
+The minutes include compiling, and neither the start of a framework nor the
+scoring. Recurrent networks carry their state through the text that they
+score; the transformer sees 48 to 64 characters before each that it scores.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from absl import app
+from absl import flags
+
+from benchmarks.shared.alternation import is_installed
+from benchmarks.shared.alternation import this_program
+
+_PEERS = ("keras", "char_rnn", "transformer")
+_SHARE = 0.1
+
+
+def define_flags(flag_values=flags.FLAGS):
+    """Defines the program's flags."""
+    flags.DEFINE_string(
+        "data", None, "The text, UTF-8.", required=True, flag_values=flag_values
+    )
+    flags.DEFINE_list(
+        "minutes", ["1", "3"], "Minutes to train.", flag_values=flag_values
+    )
+    flags.DEFINE_integer("rounds", 1, "Runs a side.", flag_values=flag_values)
+    flags.DEFINE_list(
+        "sides", ["kerasrnn", *_PEERS], "Which.", flag_values=flag_values
+    )
+    flags.DEFINE_list(
+        "flags",
+        [],
+        "Flags for kerasrnn-train, without the dashes, as units=256.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "worker", "", "Internal: be this side.", flag_values=flag_values
+    )
+
+
+def main(argv):
+    """Trains the sides in turns, or is one of them."""
+    del argv
+    options = flags.FLAGS
+    if options.worker:
+        from benchmarks.training.learning_peers import train_peer
+
+        minutes = float(options.minutes[0])
+        text = pathlib.Path(options.data).read_text(encoding="utf-8")
+        seed = options.rounds
+        print(json.dumps(train_peer(options.worker, text, minutes, seed)))
+        return
+    has_torch = is_installed("torch")
+    print("minutes  round  side          nats/character  parameters  steps")
+    for minutes in options.minutes:
+        for number in range(options.rounds):
+            for side in options.sides:
+                if side not in ("kerasrnn", "keras") and not has_torch:
+                    continue
+                run = _kerasrnn if side == "kerasrnn" else _peer
+                result = run(options, side, minutes, number)
+                print(
+                    f"{minutes:>7}  {number:>5}  {side:12}  "
+                    f"{result['loss']:>14.4f}  {result['parameters']:>10,}  "
+                    f"{result['steps']:>5,}",
+                    flush=True,
+                )
+
+
+def _peer(options, side, minutes, number):
+    return _last_line(
+        [
+            sys.executable,
+            *this_program(),
+            f"--data={options.data}",
+            f"--minutes={minutes}",
+            f"--worker={side}",
+            f"--rounds={number}",
+        ]
+    )
+
+
+def _kerasrnn(options, side, minutes, number):
+    del side
+    with tempfile.TemporaryDirectory() as directory:
+        workdir = f"--workdir={directory}/model"
+        _run(
+            [
+                *(sys.executable, "-m", "kerasrnn.train"),
+                workdir,
+                f"--data={options.data}",
+                f"--minutes={minutes}",
+                f"--validation_fraction={_SHARE}",
+                f"--seed={number}",
+                *(f"--{flag}" for flag in options.flags),
+            ]
+        )
+        model = [sys.executable, "-m", "kerasrnn.evaluate", workdir, "--json"]
+        result = _last_line([*model, "--streams=1", "--start_state=zero"])
+        config = pathlib.Path(directory, "model", "config.json").read_text()
+    from kerasrnn.config import Config
+
+    return {
+        "loss": result["loss"],
+        "steps": result["step"],
+        "parameters": Config.from_json(config).model.num_weights,
+    }
+
+
+def _last_line(command):
+    return json.loads(_run(command).splitlines()[-1])
+
+
+def _run(command):
+    result = subprocess.run(
+        command,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: {result.stderr[-2000:]}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
