@@ -11,6 +11,7 @@ FOUNDATION = ":kerasrnn/foundation"
 # Rooms to which the folders inside them belong.
 INNER = [
     "kerasrnn/command_line",
+    "kerasrnn/text",
     "serving/kerasrnn_serving/client",
     "serving/kerasrnn_serving/gateway",
 ]

@@ -29,7 +29,7 @@ _EXPORTS = {
     "kerasrnn.model.char_rnn": ("CharRNN",),
     "kerasrnn.model.text_generator": ("TextGenerator",),
     "kerasrnn.text.corpus": ("Corpus", "build_corpus"),
-    "kerasrnn.text.dataset": ("Batch", "TextDataset"),
+    "kerasrnn.text.batches.dataset": ("Batch", "TextDataset"),
     "kerasrnn.text.vocabulary": ("Vocabulary",),
     "kerasrnn.training.checkpoints.load_model": ("load_model",),
     "kerasrnn.training.train_and_evaluate": ("train_and_evaluate",),

@@ -18,10 +18,10 @@ from kerasrnn.layers import SimpleRNNCell as SimpleRNNCell
 from kerasrnn.layers import StepRNN as StepRNN
 from kerasrnn.model.char_rnn import CharRNN as CharRNN
 from kerasrnn.model.text_generator import TextGenerator as TextGenerator
+from kerasrnn.text.batches.dataset import Batch as Batch
+from kerasrnn.text.batches.dataset import TextDataset as TextDataset
 from kerasrnn.text.corpus import Corpus as Corpus
 from kerasrnn.text.corpus import build_corpus as build_corpus
-from kerasrnn.text.dataset import Batch as Batch
-from kerasrnn.text.dataset import TextDataset as TextDataset
 from kerasrnn.text.vocabulary import Vocabulary as Vocabulary
 from kerasrnn.training.checkpoints.load_model import load_model as load_model
 from kerasrnn.training.train_and_evaluate import (

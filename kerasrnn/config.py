@@ -30,19 +30,20 @@ class CellSizes(NamedTuple):
         states: Tensors [B, units] from step to step; the first is the output.
         biases: 1 for one that is added to the sum of the inputs' and the
             state's products, 2 for one of each.
+        learning_rate: The highest that suits Adam, of 128 units.
     """
 
     gates: int
     states: int = 1
     biases: int = 1
+    learning_rate: float = 4e-3
 
 
-# The kinds of cells. All else that depends on the kind is found by its name,
-# see `kerasrnn.layers.kinds`.
+# The kinds of cells; all else is found by its name in `layers.kinds`.
 CELL_SIZES = {
     "simple_rnn": CellSizes(gates=1),
-    "lstm": CellSizes(gates=4, states=2),
-    "gru": CellSizes(gates=3, biases=2),
+    "lstm": CellSizes(gates=4, states=2, learning_rate=0.012),
+    "gru": CellSizes(gates=3, biases=2, learning_rate=0.012),
 }
 CELLS = tuple(CELL_SIZES)
 INITIALIZERS = ("keras", "charrnn", "torchrnn")
@@ -54,6 +55,10 @@ VOCABULARIES = ("characters", "bytes")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 JIT_COMPILE = ("auto", "on", "off")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+
+
+# What fields are in a configuration of an older version, which lacks them.
+_OLDER = {"training": {"segment_length": 0, "validation_context": 0}}
 
 
 def _check_separator(separator: str, vocabulary: str) -> None:
@@ -182,12 +187,15 @@ class TrainingConfig:
     Attributes:
         batch_size: Streams of text read side by side, over all replicas.
         sequence_length: Characters between two truncations of the gradient.
+        segment_length: Characters that a stream reads in order; then it starts
+            elsewhere, from the zero state, every other time where a line, a
+            paragraph or a document begins. 0 reads all in order, as char-rnn.
         accumulation_steps: Parts into which the streams of a replica are
             divided, to be computed one after another and save memory. The
             update is the same as for all streams at once.
-        epochs: Passes over the training text.
+        epochs: Passes over the training text; a new run chooses how many.
         optimizer: How a gradient changes the weights.
-        learning_rate: Highest learning rate of the schedule.
+        learning_rate: Highest rate of the schedule; a new run chooses it.
         schedule: "constant"; "exponential" (times `decay_rate` per epoch, from
             epoch `decay_after` on, as in char-rnn); "step" (times `decay_rate`
             every `decay_after` epochs, as in torch-rnn); "cosine" (down to 0 at
@@ -205,6 +213,8 @@ class TrainingConfig:
             the mean loss; 0 turns clipping by value off.
         averaging: Momentum of the moving average of the weights, which
             evaluation, samples and export use; 0 turns averaging off.
+        validation_context: Characters read, unscored, before each stream of a
+            validation. 0 scores from the zero state on, as char-rnn does.
         evaluate_every: Steps between validations; 0 validates once per epoch.
         validation_cost: Time that validation may take, as a share of the time
             for the steps. If the held-out text is longer than that allows, a
@@ -233,6 +243,7 @@ class TrainingConfig:
 
     batch_size: Annotated[int, POSITIVE_COUNT] = 50
     sequence_length: Annotated[int, POSITIVE_COUNT] = 50
+    segment_length: Annotated[int, COUNT] = 5_000
     accumulation_steps: Annotated[int, POSITIVE_COUNT] = 1
     epochs: Annotated[int, POSITIVE_COUNT] = 50
     optimizer: Annotated[str, Choice(OPTIMIZERS)] = "adamw"
@@ -248,6 +259,7 @@ class TrainingConfig:
     clip_norm: Annotated[float, AMOUNT] = 1.0
     clip_value: Annotated[float, AMOUNT] = 0.0
     averaging: Annotated[float, FRACTION] = 0.999
+    validation_context: Annotated[int, COUNT] = 256
     evaluate_every: Annotated[int, COUNT] = 0
     validation_cost: Annotated[float, Range(0, 1)] = 0.1
     checkpoint_every: Annotated[int, COUNT] = 0
@@ -305,4 +317,4 @@ class Config:
         Raises:
             UserError: The text is not a configuration of this version.
         """
-        return dataclass_json.from_json(cls, text, "configuration")
+        return dataclass_json.from_json(cls, text, "configuration", _OLDER)

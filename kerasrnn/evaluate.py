@@ -46,11 +46,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
     flags.DEFINE_enum(
         "start_state",
-        "zero",
-        ("zero", "start_character"),
-        "What each stream starts from: the zero state (its first character is "
-        "read but not scored), or the state after the start character (all "
-        "are scored, as by a served model).",
+        None,
+        ("context", "zero", "start_character"),
+        "What each stream starts from: the state after its context, as many "
+        "characters of the text before it as in training's validations; the "
+        "zero state (its first character is read but not scored); or the "
+        "state after the start character (all are scored, as by a served "
+        "model). By default the first, if the model was validated so.",
         flag_values=flag_values,
     )
     define_integer(
@@ -84,13 +86,11 @@ def execute(values: flags.FlagValues) -> int:
     # Mistakes are reported before TensorFlow is imported.
     path, saved = find(values.workdir, values.checkpoint)
     text = _text(values, saved)
-    streams = values.streams or _default_streams(values, saved, text)
-    start_id = None
-    if values.start_state == "start_character":
-        start_id = saved.vocabulary.start_id
-    unknown = _count_unknown(text, streams, start_id)
+    start = _start(values, saved)
+    streams = values.streams or _default_streams(values, saved, text, start)
+    unknown = _count_unknown(text, streams, start)
     with Activity("Starting TensorFlow") as activity:
-        result = _evaluate(saved, text, streams, start_id, activity)
+        result = _evaluate(saved, text, streams, start, activity)
     if values.json:
         print(
             json.dumps(
@@ -103,7 +103,8 @@ def execute(values: flags.FlagValues) -> int:
                     "characters": result.characters,
                     "unknown": unknown,
                     "streams": streams,
-                    "start_state": values.start_state,
+                    "start_state": start.name,
+                    "context": start.context,
                     "step": saved.step,
                 }
             )
@@ -114,8 +115,8 @@ def execute(values: flags.FlagValues) -> int:
         f"character over {counted(result.characters, 'character')}, "
         f"perplexity {result.perplexity:.4f}\n"
         f"{path.parent.name} checkpoint, step {saved.step:,}; "
-        f"{counted(streams, 'stream')} from the "
-        f"{values.start_state.replace('_', ' ')} state"
+        f"{counted(streams, 'stream')} "
+        f"{start.description}"
     )
     if unknown:
         print(
@@ -170,33 +171,74 @@ def _text(values: flags.FlagValues, saved: "Checkpoint") -> _Text:
     return _Text(corpus.ids, ranges, name)
 
 
+class _Start(NamedTuple):
+    """What each stream starts from.
+
+    Attributes:
+        name: "context", "zero" or "start_character".
+        start_id: The start character, if it is that.
+        context: Characters to read before each stream.
+    """
+
+    name: str
+    start_id: int | None = None
+    context: int = 0
+
+    @property
+    def description(self) -> str:
+        """What a reader is told."""
+        if self.name == "context":
+            return f"after {counted(self.context, 'character')} of context"
+        return f"from the {self.name.replace('_', ' ')} state"
+
+
+def _start(values: flags.FlagValues, saved: "Checkpoint") -> _Start:
+    """Returns what the flags say that each stream starts from."""
+    context = saved.config.training.validation_context
+    name = values.start_state or ("context" if context else "zero")
+    if name == "context":
+        if not context:
+            raise UserError(
+                "--start_state=context reads as much before each stream as "
+                "the model's validations did, but they started from the zero "
+                "state (--validation_context=0). Give --start_state=zero."
+            )
+        return _Start(name, context=context)
+    if name == "start_character":
+        return _Start(name, saved.vocabulary.start_id)
+    return _Start(name)
+
+
 def _default_streams(
-    values: flags.FlagValues, saved: "Checkpoint", text: _Text
+    values: flags.FlagValues, saved: "Checkpoint", text: _Text, start: _Start
 ) -> int:
     """Returns into how many streams the text is cut if no flag says it."""
-    from kerasrnn.text.streams import number_of_streams
+    from kerasrnn.text.batches.streams import number_of_streams
 
     if values.file is not None:
         return 1
     training = saved.config.training
     return number_of_streams(
-        text.ranges, training.batch_size, training.sequence_length
+        text.ranges,
+        training.batch_size,
+        training.sequence_length,
+        start.context,
     )
 
 
-def _count_unknown(text: _Text, streams: int, start_id: int | None) -> int:
+def _count_unknown(text: _Text, streams: int, start: _Start) -> int:
     """Returns how many characters are unknown.
 
     Raises:
         UserError: No character would be scored.
     """
+    from kerasrnn.text.batches.streams import Streams
+    from kerasrnn.text.batches.streams import nothing_to_score
     from kerasrnn.text.encoding import count_unknown
-    from kerasrnn.text.streams import Streams
-    from kerasrnn.text.streams import nothing_to_score
 
     unknown = count_unknown(text.ids, text.ranges)
     longest = Streams(
-        text.ids, text.ranges, streams, start_id, documents=False
+        text.ids, text.ranges, streams, start.start_id, documents=False
     ).length
     if unknown == text.length or longest < 1:
         raise nothing_to_score()
@@ -207,7 +249,7 @@ def _evaluate(
     saved: "Checkpoint",
     text: _Text,
     streams: int,
-    start_id: int | None,
+    start: _Start,
     activity: Activity,
 ) -> "Evaluation":
     """Returns the loss of the text."""
@@ -223,7 +265,8 @@ def _evaluate(
         text.ids,
         text.ranges,
         streams,
-        start_id,
+        start.start_id,
+        context=start.context,
         between_calls=activity.share,
     )
 

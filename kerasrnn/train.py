@@ -123,6 +123,7 @@ FLAG_GROUPS = (
         "Training",
         ("batch_size", "sequence_length", "learning_rate", "seed"),
         (
+            "segment_length",
             "optimizer",
             "schedule",
             "warmup_steps",
@@ -150,6 +151,7 @@ FLAG_GROUPS = (
         (
             "evaluate_every",
             "validation_cost",
+            "validation_context",
             "checkpoint_every",
             "keep",
             "sample_every",

@@ -23,7 +23,9 @@ def to_json(value: Any) -> str:
     return json.dumps(dataclasses.asdict(value), indent=2) + "\n"
 
 
-def from_json(cls: type[T], text: str, where: str) -> T:
+def from_json(
+    cls: type[T], text: str, where: str, absent: dict[str, Any] | None = None
+) -> T:
     """Returns the object that `to_json` wrote.
 
     Args:
@@ -31,6 +33,8 @@ def from_json(cls: type[T], text: str, where: str) -> T:
             dataclasses like it; those not in the text have their defaults.
         text: The JSON.
         where: What an error calls it.
+        absent: For some of the fields that are dataclasses, what fields in
+            them are where the text lacks them, other than their defaults.
 
     Raises:
         UserError: The text is not JSON, or has a field that the class does
@@ -40,6 +44,9 @@ def from_json(cls: type[T], text: str, where: str) -> T:
         values = loads(text)
     except ValueError as error:
         raise UserError(f"The {where} is not JSON: {error}.") from None
+    for name, fields in (absent or {}).items():
+        if isinstance(values, dict) and isinstance(values.get(name), dict):
+            values[name] = fields | values[name]
     return _from_dict(cls, values, where)
 
 

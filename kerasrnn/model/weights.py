@@ -40,7 +40,8 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     The names are the weights' paths without the model's own name.
     """
     size, units = config.vocabulary_size, config.units
-    gates, _, biases = CELL_SIZES[config.cell]
+    cell = CELL_SIZES[config.cell]
+    gates, biases = cell.gates, cell.biases
     columns = gates * units
     bias: tuple[int, ...] = (columns,) if biases == 1 else (biases, columns)
     width = config.embedding_size or size

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerasrnn.foundation import files
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.model.text_generator import TextGenerator
-from kerasrnn.text.streams import number_of_streams
+from kerasrnn.text.batches.streams import number_of_streams
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.evaluation.loss_units import Evaluation
 from kerasrnn.training.run_context import RunContext
@@ -61,8 +61,10 @@ class ChiefTasks:
                         held_out,
                         training.batch_size,
                         training.sequence_length,
+                        training.validation_context,
                     ),
                     most=most,
+                    context=training.validation_context,
                     between_calls=self._show_share,
                 )
         nats, characters = self._workers.broadcast(

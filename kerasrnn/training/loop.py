@@ -19,6 +19,7 @@ from kerasrnn.training.checkpoints.rollback import rate_factor
 from kerasrnn.training.chief_tasks import ChiefTasks
 from kerasrnn.training.clock import ClockReading
 from kerasrnn.training.clock import RunClock
+from kerasrnn.training.records.announcement import remark_on
 from kerasrnn.training.records.observers import Progress
 from kerasrnn.training.records.observers import Validation
 from kerasrnn.training.run_context import RunContext
@@ -69,6 +70,7 @@ class TrainingLoop:
         self._config = context.config
         self._dataset = context.dataset
         self._held_out = context.held_out_characters
+        self._baselines = context.baselines
         self._plan = context.plan
         self._workers = context.workers
         self._observer = context.observer
@@ -256,6 +258,13 @@ class TrainingLoop:
                 result=result,
                 is_best=best is not None and best.step == status.step,
                 is_asked_for=ending or self._config.training.evaluate_every > 0,
+                remark=remark_on(
+                    result.loss,
+                    status.step,
+                    None if best is None else best.loss,
+                    status.stale,
+                    self._baselines,
+                ),
             )
         )
 

@@ -7,7 +7,7 @@ What happens between a text file and an updated weight:
 2.  `loop` takes the newest checkpoint (`train_state`) and trains until the
     run is over. In between it validates, samples and saves.
 3.  For some steps at a time, the batches of these steps are cut out of the
-    ids (`text.dataset`) and handed to the replicas (`step.devices`).
+    ids (`text.batches`) and handed to the replicas (`step.devices`).
 4.  Each step computes the loss and its gradient (`step.gradients`), clips it
     and lets the optimizer update the weights (`step.trainer.Trainer`).
 
@@ -26,7 +26,8 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.foundation.phrases import command
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.foundation.signals import Interruption
-from kerasrnn.text.dataset import training_dataset
+from kerasrnn.text.batches.beginnings import first_words
+from kerasrnn.text.batches.dataset import training_dataset
 from kerasrnn.training.checkpoints.finding import Best
 from kerasrnn.training.checkpoints.finding import read_best
 from kerasrnn.training.checkpoints.manager import CheckpointManager
@@ -141,7 +142,7 @@ def train_as_chief(
             f"Finished: {result.reason}, "
             f"{_summary(result.step, result.best)}.\n"
             f"The model is in {workdir.path}. Try\n"
-            f"    {command('kerasrnn-sample', f'--workdir={workdir.path}')}"
+            f"    {_sampling_command(workdir, settings)}"
         )
 
 
@@ -214,6 +215,20 @@ def _send_to_others(
             settings.config, settings.limits, settings.text().sha256
         ),
     )
+
+
+def _sampling_command(workdir: Workdir, settings: Settings) -> str:
+    """Returns a command that samples, with a prompt that the text suggests."""
+    arguments = ["kerasrnn-sample", f"--workdir={workdir.path}"]
+    corpus, multiple = settings.text(), settings.config.training.sequence_length
+    # Of documents a prompt would be most of one.
+    if not corpus.separator_id:
+        ranges = corpus.split_ranges("validation", multiple)
+        ranges = ranges or corpus.split_ranges("train", multiple)
+        words = first_words(corpus.ids, ranges, corpus.vocabulary)
+        if words:
+            arguments.append(f"--prompt={words}")
+    return command(*arguments)
 
 
 def _summary(step: int, best: Best | None) -> str:

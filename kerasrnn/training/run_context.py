@@ -4,8 +4,9 @@ import dataclasses
 
 from kerasrnn.config import Config
 from kerasrnn.foundation.signals import Interruption
+from kerasrnn.text.batches.dataset import TextDataset
 from kerasrnn.text.corpus import Corpus
-from kerasrnn.text.dataset import TextDataset
+from kerasrnn.text.frequencies import Baselines
 from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.records.observers import Observer
@@ -28,6 +29,8 @@ class RunContext:
         checkpoints: Those of the working directory.
         observer: Is told what happens.
         interruption: Asked again and again whether to end.
+        baselines: What guessing by frequency achieves on the held-out text;
+            None where nothing is held out, or another process compares.
     """
 
     config: Config
@@ -40,6 +43,7 @@ class RunContext:
     checkpoints: CheckpointManager
     observer: Observer
     interruption: Interruption
+    baselines: Baselines | None = None
 
     @property
     def held_out_characters(self) -> int:

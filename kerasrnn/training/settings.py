@@ -19,6 +19,7 @@ from kerasrnn.training.checkpoints import warm_start
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.workdir import Workdir
+from kerasrnn.training.defaults import choices
 from kerasrnn.training.records import announcement
 from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.step.schedule import Limits
@@ -107,6 +108,20 @@ def settings_of_new_run(
     )
     for sentence in announcement.of_text(corpus):
         observer.note(sentence)
+    chosen = choices(
+        model,
+        request.training,
+        sum(
+            stop - start
+            for start, stop in corpus.split_ranges(
+                "train", training.sequence_length
+            )
+        ),
+    )
+    if chosen:
+        observer.note(f"Chosen by rule: {', '.join(map(str, chosen))}.")
+    fields = {choice.name: choice.value for choice in chosen}
+    training = dataclasses.replace(training, **fields)
     config = Config(model=model, data=data, training=training)
     return Settings(config, limits, corpus)
 

@@ -7,15 +7,18 @@ import tensorflow as tf
 from kerasrnn.config import Config
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.foundation.signals import Interruption
+from kerasrnn.text.batches.dataset import training_dataset
+from kerasrnn.text.batches.streams import is_scorable
 from kerasrnn.text.corpus import Corpus
-from kerasrnn.text.dataset import training_dataset
-from kerasrnn.text.streams import is_scorable
+from kerasrnn.text.frequencies import Baselines
+from kerasrnn.text.frequencies import baselines
 from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.checkpoints.workdir import explaining_disk_errors
 from kerasrnn.training.loop import Result
 from kerasrnn.training.loop import TrainingLoop
 from kerasrnn.training.records.all_observers import observers_of
+from kerasrnn.training.records.announcement import of_baselines
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.run_context import RunContext
@@ -74,6 +77,13 @@ def train_and_evaluate(
             limits or Limits(),
             validates=is_scorable(held_out),
         )
+        observer = observers_of(
+            workdir, display or Display(), observers, workers.is_chief
+        )
+        guesses = None
+        if plan.validates and workers.is_chief:
+            guesses = _baselines(corpus, config, held_out)
+            observer.note(of_baselines(guesses))
         loop = TrainingLoop(
             RunContext(
                 config=config,
@@ -84,10 +94,9 @@ def train_and_evaluate(
                 plan=plan,
                 workers=workers,
                 checkpoints=checkpoints or CheckpointManager(workdir),
-                observer=observers_of(
-                    workdir, display or Display(), observers, workers.is_chief
-                ),
+                observer=observer,
                 interruption=interruption or Interruption(),
+                baselines=guesses,
             )
         )
         try:
@@ -100,3 +109,11 @@ def train_and_evaluate(
             raise
         finally:
             loop.close()
+
+
+def _baselines(
+    corpus: Corpus, config: Config, held_out: list[tuple[int, int]]
+) -> Baselines:
+    """Returns what guessing by frequency achieves on the held-out text."""
+    trained_on = corpus.split_ranges("train", config.training.sequence_length)
+    return baselines(corpus.ids, trained_on, held_out, len(corpus.vocabulary))

@@ -15,8 +15,8 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.char_rnn import state_sizes
 from kerasrnn.recurrence.batch_parts import parts
-from kerasrnn.text.streams import Streams
-from kerasrnn.text.streams import nothing_to_score
+from kerasrnn.text.batches.streams import Streams
+from kerasrnn.text.batches.streams import nothing_to_score
 from kerasrnn.training.evaluation.loss_units import Evaluation
 from kerasrnn.training.step import cross_entropy
 from kerasrnn.training.step.flat_weights import Layout
@@ -50,14 +50,15 @@ class Evaluator:
         streams: int,
         start_id: int | None = None,
         most: int = 0,
+        context: int = 0,
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> Evaluation:
         """Returns the loss of the ranges of a text.
 
         The ranges are the streams if there are as many; otherwise they are
         joined and cut into equal streams. Each stream starts from the zero
-        state. Without `start_id` its first character is only read; with it,
-        that character is read first and all characters are scored.
+        state: with the characters before it, its `context`, or with
+        `start_id`; with neither its first character is only read.
 
         Args:
             weights: Float32 tensor [P].
@@ -67,6 +68,8 @@ class Evaluator:
             start_id: None, or the character to read first.
             most: Characters to read in all, at least one a stream: the start
                 of each stream; 0 reads all.
+            context: Characters that each stream reads before its own, which
+                are not scored, as far as the text has them.
             between_calls: Called about every second with the share that is
                 done; what it raises ends the evaluation.
 
@@ -77,7 +80,7 @@ class Evaluator:
             tf.zeros([streams, size]) for size in state_sizes(self._config)
         ]
         documents = bool(self._config.separator_id)
-        text = Streams(ids, ranges, streams, start_id, documents, most)
+        text = Streams(ids, ranges, streams, start_id, documents, most, context)
         batches = -(-text.length // self._sequence_length)
         per_call, done, nats, characters = StepsPerCall(), 0, 0.0, 0
         while done < batches:

@@ -8,11 +8,18 @@ import pathlib
 from kerasrnn.foundation.phrases import command
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.text.corpus import Corpus
+from kerasrnn.text.frequencies import Baselines
 from kerasrnn.text.sources import standard_library_root
 from kerasrnn.training.checkpoints.workdir import Workdir
 
 # With so many kinds of characters there are better ways to read a text.
 _MANY_KINDS = 1000
+
+# Validations without a better one that are worth a remark.
+_STALE = 3
+# From so many steps on, a loss of at least this share of that of guessing by
+# frequency is worth one.
+_SOME_STEPS, _HARDLY = 200, 0.97
 
 # How many names of directories are shown.
 _MOST_NAMES = 3
@@ -64,6 +71,47 @@ def of_text(corpus: Corpus) -> list[str]:
             "or --vocabulary=bytes (256 kinds)."
         )
     return sentences
+
+
+def of_baselines(baselines: Baselines) -> str:
+    """Returns what to compare the losses of a run with."""
+    return (
+        "To compare with: guessing the held-out text by the frequency of "
+        f"characters costs {baselines.by_character:.4f} nats per character, by "
+        f"that of pairs {baselines.by_pair:.4f}."
+    )
+
+
+def remark_on(
+    loss: float,
+    step: int,
+    best: float | None,
+    stale: int,
+    baselines: Baselines | None,
+) -> str:
+    """Returns what to say about a validation loss, or "".
+
+    Args:
+        loss: The loss, in nats per character.
+        step: Steps made.
+        best: The lowest loss so far, if it is known.
+        stale: Validations since then.
+        baselines: What to compare with, if there is something.
+    """
+    if stale >= _STALE and best is not None:
+        return (
+            f"The last {stale} validations did not improve on the best loss, "
+            f"{best:.4f}"
+        )
+    if baselines is None or step < _SOME_STEPS:
+        return ""
+    if loss >= _HARDLY * baselines.by_character:
+        return (
+            "This is hardly better than guessing each character by its "
+            f"frequency, {baselines.by_character:.4f}: the model has not begun "
+            "to learn what follows what"
+        )
+    return ""
 
 
 def similar_trainings(path: os.PathLike | str) -> list[pathlib.Path]:

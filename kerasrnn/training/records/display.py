@@ -135,6 +135,7 @@ class Display(Observer):
             f"nats ({result.bits:.3f} bits) per character, {validation.split} "
             f"split{sample}"
             + (", the best so far" if validation.is_best else "")
+            + (f". {validation.remark}" if validation.remark else "")
         )
 
     def sampled(self, step: int, text: str) -> None:

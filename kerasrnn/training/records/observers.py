@@ -42,6 +42,7 @@ class Validation:
         result: The loss.
         is_best: Whether the model is the best so far.
         is_asked_for: Whether the user said when to validate, or the run ends.
+        remark: What there is to say about the loss, or "".
     """
 
     step: int
@@ -49,6 +50,7 @@ class Validation:
     result: Evaluation
     is_best: bool
     is_asked_for: bool
+    remark: str = ""
 
 
 class Observer:

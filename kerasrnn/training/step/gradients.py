@@ -41,7 +41,8 @@ def loss_gradient(
         config: What the model is.
         layout: Where each weight stands in `flat`.
         flat: All weights, float32 [P].
-        inputs: int32 [B, T].
+        inputs: int32 [B, T]. Where a row's first id is `~id`, the row is read
+            from the zero state.
         targets: int32 [B, T].
         states: List of tensors [B, units].
         key: int64 [3], see `CharRNN`'s `dropout_key`.
@@ -52,6 +53,7 @@ def loss_gradient(
     Returns:
         `(nats, characters, gradient [P] of the nats, states)`.
     """
+    inputs, states = _begun_anew(config, inputs, states)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(flat)
         logits, states = sequence_logits(
@@ -65,6 +67,17 @@ def loss_gradient(
         nats, characters = sequence_loss(logits, targets)
     gradient = tape.gradient(nats, flat, output_gradients=scale)
     return nats, characters, gradient, states
+
+
+def _begun_anew(config, inputs, states):
+    """Returns ids, and states that are zero where a row begins anew."""
+    if config.separator_id:
+        return inputs, states  # The model does the same at any character.
+    marked = inputs[:, :1] < 0  # [B, 1]
+    return (
+        tf.where(inputs < 0, -1 - inputs, inputs),
+        [tf.where(marked, 0.0, state) for state in states],
+    )
 
 
 def make_loss_gradient(

@@ -21,6 +21,7 @@ BELOW = (":kerasrnn/ground", ":kerasrnn/foundation")
 # Rooms to which the folders inside them belong.
 INNER = (
     "kerasrnn/command_line",
+    "kerasrnn/text",
     "serving/kerasrnn_serving/client",
     "serving/kerasrnn_serving/gateway",
 )

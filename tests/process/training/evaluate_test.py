@@ -79,15 +79,24 @@ class EvaluateTest(parameterized.TestCase):
 
     def test_default_is_the_validation_loss_of_training(self):
         ((start, stop),) = self.corpus.split_ranges("validation")
+        size, context = stop - start, 256
+        log_probs = self.log_probs(self.corpus.ids[start - context : stop])
+        output = run(self.flag)
+        self.assertIn(f"{-np.mean(log_probs[-size:]):.4f}", output)
+        self.assertIn("validation split (tail)", output)
+        self.assertIn("1 stream after 256 characters of context", output)
+        self.assertIn(f"over {size} characters", output)
+
+    def test_from_the_zero_state_as_char_rnn_validates(self):
+        ((start, stop),) = self.corpus.split_ranges("validation")
         size = stop - start
         log_probs = []
         for index in range(3):
             first = start + size * index // 3
             last = start + size * (index + 1) // 3
             log_probs += self.log_probs(self.corpus.ids[first:last])
-        output = run(self.flag)
+        output = run(self.flag, "--start_state=zero")
         self.assertIn(f"{-np.mean(log_probs):.4f}", output)
-        self.assertIn("validation split (tail)", output)
         self.assertIn("3 streams from the zero state", output)
         self.assertIn(f"over {size - 3} characters", output)
 

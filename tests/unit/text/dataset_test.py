@@ -1,4 +1,4 @@
-"""Tests of kerasrnn.text.dataset."""
+"""Tests of kerasrnn.text.batches.dataset."""
 
 import hypothesis
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import strategies
 
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
-from kerasrnn.text.dataset import TextDataset
+from kerasrnn.text.batches.dataset import TextDataset
 from kerasrnn.text.splits import split_ranges
 
 TINYSHAKESPEARE = ROOT.resolve().parent / "shared/data/tinyshakespeare.txt"

@@ -10,8 +10,8 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
+from kerasrnn.text.batches.dataset import TextDataset
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.text.dataset import TextDataset
 
 
 class DatasetTest(absltest.TestCase):

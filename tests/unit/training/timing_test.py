@@ -171,6 +171,7 @@ class ValidationSampleTest(TrainingTestCase):
         "schedule": "constant",
         # No more than 4 batches of 4 times 16 characters.
         "validation_cost": 0.001,
+        "validation_context": 0,
     }
 
     def setUp(self):

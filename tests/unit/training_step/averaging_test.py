@@ -15,8 +15,8 @@ from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.model.text_generator import TextGenerator
+from kerasrnn.text.batches.streams import number_of_streams
 from kerasrnn.text.corpus import build_corpus
-from kerasrnn.text.streams import number_of_streams
 from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.checkpoints.workdir import locked
@@ -94,13 +94,15 @@ class AveragingTest(absltest.TestCase):
             if "validation_loss" in line
         )
         ranges = self.corpus.split_ranges("validation", 16)
+        context = self.config.training.validation_context
         evaluator = Evaluator(self.config.model, self.layout, 16)
         losses = [
             evaluator(
                 tf.constant(weights),
                 self.corpus.ids,
                 ranges,
-                number_of_streams(ranges, 4, 16),
+                number_of_streams(ranges, 4, 16, context),
+                context=context,
             ).loss
             for weights in (self.average, self.raw)
         ]

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from helpers.models import small_models
 
 from kerasrnn.errors import UserError
-from kerasrnn.text.streams import number_of_streams
+from kerasrnn.text.batches.streams import number_of_streams
 from kerasrnn.training.evaluation import loss_units
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.step import cross_entropy
@@ -69,22 +69,34 @@ class EvaluatorTest(parameterized.TestCase):
         )
 
     def evaluate(
-        self, ranges, streams, start_id=None, sequence_length=8, most=0
+        self,
+        ranges,
+        streams,
+        start_id=None,
+        sequence_length=8,
+        most=0,
+        context=0,
     ):
         evaluator = Evaluator(CONFIG, self.layout, sequence_length)
-        return evaluator(self.flat, self.ids, ranges, streams, start_id, most)
+        return evaluator(
+            self.flat, self.ids, ranges, streams, start_id, most, context
+        )
 
-    def expected(self, streams, start_id):
+    def expected(self, streams, start_id, contexts=None):
         """Reads streams, lists of ids, one character at a time."""
         nats, characters = 0.0, 0
-        for stream in streams:
+        for index, stream in enumerate(streams):
+            unscored = len(contexts[index]) if contexts else 0
+            if contexts:
+                stream = np.concatenate([contexts[index], stream])
             model = small_models.NumpyModel(CONFIG, WEIGHTS)
             stream = [int(token) for token in stream]
             if start_id is not None:
                 stream.insert(0, start_id)
-            for token, target in zip(stream, stream[1:], strict=False):
+            pairs = zip(stream, stream[1:], strict=False)
+            for number, (token, target) in enumerate(pairs, 1):
                 model.read(token)
-                if target:
+                if target and number >= unscored:
                     nats -= model.log_probs()[target]
                     characters += 1
         return nats, characters
@@ -131,9 +143,36 @@ class EvaluatorTest(parameterized.TestCase):
         self.assertEqual(result.characters, characters)
         self.assertAlmostEqual(result.loss, nats / characters, delta=1e-6)
 
+    @parameterized.parameters((0, 81), (0, 27), (13, 81), (13, 27))
+    def test_a_context_is_read_before_each_stream(self, start, most):
+        ranges = [(start, 50), (90, 121 + start)]
+        joined = np.concatenate([self.ids[i:j] for i, j in ranges])
+        places = np.concatenate([np.arange(i, j) for i, j in ranges])
+        edges = [0, 27, 54, 81]
+        cuts = [
+            joined[i:j][: most // 3]
+            for i, j in zip(edges, edges[1:], strict=False)
+        ]
+        contexts = [
+            self.ids[max(places[edge] - 20, 0) : places[edge]]
+            for edge in edges[:-1]
+        ]
+        result = self.evaluate(
+            ranges, 3, most=most if most < 81 else 0, context=20
+        )
+        nats, characters = self.expected(cuts, None, contexts)
+        self.assertEqual(result.characters, characters)
+        self.assertAlmostEqual(result.loss, nats / characters, delta=1e-6)
+
+    def test_with_a_context_each_character_is_scored_once(self):
+        self.ids[:] = np.maximum(self.ids, 1)
+        for streams in (1, 2, 5, 7):
+            result = self.evaluate([(30, 200)], streams, context=16)
+            self.assertEqual(result.characters, 170)
+
     def test_sequence_length_changes_nothing(self):
         results = [
-            self.evaluate([(0, 200)], 3, sequence_length=length)
+            self.evaluate([(9, 200)], 3, sequence_length=length, context=30)
             for length in (1, 7, 500)
         ]
         for result in results:

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerasrnn.errors import UserError
-from kerasrnn.text.joined_ranges import JoinedRanges
+from kerasrnn.text.batches.joined_ranges import JoinedRanges
 
 
 class Streams:
     """The text to score as S rows, each padded with id 0 at its end.
+
+    With a context, each row begins with that many of the characters before
+    its own, as far as the text has them; they are read and not scored.
 
     Of documents, the first character of a range that is joined to another
     is read from the zero state and not scored (see `TextDataset`).
@@ -28,6 +31,7 @@ class Streams:
         start_id: int | None,
         documents: bool,
         most: int = 0,
+        context: int = 0,
     ):
         bounds = np.asarray(ranges, np.int64).reshape(-1, 2)
         lengths = bounds[:, 1] - bounds[:, 0]
@@ -44,7 +48,13 @@ class Streams:
         if most:
             per_stream = max(1, most // streams)
             self._stops = np.minimum(self._stops, self._starts + per_stream)
-        longest = int((self._stops - self._starts).max(initial=0))
+        lengths = self._stops - self._starts
+        # Where each row begins in the text, and how much is read before it.
+        self._firsts = np.zeros(streams, np.int64)
+        filled = lengths > 0
+        self._firsts[filled] = self._ranges.in_text(self._starts[filled])
+        self._context = np.minimum(self._firsts, context)
+        longest = int((lengths + self._context).max(initial=0))
         # Inputs of a row: all of its characters but the last, after the
         # start character if there is one.
         self.length = longest if start_id is not None else longest - 1
@@ -57,14 +67,19 @@ class Streams:
         places = np.arange(
             first * sequence_length, (first + count) * sequence_length + 1
         )
-        positions = self._starts[:, None] + places + offset  # [S, N * T + 1]
+        own = places - self._context[:, None]  # [S, N * T + 1]
+        positions = self._starts[:, None] + own + offset
         inside = positions < self._stops[:, None]
         inside &= positions >= self._starts[:, None]
         ids = np.zeros(positions.shape, np.int32)
         ids[inside] = self._ids[self._ranges.in_text(positions[inside])]
         if first == 0 and self._start_id is not None:
             ids[:, 0] = self._start_id
-        inputs, targets = ids[:, :-1], ids[:, 1:]
+        targets = ids[:, 1:].copy()
+        before = own < 0
+        in_text = (self._firsts[:, None] + own)[before]
+        ids[before] = self._ids[in_text]
+        inputs = ids[:, :-1]
         if self._documents:
             joined = inside & np.isin(positions, self._ranges.starts)
             joined &= positions != self._starts[:, None]
@@ -84,17 +99,21 @@ def is_scorable(ranges: Sequence[tuple[int, int]]) -> bool:
 
 
 def number_of_streams(
-    ranges: Sequence[tuple[int, int]], batch_size: int, sequence_length: int
+    ranges: Sequence[tuple[int, int]],
+    batch_size: int,
+    sequence_length: int,
+    context: int = 0,
 ) -> int:
     """Returns into how many streams a split is cut to be evaluated.
 
     As many as in training, unless that makes them shorter than a training
-    sequence: each starts from the zero state, which costs some loss.
+    sequence: each starts from the zero state, which costs some loss. Nor
+    shorter than their context, which costs time.
     """
     if len(ranges) == batch_size:
         return batch_size
     total = sum(stop - start for start, stop in ranges)
-    return max(1, min(batch_size, total // sequence_length))
+    return max(1, min(batch_size, total // max(sequence_length, context)))
 
 
 def nothing_to_score() -> UserError:

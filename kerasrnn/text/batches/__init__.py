@@ -1,0 +1,1 @@
+"""Ids to batches: streams to train on, streams to score (no TensorFlow)."""

@@ -1,0 +1,63 @@
+"""Tests of what is chosen where no flag says it."""
+
+import hypothesis
+from absl.testing import absltest
+from absl.testing import parameterized
+from hypothesis import strategies
+
+from kerasrnn.config import CELLS
+from kerasrnn.config import ModelConfig
+from kerasrnn.config import TrainingConfig
+from kerasrnn.training.defaults import choices
+
+
+def chosen(given=None, characters=1_000_000, **model):
+    """Returns the values chosen, by name."""
+    config = ModelConfig(vocabulary_size=65, **model)
+    found = choices(config, given or {}, characters)
+    return {choice.name: choice.value for choice in found}
+
+
+class DefaultsTest(parameterized.TestCase):
+    @hypothesis.settings(deadline=None, max_examples=100)
+    @hypothesis.given(
+        cell=strategies.sampled_from(CELLS),
+        units=strategies.integers(1, 4096),
+        characters=strategies.integers(2, 10**11),
+        trained=strategies.booleans(),
+    )
+    def test_every_choice_is_a_setting(self, cell, units, characters, trained):
+        given = {"init_from": "/model"} if trained else {}
+        fields = chosen(given, characters, cell=cell, units=units)
+        config = TrainingConfig(**fields)
+        self.assertBetween(config.learning_rate, 1e-5, 0.02)
+        self.assertBetween(config.epochs, 1, 50)
+        wider = chosen(given, characters, cell=cell, units=units + 500)
+        self.assertLess(wider["learning_rate"], config.learning_rate)
+        longer = chosen(given, 10 * characters, cell=cell, units=units)
+        self.assertLessEqual(longer["epochs"], config.epochs)
+
+    def test_what_is_given_is_not_chosen(self):
+        given = {"learning_rate": 0.1, "epochs": 3}
+        self.assertEmpty(chosen(given))
+        self.assertNotIn("learning_rate", chosen({"optimizer": "rmsprop"}))
+
+    def test_a_trained_model_is_changed_by_smaller_steps(self):
+        anew, trained = chosen(), chosen({"init_from": "/model"})
+        self.assertEqual(trained["learning_rate"], anew["learning_rate"] / 2)
+
+    def test_a_long_text_is_read_less_often(self):
+        self.assertEqual(chosen()["epochs"], 50)
+        self.assertEqual(chosen(characters=6_000_000)["epochs"], 10)
+        self.assertEqual(chosen(characters=500_000_000)["epochs"], 1)
+
+    def test_the_reason_is_told(self):
+        rate, epochs = map(
+            str, choices(ModelConfig(vocabulary_size=9, units=512), {}, 10_000)
+        )
+        self.assertEqual(rate, "--learning_rate=0.006 (512 units of lstm)")
+        self.assertEqual(epochs, "--epochs=50 (10,000 characters to train on)")
+
+
+if __name__ == "__main__":
+    absltest.main()
