@@ -155,3 +155,17 @@ def _end(number, text):
     closed_outputs.show_cursor()
     closed_outputs.tell(f"\n{text}")
     os._exit(128 + number)
+
+
+class StopSignals:
+    """Turns SIGTERM and SIGINT into something to wait for."""
+
+    def __init__(self):
+        # A handler may run anywhere; a pipe is all that it touches.
+        self._read, self._write = os.pipe()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: os.write(self._write, b"."))
+
+    def wait(self) -> None:
+        """Waits for the next one."""
+        os.read(self._read, 1)

@@ -32,6 +32,7 @@ from kerasrnn.foundation.constraints import Range
 from kerasrnn_serving.programs.export_directory import check_newest
 from kerasrnn_serving.programs.export_directory import checked_export_dir
 from kerasrnn_serving.programs.page_process import start_page
+from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.limits import Limits
 
 BINARY = "tensorflow_model_server"
@@ -198,6 +199,11 @@ def define_limits(flag_values: flags.FlagValues) -> None:
         ("max_rows", defaults.rows, "rows in a call"),
         ("max_message_bytes", defaults.message_bytes, "bytes in a message"),
         ("max_calls", defaults.calls, "calls that run or wait"),
+        (
+            "max_batch_size",
+            defaults.batching.max_batch_size,
+            "rows of calls that wait and are computed together, 1 merging none",
+        ),
     ):
         define_integer(
             name,
@@ -206,6 +212,13 @@ def define_limits(flag_values: flags.FlagValues) -> None:
             flag_values,
             POSITIVE_COUNT,
         )
+    define_integer(
+        "batch_timeout_micros",
+        defaults.batching.batch_timeout_micros,
+        "Microseconds for which a batch of --server=local waits for more rows.",
+        flag_values,
+        Range(0, 10**7),
+    )
     define_float(
         "max_seconds",
         defaults.seconds,
@@ -276,6 +289,7 @@ def _serve_locally(values, export_dir, port, extra):
             values.max_message_bytes,
             values.max_calls,
             values.max_seconds,
+            Batching(values.max_batch_size, values.batch_timeout_micros),
         ),
         values.allow_operations,
     )

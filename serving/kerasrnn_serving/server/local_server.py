@@ -9,7 +9,6 @@ does not merge requests. For production take TensorFlow Serving.
 import contextlib
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Collection
@@ -23,9 +22,11 @@ import grpc
 from kerasrnn.contract import api
 from kerasrnn.contract import messages
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.signals import StopSignals
 from kerasrnn_serving.server import rpc
 from kerasrnn_serving.server.health import MAX_WATCHERS
 from kerasrnn_serving.server.health import Health
+from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.limits import Limits
 from kerasrnn_serving.server.listening import address_of
 from kerasrnn_serving.server.listening import cannot_listen
@@ -222,7 +223,10 @@ class LocalServer:
 
 
 def open_versions(
-    name: str, directory: Path, allowed_operations: Collection[str] = ()
+    name: str,
+    directory: Path,
+    allowed_operations: Collection[str] = (),
+    batching: Batching = _DEFAULT_LIMITS.batching,
 ) -> ModelVersions:
     """Returns the model's versions, the newest one loaded.
 
@@ -231,6 +235,7 @@ def open_versions(
         directory: Holds the versions.
         allowed_operations: That a version may have beside those of
             kerasrnn-export's exports; "*" is any.
+        batching: How calls that wait are merged.
 
     Raises:
         UserError: There is no version, or the newest does not load.
@@ -240,7 +245,9 @@ def open_versions(
     from kerasrnn_serving.server.servable import Servable
 
     versions = ModelVersions(
-        name, directory, lambda path: Servable(path, allowed_operations)
+        name,
+        directory,
+        lambda path: Servable(path, allowed_operations, batching),
     )
     versions.poll()
     if versions.version is None:
@@ -279,8 +286,10 @@ def serve(
     check_can_listen(host, port)
     # TensorFlow's loader calls itself deprecated; the server goes by it.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    versions = open_versions(name, export_dir, allowed_operations)
-    signals = _Signals()
+    versions = open_versions(
+        name, export_dir, allowed_operations, limits.batching
+    )
+    signals = StopSignals()
     server = LocalServer(versions, limits=limits)
     bound = server.start(host, port)
     versions.start_polling(_POLL_SECONDS)
@@ -298,19 +307,6 @@ def serve(
     threading.Thread(target=_exit_on_next, args=[signals], daemon=True).start()
     server.stop()
     return 0
-
-
-class _Signals:
-    """Turns SIGTERM and SIGINT into something to wait for."""
-
-    def __init__(self):
-        # A handler may run anywhere; a pipe is all that it touches.
-        self._read, self._write = os.pipe()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: os.write(self._write, b"."))
-
-    def wait(self):
-        os.read(self._read, 1)
 
 
 def _exit_on_next(signals):

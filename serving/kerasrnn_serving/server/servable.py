@@ -19,6 +19,8 @@ from tensorflow.python.eager.cancellation import CancellationManager
 from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
 from kerasrnn.contract import tensors
+from kerasrnn_serving.server.batching import Batcher
+from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.request_checks import PreparedSignature
 from kerasrnn_serving.server.request_checks import feeds_of
 from kerasrnn_serving.server.request_checks import output_aliases
@@ -31,6 +33,15 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _MAX_WARMUP_REQUESTS = 1000
 # Sets of outputs of a signature that have functions of their own.
 _MAX_FILTERS = 32
+# Inputs that say how much is to be done, and their types.
+_SIZES = {
+    "prompt": tf.string.as_datatype_enum,
+    "text": tf.string.as_datatype_enum,
+    "length": tf.int32.as_datatype_enum,
+}
+# Sizes below 2 to this power count as the same.
+_LEAST_BITS = 5
+_DEFAULT_BATCHING = Batching()
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 # What Python appends to an error of the runtime.
 _APPENDED = re.compile(
@@ -48,7 +59,10 @@ class Servable:
     """
 
     def __init__(
-        self, directory: Path, allowed_operations: Collection[str] = ()
+        self,
+        directory: Path,
+        allowed_operations: Collection[str] = (),
+        batching: Batching = _DEFAULT_BATCHING,
     ):
         """Loads `directory` and runs its warmup requests.
 
@@ -56,6 +70,7 @@ class Servable:
             directory: Of the SavedModel.
             allowed_operations: That it may have beside those of
                 `allowed_ops`; "*" is any.
+            batching: How calls that wait are merged.
 
         Raises:
             StatusError: It is no SavedModel that can be served, it has other
@@ -67,7 +82,7 @@ class Servable:
                 stack.callback(graph.close)
                 self.signatures = graph.signatures
                 self._prepared = {
-                    name: _Signature(signature, graph)
+                    name: _Signature(signature, graph, batching)
                     for name, signature in self.signatures.items()
                 }
                 self._warm_up(directory / WARMUP_FILE)
@@ -146,10 +161,8 @@ class Servable:
         return self._run(prepared, feeds, list(prepared.outputs), Call())
 
     def _run(self, signature, feeds, aliases, call):
-        manager = CancellationManager()
-        call.on_end(manager.start_cancel)
         try:
-            return signature.run(feeds, aliases, manager)
+            return signature.run(feeds, aliases, call)
         except tf.errors.OpError as error:
             raise call.error or _status(error) from None
         except (TypeError, ValueError) as error:
@@ -164,10 +177,16 @@ class Servable:
 class _Signature(PreparedSignature):
     """A signature, and the functions that compute its outputs."""
 
-    def __init__(self, signature, graph):
+    def __init__(self, signature, graph, batching):
         super().__init__(signature)
         self._graph = graph
+        self._batching = batching
         self._feeds = dict.fromkeys(name for _, name, _ in self.inputs)
+        self._sizing = [
+            name
+            for alias, name, dtype in self.inputs
+            if _SIZES.get(alias) == dtype
+        ]
         self._lock = threading.Lock()
         self._functions = {}
         # A signature that only initializes has outputs that are none: calls
@@ -175,11 +194,13 @@ class _Signature(PreparedSignature):
         with contextlib.suppress(StatusError):
             self._function(list(self.outputs))
 
-    def run(self, feeds, aliases, manager):
+    def run(self, feeds, aliases, call):
         """Returns the outputs by alias."""
         aliases, function = self._function(sorted(aliases))
         arrays = [feeds[name] for name in self._feeds]
-        return dict(zip(aliases, function(arrays, manager), strict=True))
+        size = _size([feeds[name] for name in self._sizing])
+        outputs = function(arrays, call, size)
+        return dict(zip(aliases, outputs, strict=True))
 
     def _function(self, aliases):
         """Returns a function that has these outputs, and its outputs."""
@@ -190,11 +211,43 @@ class _Signature(PreparedSignature):
                 if len(self._functions) > _MAX_FILTERS:
                     # Whoever asks for ever other sets gets what is there.
                     key = tuple(self.outputs)
-                made = self._functions.get(key) or self._graph.function(
-                    self._feeds, [self.outputs[alias] for alias in key]
-                )
+                made = self._functions.get(key) or self._made(key)
                 self._functions[key] = made
         return key, made
+
+    def _made(self, aliases):
+        function = self._graph.function(
+            self._feeds, [self.outputs[alias] for alias in aliases]
+        )
+        if self._batching.max_batch_size > 1:
+            return Batcher(function, CancellationManager, self._batching)
+
+        def alone(arrays, call, size):
+            manager = CancellationManager()
+            call.on_end(manager.start_cancel)
+            return function(arrays, manager)
+
+        return alone
+
+
+def _size(arrays):
+    """Returns what tells calls that take long from short ones.
+
+    A batch takes as long as its longest row, so what goes together is to be
+    of about one size: the longest string and the largest number, as powers of
+    two.
+
+    Args:
+        arrays: The inputs that say how much is to be done.
+    """
+    sizes = []
+    for array in arrays:
+        if array.dtype.hasobject:
+            longest = max(map(len, array.ravel()), default=0)
+        else:
+            longest = max(int(array.max(initial=0)), 0)
+        sizes.append(max(longest.bit_length(), _LEAST_BITS))
+    return tuple(sizes)
 
 
 def _fill_output(tensor, value):

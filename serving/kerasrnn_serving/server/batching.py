@@ -1,0 +1,238 @@
+"""Calls of one function that wait are merged into one call of more rows.
+
+As TensorFlow Serving's `BatchingSession` does, with its names: while some
+calls run others wait, and then as many as fit go together. Unlike there, no
+thread of its own runs a batch: the first that waits runs it for all, so that
+a call which finds nobody runs at once, in its own thread. Whoever is ended
+leaves and the others stay, and an error is that of the rows which cause it.
+"""
+
+import collections
+import functools
+import math
+import os
+import threading
+from collections.abc import Callable
+from collections.abc import Hashable
+from collections.abc import Sequence
+from typing import Any
+from typing import Protocol
+
+import numpy as np
+
+from kerasrnn_serving.server.limits import Batching
+from kerasrnn_serving.server.work import Call
+
+# Batches of one function that run side by side.
+_NUM_BATCH_THREADS = os.cpu_count() or 1
+
+
+class Manager(Protocol):
+    """What ends a computation."""
+
+    def start_cancel(self) -> None:
+        """Ends it."""
+
+
+class Batcher:
+    """Merges calls of a function of arrays; calls come from many threads.
+
+    Args:
+        function: Takes arrays with a row for each of N, and a manager that
+            can end it; returns arrays with N rows.
+        new_manager: Returns a manager.
+        limits: How many rows go together, and how long one waits for others.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Sequence[np.ndarray], Any], list],
+        new_manager: Callable[[], Manager],
+        limits: Batching,
+    ):
+        self._function = function
+        self._new_manager = new_manager
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._free = _NUM_BATCH_THREADS
+        self._waiting: collections.deque[_Entry] = collections.deque()
+        self._gathering = 0  # Batches that wait for more rows.
+        # Until an output turns out not to have the inputs' rows.
+        self._merges = True
+
+    def __call__(
+        self, arrays: Sequence[np.ndarray], call: Call, kind: Hashable
+    ) -> list:
+        """Returns what the function does, for these arrays.
+
+        Args:
+            arrays: What to compute on.
+            call: Whose end stops it.
+            kind: Calls of different kinds are not merged.
+
+        Raises:
+            StatusError: The call was ended.
+            Exception: What the function raises for these arrays.
+        """
+        entry = _Entry(arrays, call, kind if self._merges else object())
+        if not self._may_run_at_once(entry):
+            call.on_end(entry.decided.set)
+            entry.decided.wait()
+        with self._lock:
+            if not entry.leads:
+                if entry in self._waiting:
+                    self._waiting.remove(entry)
+                return entry.outcome()
+            entries = self._take(entry)
+        try:
+            self._run(entries)
+        finally:
+            self._hand_on()
+        return entry.outcome()
+
+    def _may_run_at_once(self, entry):
+        """Returns whether it may; else it waits from now on."""
+        with self._lock:
+            # Nobody passes those who wait.
+            if self._free and not self._waiting and not self._gathering:
+                self._free -= 1
+                entry.leads = True
+            else:
+                self._waiting.append(entry)
+                self._arrived.notify_all()
+            return entry.leads
+
+    def _hand_on(self):
+        """Lets the first that waits run the next batch."""
+        with self._lock:
+            self._free += 1
+            self._appoint()
+
+    def _appoint(self):
+        """Has those who wait run what may run; the lock is held."""
+        while self._free and self._waiting and not self._gathering:
+            self._free -= 1
+            entry = self._waiting.popleft()
+            entry.leads = True
+            entry.decided.set()
+
+    def _take(self, first):
+        """Returns what goes with the first; the lock is held."""
+        most = self._limits.max_batch_size
+        if self._limits.batch_timeout_micros:
+            self._gathering += 1
+            self._arrived.wait_for(
+                lambda: sum(e.rows for e in self._like(first)) >= most,
+                self._limits.batch_timeout_micros / 1e6,
+            )
+            self._gathering -= 1
+        entries: list[_Entry] = []
+        rows = 0
+        for entry in self._like(first):
+            if not entries or rows + entry.rows <= most:
+                entries.append(entry)
+                rows += entry.rows
+        for entry in entries[1:]:
+            self._waiting.remove(entry)
+        self._appoint()
+        return entries
+
+    def _like(self, first):
+        return [first, *(e for e in self._waiting if e.kind == first.kind)]
+
+    def _run(self, entries):
+        """Computes for all of them that are still waited for."""
+        entries = [entry for entry in entries if entry.call.error is None]
+        if not entries:
+            return
+        manager = self._new_manager()
+        audience = _Audience(entries, manager.start_cancel)
+        for entry in entries:
+            entry.call.on_end(functools.partial(audience.leave, entry))
+        try:
+            if len(entries) == 1:
+                outputs = [self._function(entries[0].arrays, manager)]
+            else:
+                outputs = self._merged(entries, manager)
+        except Exception as error:
+            if len(entries) == 1:
+                entries[0].finish(error=error)
+                return
+            outputs = None
+        if outputs is None:
+            # Of one of them, maybe: the others are not to suffer from it.
+            half = len(entries) // 2
+            self._run(entries[:half])
+            self._run(entries[half:])
+            return
+        for entry, own in zip(entries, outputs, strict=True):
+            entry.finish(own)
+
+    def _merged(self, entries, manager):
+        """Returns the outputs of each entry; None if they cannot be told."""
+        arrays = [
+            np.concatenate(pieces)
+            for pieces in zip(*(entry.arrays for entry in entries), strict=True)
+        ]
+        outputs = self._function(arrays, manager)
+        stops = np.cumsum([entry.rows for entry in entries])
+        if any(np.shape(output)[:1] != (stops[-1],) for output in outputs):
+            self._merges = False
+            return None
+        pieces = [np.split(output, stops[:-1]) for output in outputs]
+        return [list(own) for own in zip(*pieces, strict=True)]
+
+
+class _Entry:
+    """A call that waits, or whose rows are computed.
+
+    Attributes:
+        leads: Whether its thread runs a batch.
+        decided: Set when its thread is to look what has become of it.
+    """
+
+    def __init__(self, arrays, call, kind):
+        self.arrays = arrays
+        self.call = call
+        self.rows = math.inf
+        self.kind: Hashable = object()  # Like no other.
+        rows = {np.shape(array)[:1] for array in arrays}
+        if len(rows) == 1 and (number := rows.pop()) and number[0]:
+            self.rows = number[0]
+            shapes = [(array.dtype, array.shape[1:]) for array in arrays]
+            self.kind = (kind, *shapes)
+        self.leads = False
+        self.decided = threading.Event()
+        self._outputs = None
+        self._error: Exception | None = None
+
+    def finish(self, outputs=None, error=None):
+        """Says what came of it."""
+        self._outputs, self._error = outputs, error
+        self.decided.set()
+
+    def outcome(self):
+        """Returns its outputs, or raises why there are none."""
+        if self._outputs is not None:
+            return self._outputs
+        error = self.call.error or self._error
+        if error is None:
+            raise RuntimeError("Nothing came of a call.")
+        raise error
+
+
+class _Audience:
+    """Those who wait for a computation, which ends when the last one left."""
+
+    def __init__(self, entries, end):
+        self._lock = threading.Lock()
+        self._entries = set(entries)
+        self._end = end
+
+    def leave(self, entry):
+        with self._lock:
+            self._entries.discard(entry)
+            if self._entries:
+                return
+        self._end()
