@@ -41,7 +41,7 @@ class CellSizes(NamedTuple):
 
 # The kinds of cells; all else is found by its name in `layers.kinds`.
 CELL_SIZES = {
-    "simple_rnn": CellSizes(gates=1),
+    "simple_rnn": CellSizes(gates=1, learning_rate=0.008),
     "lstm": CellSizes(gates=4, states=2, learning_rate=0.012),
     "gru": CellSizes(gates=3, biases=2, learning_rate=0.012),
 }
