@@ -122,7 +122,7 @@ def _work(options):
     from kerasrnn.config import Config
     from kerasrnn.config import ModelConfig
     from kerasrnn.config import TrainingConfig
-    from kerasrnn.model.char_rnn import state_sizes
+    from kerasrnn.model.weights import state_sizes
     from kerasrnn.training.multi_worker.process_group import join
     from kerasrnn.training.multi_worker.tf_config import wanted_cluster
     from kerasrnn.training.step.devices import distribute

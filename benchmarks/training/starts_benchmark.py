@@ -108,7 +108,7 @@ def _scorer(saved):
     import tensorflow as tf
 
     from kerasrnn.model.char_rnn import sequence_logits
-    from kerasrnn.model.char_rnn import state_sizes
+    from kerasrnn.model.weights import state_sizes
     from kerasrnn.training.step.flat_weights import layout
 
     model = saved.config.model

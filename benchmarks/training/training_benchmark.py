@@ -220,7 +220,7 @@ def _charrnn(options):
 
     from kerasrnn.config import ModelConfig
     from kerasrnn.layers import configure_threads
-    from kerasrnn.model.char_rnn import state_sizes
+    from kerasrnn.model.weights import state_sizes
     from kerasrnn.training.step.flat_weights import initial_weights
     from kerasrnn.training.step.gradients import make_loss_gradient
 

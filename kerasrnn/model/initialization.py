@@ -62,7 +62,7 @@ def output_initializers(config: ModelConfig) -> dict:
     }
 
 
-def output_bias(counts: np.ndarray) -> np.ndarray:
+def log_frequencies(counts: np.ndarray) -> np.ndarray:
     """Returns logits that say how frequent each character is.
 
     A network that begins with them need not learn first what a table of

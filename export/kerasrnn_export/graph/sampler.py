@@ -24,9 +24,9 @@ from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import ModelConfig
 from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
-from kerasrnn.model.char_rnn import state_sizes
 from kerasrnn.model.step import call_by_rows
 from kerasrnn.model.step import step_model
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.sampling import generate
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn_export.graph import inspection

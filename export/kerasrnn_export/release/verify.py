@@ -20,8 +20,8 @@ from kerasrnn.errors import UserError
 from kerasrnn.foundation.paths import StrPath
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.char_rnn import sequence_logits
-from kerasrnn.model.char_rnn import state_sizes
 from kerasrnn.model.text_generator import TextGenerator
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.text.vocabulary import Vocabulary
 from kerasrnn_export.graph import archive
 from kerasrnn_export.graph import operations

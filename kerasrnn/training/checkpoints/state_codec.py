@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
-from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
 from kerasrnn.training.checkpoints.resuming import check_resumable

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
-from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.recurrence.batch_parts import parts
 from kerasrnn.text.batches.streams import Streams
 from kerasrnn.text.batches.streams import nothing_to_score

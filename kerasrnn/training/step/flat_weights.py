@@ -9,7 +9,7 @@ import tensorflow as tf
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
-from kerasrnn.model.initialization import output_bias
+from kerasrnn.model.initialization import log_frequencies
 from kerasrnn.model.weights import weight_shapes
 
 
@@ -107,7 +107,7 @@ def initial_weights(
     keras.utils.set_random_seed(seed)
     model = make_model(config)
     if counts is not None and config.initializer == "keras":
-        model.weights[-1].assign(output_bias(counts))
+        model.weights[-1].assign(log_frequencies(counts))
     arrays = [variable.value.numpy() for variable in model.weights]
     return layout(config), np.concatenate([a.ravel() for a in arrays])
 

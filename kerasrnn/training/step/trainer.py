@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
-from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.training.step.accumulation import in_pieces
 from kerasrnn.training.step.devices import streams_per_replica
 from kerasrnn.training.step.flat_weights import Layout

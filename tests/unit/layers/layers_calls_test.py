@@ -72,9 +72,9 @@ class SignatureTest(parameterized.TestCase):
     def test_each_argument_is_documented(self, name):
         public = getattr(layers, name)
         (arguments,) = re.findall(
-            r"\n    Args:\n(.*?)\n\n    Call arguments:", public.__doc__, re.S
+            r"\nArgs:\n(.*?)\n\nCall arguments:", inspect.getdoc(public), re.S
         )
-        documented = re.findall(r"^        (\**\w+):", arguments, re.M)
+        documented = re.findall(r"^    (\**\w+):", arguments, re.M)
         _, *parameters = inspect.signature(public.__init__).parameters.values()
         expected = [
             "**kwargs" if p.kind is p.VAR_KEYWORD else p.name

@@ -5,7 +5,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 
 from kerasrnn.config import ModelConfig
-from kerasrnn.model.initialization import output_bias
+from kerasrnn.model.initialization import log_frequencies
 from kerasrnn.training.step.flat_weights import initial_weights
 
 COUNTS = np.array([0, 700, 250, 49, 0, 1])
@@ -13,7 +13,7 @@ COUNTS = np.array([0, 700, 250, 49, 0, 1])
 
 class OutputBiasTest(parameterized.TestCase):
     def test_softmax_gives_the_frequencies(self):
-        logits = output_bias(COUNTS)[1:]
+        logits = log_frequencies(COUNTS)[1:]
         chances = np.exp(logits) / np.sum(np.exp(logits))
         np.testing.assert_allclose(
             chances, (COUNTS[1:] + 0.5) / (1000 + 2.5), rtol=1e-5
@@ -30,7 +30,7 @@ class OutputBiasTest(parameterized.TestCase):
         plain, informed = map(layout.unpack, (plain, informed))
         for name, weight in informed.items():
             if name == "logits/bias" and initializer == "keras":
-                np.testing.assert_array_equal(weight, output_bias(COUNTS))
+                np.testing.assert_array_equal(weight, log_frequencies(COUNTS))
             else:
                 np.testing.assert_array_equal(weight, plain[name])
 

@@ -13,7 +13,7 @@ from absl.testing import parameterized
 
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
-from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.recurrence import engine
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.gradients import make_loss_gradient

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
-from kerasrnn.model.char_rnn import state_sizes
+from kerasrnn.model.weights import state_sizes
 from kerasrnn.recurrence.engine import COMPILED_LOOPS
 from kerasrnn.recurrence.engine import COMPILED_STEPS
 from kerasrnn.recurrence.engine import PLAIN
