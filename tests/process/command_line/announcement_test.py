@@ -132,7 +132,8 @@ class ProcessTest(absltest.TestCase):
         folder = pathlib.Path(self.create_tempdir().full_path)
         (folder / "text.txt").write_bytes(b"to be or not to be\r\n" * 999)
         lines = self.first_lines(folder, "Starting", "--data=text.txt")
-        self.assertStartsWith(lines[-2], r"The text has 999 \r\n, which")
+        self.assertStartsWith(lines[-3], r"The text has 999 \r\n, which")
+        self.assertStartsWith(lines[-2], "Chosen by rule: --learning_rate=")
 
 
 if __name__ == "__main__":
