@@ -70,7 +70,8 @@ class OverloadTest(absltest.TestCase):
 
     def test_overload_until_the_deadline(self):
         FewThreads(self.server.loaded[1], 0)
-        with self.client_class(self.server.target, timeout=5) as client:
+        # Long enough for a refusal on a machine that is busy.
+        with self.client_class(self.server.target, timeout=10) as client:
             with self.assertRaises(ServingError) as raised:
                 client.generate("a")
         self.assertEqual(raised.exception.code, "RESOURCE_EXHAUSTED")
