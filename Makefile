@@ -38,7 +38,7 @@ test: .venv/.installed  ## Lint, format, types, architecture and all tests (minu
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m mypy
 	@.venv/bin/python -m pytest tests/repository/architecture_test.py tests/repository/habits_test.py
-	@.venv/bin/python -m pytest -n 3 --dist=loadfile
+	@.venv/bin/python -m pytest -n 2 --dist=loadfile
 
 docs: .venv-docs/.installed  ## Runs the tutorial and builds the documentation site in site/
 	@.venv-docs/bin/python scripts/tutorial.py
