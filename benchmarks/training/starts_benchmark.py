@@ -107,26 +107,14 @@ def _scorer(saved):
     """Returns a function of ids [rows, L] to the last characters' losses."""
     import tensorflow as tf
 
-    from kerasrnn.model.char_rnn import sequence_logits
-    from kerasrnn.model.weights import state_sizes
-    from kerasrnn.training.step.flat_weights import layout
+    from kerasrnn.training.checkpoints.load_model import model_of
 
-    model = saved.config.model
-    places = layout(model)
-    weights = [
-        tf.constant(w)
-        for w in places.unpack(places.pack(saved.weights)).values()
-    ]
+    model = model_of(saved)
     scored = _SCORED[1] - _SCORED[0]
 
     @tf.function(reduce_retracing=True)
     def losses(ids):
-        states = [
-            tf.zeros([tf.shape(ids)[0], size]) for size in state_sizes(model)
-        ]
-        logits, _ = sequence_logits(
-            model, weights, ids[:, :-1], states, differentiable=False
-        )
+        logits, _ = model(ids[:, :-1])
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(
             ids[:, 1:], logits
         )

@@ -40,21 +40,19 @@ def baselines(
         scored: Of the parts to guess. Unknown characters are not scored.
         size: The vocabulary's.
     """
-    counts = np.ones(size)
     firsts, seconds = _pairs(ids, counted, _MOST_COUNTED)
-    np.add.at(counts, seconds, 1)
+    counts = 1.0 + np.bincount(seconds, minlength=size)
     counts[0] = 0  # Never predicted.
     shares = counts / counts.sum()
     known = seconds != 0
     codes, repeats = np.unique(
         firsts[known] * np.int64(size) + seconds[known], return_counts=True
     )
+    total = np.bincount(codes // size, repeats, minlength=size)
+    kinds = np.bincount(codes // size, minlength=size)
     # One more, behind all others, for what is searched and not there.
     codes = np.append(codes, np.iinfo(np.int64).max)
     repeats = np.append(repeats, 0)
-    total = np.zeros(size)
-    np.add.at(total, codes[:-1] // size, repeats[:-1])
-    kinds = np.bincount(codes[:-1] // size, minlength=size)
     before, here = _pairs(ids, scored, _MOST_SCORED)
     before, here = before[here != 0], here[here != 0]
     if not len(here):

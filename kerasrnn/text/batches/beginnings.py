@@ -85,7 +85,6 @@ def first_words(
     ids: np.ndarray,
     ranges: Sequence[tuple[int, int]],
     vocabulary: Vocabulary,
-    documents: bool = False,
 ) -> str:
     """Returns how a piece of a text begins, as an example of a prompt.
 
@@ -93,12 +92,11 @@ def first_words(
         ids: Integers [length], held in memory or mapped.
         ranges: (start, stop) of the parts to look at.
         vocabulary: That of the ids.
-        documents: See `Beginnings`.
 
     Returns:
         Some whole words of one line; or "", where there is no such piece.
     """
-    beginnings = Beginnings(ids, vocabulary.start_id, documents)
+    beginnings = Beginnings(ids, vocabulary.start_id)
     for start, stop in ranges:
         place = start
         for _ in range(20):

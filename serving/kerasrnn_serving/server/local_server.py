@@ -2,8 +2,8 @@
 
 It answers Predict, GetModelMetadata, GetModelStatus and grpc.health.v1 with
 the codes and messages of `tensorflow_model_server`, so that what works here
-works there; it has nothing that the real one lacks but its limits, and
-does not merge requests. For production take TensorFlow Serving.
+works there; it merges calls that wait as that does, and has nothing that the
+real one lacks but its limits. For production take TensorFlow Serving.
 """
 
 import contextlib
