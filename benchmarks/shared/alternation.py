@@ -15,11 +15,19 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 import numpy as np
+from absl import flags
 
 
 def this_program() -> list[str]:
     """Returns the arguments of Python that start this program again."""
     return ["-m", sys.modules["__main__"].__spec__.name]
+
+
+def define_worker(flag_values: flags.FlagValues) -> None:
+    """Defines the flag by which a program starts itself as one side."""
+    flags.DEFINE_string(
+        "worker", "", "Internal: be this side.", flag_values=flag_values
+    )
 
 
 class Worker:

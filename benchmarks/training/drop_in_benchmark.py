@@ -29,6 +29,7 @@ from absl import flags
 
 from benchmarks.shared.alternation import Worker
 from benchmarks.shared.alternation import alternate
+from benchmarks.shared.alternation import define_worker
 from benchmarks.shared.alternation import serve_turns
 from benchmarks.shared.alternation import this_program
 
@@ -51,9 +52,7 @@ def define_flags(flag_values=flags.FLAGS):
     flags.DEFINE_bool(
         "predict", False, "Time prediction.", flag_values=flag_values
     )
-    flags.DEFINE_string(
-        "worker", "", "Internal: be this side.", flag_values=flag_values
-    )
+    define_worker(flag_values)
 
 
 def main(argv):

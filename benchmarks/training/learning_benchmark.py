@@ -29,6 +29,7 @@ import tempfile
 from absl import app
 from absl import flags
 
+from benchmarks.shared.alternation import define_worker
 from benchmarks.shared.alternation import is_installed
 from benchmarks.shared.alternation import this_program
 
@@ -54,9 +55,7 @@ def define_flags(flag_values=flags.FLAGS):
         "Flags for kerasrnn-train, without the dashes, as units=256.",
         flag_values=flag_values,
     )
-    flags.DEFINE_string(
-        "worker", "", "Internal: be this side.", flag_values=flag_values
-    )
+    define_worker(flag_values)
 
 
 def main(argv):

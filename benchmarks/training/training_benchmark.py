@@ -28,6 +28,7 @@ from absl import flags
 
 from benchmarks.shared.alternation import Worker
 from benchmarks.shared.alternation import alternate
+from benchmarks.shared.alternation import define_worker
 from benchmarks.shared.alternation import is_installed
 from benchmarks.shared.alternation import ratio
 from benchmarks.shared.alternation import serve_turns
@@ -77,9 +78,7 @@ def define_flags(flag_values=flags.FLAGS):
         "Which sides take part.",
         flag_values=flag_values,
     )
-    flags.DEFINE_string(
-        "worker", "", "Internal: be this side.", flag_values=flag_values
-    )
+    define_worker(flag_values)
 
 
 def main(argv):
