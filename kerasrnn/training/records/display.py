@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import rich.console
-import rich.live
 import rich.progress
 import rich.text
 
 from kerasrnn.foundation.closed_outputs import EnduringFile
 from kerasrnn.training.evaluation.loss_units import bits
+from kerasrnn.training.records.live_lines import LiveLines
 from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.records.observers import Progress
 from kerasrnn.training.records.observers import Validation
@@ -34,7 +34,7 @@ class Display(Observer):
         self.console = console or rich.console.Console(highlight=False)
         file: Any = EnduringFile(self.console.file)
         self.console.file = file
-        self._live: rich.live.Live | None = None
+        self._live: LiveLines | None = None
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(bar_width=None),
@@ -48,9 +48,7 @@ class Display(Observer):
 
     def __enter__(self) -> "Display":
         if self.console.is_terminal:
-            self._live = rich.live.Live(
-                console=self.console, transient=True, refresh_per_second=4
-            )
+            self._live = LiveLines(self.console)
             self._live.start()
         return self
 
@@ -151,8 +149,7 @@ class Display(Observer):
             after=after,
         )
         if self._live is not None:
-            text = rich.text.Text(below)
-            self._live.update(rich.console.Group(self._bar, text))
+            self._live.show(self._bar, rich.text.Text(below))
 
     def _is_time(self):
         now = time.monotonic()
