@@ -4,7 +4,7 @@
 
 No sequence, no recurrence: an input of fixed size, an output of fixed size,
 and a fixed number of steps between them. It is what the other examples are to
-be compared with. It takes some seconds, prints how many of 450 images that it
+be compared with. It takes a few seconds, prints how many of 450 images that it
 was not trained on it gets right, and writes a picture of those that it gets
 wrong, each with what it took it for.
 """

@@ -16,7 +16,7 @@ for 450 pictures that they were not trained on, in nats a picture: for DRAW,
 and for a variational autoencoder (Kingma and Welling 2014) with no
 recurrence, which has as many parameters and as much time to train. Less is
 better. The picture shows canvases from the first step to the last.
-It takes some minutes.
+It takes a few minutes.
 """
 
 import numpy as np

@@ -8,7 +8,7 @@ string, a comment or an operator, or white space. What is right says Python's
 own tokenizer, over files of the standard library of the Python that runs this.
 
 It learns from pieces, each some whole lines of together at most 256
-characters. It takes some three minutes, and prints how many characters are
+characters. It takes about three minutes, and prints how many characters are
 right in files that it was not trained on: cut into such pieces, and read as a
 whole, which is up to 300 times longer than anything that it has learned from.
 The page that it writes shows one of these files, coloured as the network sees

@@ -20,7 +20,7 @@ trains in minutes; of the held-out numbers it gets the picture alone.
 The pictures are made of scikit-learn's digits. At the end the network reads
 numbers made of 450 digits that no training picture has in it; the share of
 three-digit numbers that are exactly right is printed, and the picture shows
-where it looked. It takes some minutes.
+where it looked. It takes a few minutes.
 """
 
 import numpy as np

@@ -23,14 +23,14 @@ from kerasrnn.foundation.constraints import check_fields
 
 
 class CellSizes(NamedTuple):
-    """What there is of a kind of cell, in numbers.
+    """The sizes of a kind of cell, and the learning rate that suits it.
 
     Attributes:
         gates: Blocks of `units` columns in each kernel.
         states: Tensors [B, units] from step to step; the first is the output.
         biases: 1 for one that is added to the sum of the inputs' and the
             state's products, 2 for one of each.
-        learning_rate: The highest that suits Adam, of 128 units.
+        learning_rate: The highest that suits Adam, at 128 units.
     """
 
     gates: int
@@ -57,7 +57,7 @@ JIT_COMPILE = ("auto", "on", "off")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
-# What fields are in a configuration of an older version, which lacks them.
+# The values of fields that a configuration of an older version lacks.
 _OLDER = {"training": {"segment_length": 0, "validation_context": 0}}
 
 
@@ -193,9 +193,9 @@ class TrainingConfig:
         accumulation_steps: Parts into which the streams of a replica are
             divided, to be computed one after another and save memory. The
             update is the same as for all streams at once.
-        epochs: Passes over the training text; a new run chooses how many.
+        epochs: Passes over the training text; fewer by default if it is long.
         optimizer: How a gradient changes the weights.
-        learning_rate: Highest rate of the schedule; a new run chooses it.
+        learning_rate: Highest rate of the schedule; chosen by rule with Adam.
         schedule: "constant"; "exponential" (times `decay_rate` per epoch, from
             epoch `decay_after` on, as in char-rnn); "step" (times `decay_rate`
             every `decay_after` epochs, as in torch-rnn); "cosine" (down to 0 at
@@ -274,7 +274,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        # How many replicas share the streams shows later.
+        # How many replicas share the streams is known only later.
         if self.batch_size % self.accumulation_steps:
             raise UserError(
                 f"batch_size {self.batch_size:,} cannot be divided into "

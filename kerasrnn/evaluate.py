@@ -52,7 +52,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "characters of the text before it as in training's validations; the "
         "zero state (its first character is read but not scored); or the "
         "state after the start character (all are scored, as by a served "
-        "model). By default the first, if the model was validated so.",
+        "model). The default is how the model was validated: context or zero.",
         flag_values=flag_values,
     )
     define_integer(

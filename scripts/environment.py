@@ -30,7 +30,7 @@ def main(folder: str, *requirements: str) -> int:
         venv.create(directory, with_pip=True, clear=directory.exists())
     print(
         f"Installing Python packages into {directory}. TensorFlow is large: "
-        "the first time takes some minutes.",
+        "the first time takes a few minutes.",
         flush=True,
     )
     command = [python, "-m", "pip", "install", "--progress-bar=off"]

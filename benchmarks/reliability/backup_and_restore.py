@@ -1,4 +1,4 @@
-"""What do kills cost a training, with Keras' BackupAndRestore and with ours?
+"""What do kills cost a run, with Keras' BackupAndRestore and with kerasrnn?
 
     python -m benchmarks.reliability.backup_and_restore --kills=40
 
@@ -10,13 +10,13 @@ Trains the same small LSTM on the same text, in turn by `model.fit` with
 moment inside one of its saves (or, as a control, between two of them). Both
 are then started again, once, and run to the end. Counts
 
-* the trainings that go on: the second start does not end with an error, nor
-  begin at step 0, and
-* those that go on bit for bit: their last weights are those of a training
-  that nobody killed. Of either side two such trainings are compared first.
+* the runs that resume: the second start neither ends with an error nor begins
+  at step 0, and
+* those that resume bit for bit: their last weights are those of a run that was
+  not killed. Two such runs of each side are compared first.
 
 An epoch has 4 steps: `--save_every=4` saves at its end, which is where Keras
-goes on from whatever it has saved. Dropout is off and no text is shuffled, so
+resumes, whatever it has saved. Dropout is off and no text is shuffled, so
 that nothing but the kill makes a difference.
 """
 
@@ -94,11 +94,11 @@ def main(argv) -> int:
     }
     undisturbed = {name: _undisturbed(*side) for name, side in sides.items()}
     draws = random.Random(0)
-    going_on, equal = dict.fromkeys(sides, 0), dict.fromkeys(sides, 0)
+    resumed, equal = dict.fromkeys(sides, 0), dict.fromkeys(sides, 0)
     for kill in range(values.kills):
         for name, side in sides.items():
             result = _killed(*side, draws, values.when == "inside")
-            going_on[name] += result is not None and result["began"] > 0
+            resumed[name] += result is not None and result["began"] > 0
             equal[name] += (
                 result is not None
                 and result["weights"] == undisturbed[name]["weights"]
@@ -106,7 +106,7 @@ def main(argv) -> int:
         print(
             f"{kill + 1} kills {values.when} saves: "
             + ", ".join(
-                f"{name} {going_on[name]} go on, {equal[name]} bit for bit"
+                f"{name} {resumed[name]} resumed, {equal[name]} bit for bit"
                 for name in sides
             ),
             flush=True,
@@ -115,19 +115,19 @@ def main(argv) -> int:
 
 
 def _undisturbed(train, options):
-    """Returns what a training says at its end that nobody kills."""
+    """Returns what a run that is not killed says at its end."""
     results = []
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
             process = _start(train, options, pathlib.Path(folder))
             results.append(_result(process, pathlib.Path(folder)))
     if None in results or results[0] != results[1]:
-        raise RuntimeError(f"two trainings that nobody killed: {results}")
+        raise RuntimeError(f"two runs that were not killed: {results}")
     return results[0]
 
 
 def _killed(train, options, draws, inside):
-    """Returns what a training says at its end that was killed once."""
+    """Returns what a run that was killed once says at its end."""
     while True:
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
@@ -137,7 +137,7 @@ def _killed(train, options, draws, inside):
 
 
 def _kill(process, folder, draws, inside):
-    """Kills a training at a random moment; whether that was in a save.
+    """Kills a run at a random moment; whether that was in a save.
 
     None if it had ended before.
     """
@@ -186,7 +186,7 @@ def _run(train, options, folder):
 
 
 def _mark(folder):
-    """Returns a byte in memory that is 1 while a training saves."""
+    """Returns a byte in memory that is 1 while a run saves."""
     with open(folder / "mark", "r+b") as file:
         return mmap.mmap(file.fileno(), 1)
 

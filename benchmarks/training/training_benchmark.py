@@ -5,7 +5,7 @@ r"""Times a whole training step against keras.layers and PyTorch.
         --length=100
 
 The first command goes through all shapes of the table in docs/performance.md
-(some minutes). A step is forward, backward, clip and Adam on a stack of
+(a few minutes). A step is forward, backward, clip and Adam on a stack of
 recurrent layers and a dense one, as a plain `tf.function`. Each side lives in
 a process of its own and they take turns:
 

@@ -43,7 +43,7 @@ def export_workdir(
 
     Raises:
         UserError: There is no such checkpoint, `export_dir` cannot be
-            written to, or the export does not say what the model says.
+            written to, or the export's outputs differ from the model's.
     """
     _hide_accelerators()
     progress("Loading the model")
@@ -72,9 +72,9 @@ def export_model(
     """Publishes a model.
 
     Args:
-        model: With its weights.
+        model: The model, with its weights.
         vocabulary: Its vocabulary.
-        config: That it was trained with.
+        config: The configuration that it was trained with.
         export_dir: What the server watches.
         checkpoint: What is known of the weights, for the manifest.
         options: Limits and defaults.
@@ -84,8 +84,8 @@ def export_model(
         The version's directory.
 
     Raises:
-        UserError: `export_dir` cannot be written to, or the export does not
-            say what the model says.
+        UserError: `export_dir` cannot be written to, or the export's outputs
+            differ from the model's.
     """
     if model.config.vocabulary_size != len(vocabulary):
         raise UserError(

@@ -106,7 +106,7 @@ def main(argv: list[str]) -> int:
         default_seed=values.default_seed,
     )
     require_tensorflow("kerasrnn-export")
-    # What is amiss is told before TensorFlow is imported.
+    # Mistakes are reported before TensorFlow is imported.
     from kerasrnn.training.checkpoints.finding import find
 
     path = find(values.workdir, values.checkpoint).path
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> int:
 
         from kerasrnn_export.exporter import export_workdir
 
-        # It tells what it does, and calls the loader of servers deprecated.
+        # It logs what it does, and calls the servers' loader deprecated.
         logging.set_verbosity(logging.WARNING)
         tf.get_logger().setLevel("ERROR")
         version = export_workdir(

@@ -50,7 +50,7 @@ def given_fields(
 ) -> dict[str, Any]:
     """Returns the fields of a configuration class that flags were given for.
 
-    Paths are made absolute, so that a training can be resumed from another
+    Paths are made absolute, so that a run can be resumed from another
     directory.
     """
     fields = {}

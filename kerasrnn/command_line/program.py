@@ -42,9 +42,9 @@ def run(
 
     The exit status is what `main` returns (None is 0); 1 after an error
     that the user can put right, which is told in a sentence on stderr; 130
-    after Ctrl-C; 141 if the reader of the output went away, which ends no
-    training. `--help` shows the docstring of the module that defines `main`,
-    and the flags that `define_flags` defines.
+    after Ctrl-C; 141 if the reader of the output went away, which does not end
+    a training run. `--help` shows the docstring of the module that defines
+    `main`, and the flags that `define_flags` defines.
 
     Args:
         main: The program. It imports what is slow to import by itself, so

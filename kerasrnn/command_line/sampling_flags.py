@@ -38,13 +38,14 @@ class SamplingOptions:
     Attributes:
         prompt: UTF-8 text to read first; may be empty.
         length: Characters to generate.
-        temperature: Divides the logits; 0 takes the likeliest character.
-        top_k: Draw among the k likeliest characters; 0 is off.
-        top_p: Draw among the likeliest that add up to this; 1 is off.
-        seed: Of the first sample; None draws one.
+        temperature: Divides the logits; 0 takes the most likely character.
+        top_k: Draw from the k most likely characters; 0 turns this off.
+        top_p: Draw from the most likely characters whose probabilities add up
+            to this; 1 turns this off.
+        seed: Seed of the first sample; None draws one.
         stop: Ends a sample once its text ends with it; empty is off.
-        num_samples: Samples of the same prompt, with seeds in a row.
-        json: Print one JSON object a line, not text.
+        num_samples: Samples of the same prompt, with consecutive seeds.
+        json: Print one JSON object per line instead of text.
         echo: Print the prompt before the text.
     """
 

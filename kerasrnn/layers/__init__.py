@@ -1,4 +1,4 @@
-"""Keras cells and layers with an own loop over time."""
+"""Keras cells and layers with their own loop over time."""
 
 from kerasrnn import keras_backend
 from kerasrnn.extras import told

@@ -74,7 +74,7 @@ def gru_derivative(
 
     Args:
         kept: What the step kept.
-        d_h: Derivative by the new h [B, U].
+        d_h: Derivative with respect to the new h [B, U].
 
     Returns:
         `((d_x [B, 3U], d_a [B, 3U]), (d_h,))`, the last without what comes
@@ -90,7 +90,7 @@ def gru_derivative(
 
 
 def _update(z, h, g):
-    """`z * h + (1 - z) * g`, with one product less."""
+    """`z * h + (1 - z) * g`, with one product fewer."""
     return g + z * (h - g)
 
 
@@ -200,7 +200,7 @@ class GRUCell(GatedCell):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class GRU(RecurrentLayer):
-    """Drop-in replacement of `keras.layers.GRU`, with its own loop.
+    """Drop-in replacement for `keras.layers.GRU`, with its own loop.
 
     Args:
         units: Positive integer, width of the state and of the output.

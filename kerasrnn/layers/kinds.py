@@ -1,8 +1,8 @@
 """A kind of cell: everything that depends on which one a model is made of.
 
-How many gates, states and biases each kind has stands in
-`kerasrnn.config.CELL_SIZES`, for those who do not load TensorFlow. All else
-is in the kind's own module, `kerasrnn.layers.NAME`, as its `KIND`.
+`kerasrnn.config.CELL_SIZES` says how many gates, states and biases each kind
+has, for code that does not load TensorFlow. Everything else is in the kind's
+own module, `kerasrnn.layers.NAME`, as its `KIND`.
 """
 
 import importlib

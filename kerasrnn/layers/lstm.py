@@ -33,7 +33,7 @@ from kerasrnn.recurrence.step import Step
 
 
 class LSTMKept(NamedTuple):
-    """What the derivative needs of a step: gates and the c before it."""
+    """What the derivative needs from a step: its gates, and the c before it."""
 
     i: tf.Tensor
     f: tf.Tensor
@@ -53,7 +53,7 @@ def lstm_step(
 
     Args:
         z: `x W + h R + b`, the gates side by side [B, 4U].
-        h: Output of the step before [B, U], which is in z.
+        h: Output of the step before [B, U]; z includes it already.
         c: Memory after the step before [B, U].
         activation: Function of the candidate and the output.
         recurrent_activation: Function of the gates.
@@ -76,11 +76,11 @@ def lstm_derivative(
 
     Args:
         kept: What the step kept.
-        d_h: Derivative by the new h [B, U].
-        d_c: Derivative by the new c [B, U].
+        d_h: Derivative with respect to the new h [B, U].
+        d_c: Derivative with respect to the new c [B, U].
 
     Returns:
-        `((d_z [B, 4U],), (None, d_c))`: h matters through z alone.
+        `((d_z [B, 4U],), (None, d_c))`: h has an effect through z alone.
     """
     i, f, g, o, c = kept
     # Computing it again is cheaper than keeping it in memory.
@@ -191,7 +191,7 @@ class LSTMCell(GatedCell):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class LSTM(RecurrentLayer):
-    """Drop-in replacement of `keras.layers.LSTM`, with its own loop.
+    """Drop-in replacement for `keras.layers.LSTM`, with its own loop.
 
     Args:
         units: Positive integer, width of the state and of the output.

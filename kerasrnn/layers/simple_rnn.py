@@ -52,10 +52,10 @@ def simple_rnn_derivative(
 
     Args:
         kept: What the step kept.
-        d_h: Derivative by the new h [B, U].
+        d_h: Derivative with respect to the new h [B, U].
 
     Returns:
-        `((d_z [B, U],), (None,))`: h matters through z alone.
+        `((d_z [B, U],), (None,))`: h has an effect through z alone.
     """
     return (d_h * (1 - tf.square(kept.h)),), (None,)
 
@@ -133,7 +133,7 @@ class SimpleRNNCell(RecurrentCell):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class SimpleRNN(RecurrentLayer):
-    """Drop-in replacement of `keras.layers.SimpleRNN`, with its own loop.
+    """Drop-in replacement for `keras.layers.SimpleRNN`, with its own loop.
 
     Args:
         units: Positive integer, width of the state and of the output.

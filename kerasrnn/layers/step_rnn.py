@@ -25,8 +25,8 @@ class StepRNN:
 
     and with "lstm" or "gru" the first line is that cell's; there are no
     biases. The state `h` starts as zeros and is kept from step to step, so
-    that the same `x` gives another `y` the second time. Networks are stacked
-    by feeding one with the output of another.
+    that the same `x` gives a different `y` the second time. To stack networks,
+    feed one with the output of another.
 
     Example:
     >>> rnn1 = StepRNN(4, 8, 6)
@@ -40,7 +40,7 @@ class StepRNN:
         units: Length of the state.
         output_size: Length of the vectors `y`.
         cell: "simple_rnn", "lstm" or "gru".
-        seed: Of the weights; the same seed, the same weights.
+        seed: Seed of the weights; the same seed gives the same weights.
 
     Raises:
         UserError: The cell is unknown, or a size is below 1.

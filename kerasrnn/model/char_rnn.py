@@ -218,8 +218,8 @@ def sequence_logits(
             one, `~id`, stands for.
         states: Flat list of tensors [B, U].
         dropout_key: None, or see `CharRNN`.
-        engine: How the loops over time are run. For training that which
-            `training_engine` returns; what is exported takes the default.
+        engine: How the loops over time are run. Training takes the one that
+            `training_engine` returns; exports take the default.
         differentiable: Whether there is a gradient; without, the loops keep
             nothing for it.
 

@@ -1,7 +1,7 @@
 """Text from a model in this process, chunk by chunk.
 
 The start state is the zero state after the start character has been read, as
-in what is exported, so the same seed gives the same text here and there.
+in an export, so the same seed gives the same text in both.
 
 Shapes: N rows, L characters.
 """
@@ -40,7 +40,7 @@ class TextState:
     """The state of a text, from which `TextGenerator.stream` continues it.
 
     Attributes:
-        states: The network's, a list of float32 [1, U].
+        states: The network's states, a list of float32 [1, U].
         draws: int64 [1], draws made so far.
         history: int32 [1, H], the last ids generated.
         unfinished: The beginning of a UTF-8 sequence that was generated.
@@ -57,8 +57,8 @@ class Chunk:
     """A piece of generated text.
 
     Attributes:
-        text: The text; an unfinished UTF-8 sequence comes with the next one,
-            or not at all, as in what is served.
+        text: The text; an unfinished UTF-8 sequence comes with the next chunk,
+            or not at all, as from a server.
         length: Characters generated (bytes, if the vocabulary is of bytes).
         log_prob: Sum of log p(character) at temperature 1, nats.
         finish: "length" or "stop" in the last chunk, else "".

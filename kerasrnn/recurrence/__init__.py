@@ -1,1 +1,1 @@
-"""Loops over time that know no cell, and the rules of what runs where."""
+"""Loops over time, the same for all cells, and the rules of what runs where."""

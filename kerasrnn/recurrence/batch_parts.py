@@ -1,10 +1,10 @@
 """Work in parts: each CPU core runs its own rows of the batch.
 
 The products of a recurrent step are small. Two cores that share each of them
-meet at every one, hundreds of times a batch; two cores that have half of the
-rows each meet once. So the batch is cut in parts, one a core, and all that is
-done to a part is apart from the others. docs/performance.md has the
-measurements.
+have to synchronize at every one, hundreds of times per batch; two cores that
+have half of the rows each synchronize once. So the batch is cut into parts, one
+per core, and each part is computed independently of the others.
+docs/performance.md has the measurements.
 """
 
 import itertools

@@ -1,9 +1,9 @@
-"""Gradients by hand that can be differentiated again.
+"""Hand-written gradients that can be differentiated again.
 
-A gradient by hand is fast, and TensorFlow knows nothing of what is behind it.
-So it comes with the same function as TensorFlow's own operations, which is
-taken where the gradient itself is differentiated: for second derivatives and
-for those in forward mode, which TensorFlow makes of a gradient's gradient.
+A hand-written gradient is fast, but TensorFlow cannot see what it computes. So
+it comes with the same function in TensorFlow's own operations, which is used
+where the gradient itself is differentiated: for second derivatives and for
+forward mode, which TensorFlow derives from the gradient of a gradient.
 """
 
 import functools
@@ -21,7 +21,7 @@ def differentiable(
     tensors: Sequence[tf.Tensor],
     values: Sequence[tf.Tensor],
 ) -> Callable:
-    """Returns a gradient by hand, with derivatives of its own.
+    """Returns a hand-written gradient that has derivatives itself.
 
     Args:
         gradient: Called as `gradient(*upstream)`, returns a list with the
@@ -32,7 +32,7 @@ def differentiable(
             traced once for each object that is given here.
         constants: List of tensors that have no gradient.
         tensors: What there is a gradient for.
-        values: What `upstream` are the derivatives by.
+        values: What `upstream` are the derivatives with respect to.
     """
     eagerly = tf.executing_eagerly()
     dtypes = [value.dtype for value in values]

@@ -14,8 +14,8 @@ from tensorflow.python.ops import control_flow_util
 
 # A run with fewer multiplications in a loop is over before it is compiled.
 _MIN_PRODUCTS_TO_COMPILE = 2**22
-# From this many units on the products take the time, and oneDNN's are faster
-# than XLA's, as long as no two of them compete for the cores.
+# From this many units on the products take most of the time, and oneDNN's are
+# faster than XLA's, as long as no two of them compete for the cores.
 _MIN_UNITS_FOR_STEPS = 256
 
 

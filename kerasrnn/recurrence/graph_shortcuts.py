@@ -1,12 +1,12 @@
-"""Layers that hand over what is in parts, without joining and cutting it.
+"""Layers that pass parts on, without joining and cutting them again.
 
-A layer joins what its parts put out, turned batch-major, and the layer above
-turns and cuts it again. In a graph that shows: what an operation was made
-from is taken in place of what it would be turned and cut into, so that part
-by part the layers run on without waiting for each other.
+A layer joins the outputs of its parts and makes them batch-major; the layer
+above makes them time-major and cuts them again. In a graph both can be skipped:
+the parts are the inputs of the operation that joined them. So each part runs
+through the layers without waiting for the others.
 
-Only what is known for certain to be the same is taken; all else, and
-whatever is computed eagerly, goes the long way.
+The shortcut is taken only where the result is certainly the same; everything
+else, and whatever is computed eagerly, is joined and cut.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The plain loop over time, which TensorFlow differentiates by itself.
 
-It is for steps without a gradient by hand, and for derivatives beyond the
+It is for steps without a hand-written gradient, and for derivatives beyond the
 first. Shapes: T time steps, B batch.
 """
 

@@ -1,4 +1,4 @@
-"""The fast loop over time, for any cell: `scan`, with a gradient by hand.
+"""The fast loop over time, for any cell: `scan`, with its own gradient.
 
 It is handed what a cell computes at one step, as a `Step`, and the inputs
 projected (`x @ kernel + bias`) for all steps at once. What makes it fast:
@@ -215,8 +215,8 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
     """Runs back over time.
 
     Returns:
-        `(derivatives by the sums, each [T, B, G * U], and by the first
-        states)`.
+        `(derivatives with respect to the sums, each [T, B, G * U], and to the
+        first states)`.
     """
     retreat = engine.for_step(_backward_step, step)
     num_steps = d_outputs.shape[0] or tf.shape(d_outputs)[0]
@@ -238,8 +238,8 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
             (product,) = _zero_where(now.reset, product)
         return count + 1, arrays, [product, *past]
 
-    # What comes through h's product, what comes past it where there is such
-    # a way, and the derivatives by other states than h.
+    # What comes through h's product, what bypasses it if anything does, and
+    # the derivatives with respect to the states other than h.
     carried = [d_h, *([tf.zeros_like(d_h)] if passes_h else []), *d_others]
     _, arrays, (d_h, *others) = tf.while_loop(
         lambda count, *_: count < num_steps,

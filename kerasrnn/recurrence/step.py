@@ -26,7 +26,7 @@ class CudnnMode(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a cell computes at one step, once its two products are there.
+    """What a cell computes at one step, given its two products.
 
     Both functions work element by element: `x @ kernel` and
     `h @ recurrent_kernel` are the caller's.
@@ -38,14 +38,14 @@ class Step(NamedTuple):
         forward: `(*sums [B, G * U], *states [B, U]) -> (states, kept)`; the
             first state, h, is the cell's output.
         backward: `(kept, *d_states) -> (d_sums, d_states)`: from the
-            derivatives by the new states those by the sums and by the old
-            states, the latter without what comes through h's product.
-            None is zero.
+            derivatives with respect to the new states, those with respect to
+            the sums and to the old states, the latter without what comes
+            through h's product. None is zero.
         kept: The named tuple of tensors [B, U] that `forward` keeps for
             `backward`: compiled code reads whole tensors faster than slices
             of one.
-        passes_h: Whether h reaches the next h past its product, so that
-            `backward` returns a derivative by it.
+        passes_h: Whether h reaches the next h by another way than its product,
+            so that `backward` returns a derivative with respect to it.
         cudnn: The counterpart in cuDNN, or None.
     """
 

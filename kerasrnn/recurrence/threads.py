@@ -1,10 +1,10 @@
 """TensorFlow's threads, chosen for the layers that are trained.
 
-A part of the batch for each core (`kerasrnn.recurrence.batch_parts`) keeps all
-cores busy by itself. Where the products are TensorFlow's own, each of them
-would still be cut again, for all cores: parts then wait for each other. So an
-operation gets one thread, and as many operations as there are cores run side
-by side. docs/performance.md has what it is worth.
+A part of the batch for each core (`kerasrnn.recurrence.batch_parts`) already
+keeps all cores busy. TensorFlow would still split each of its own products
+across all cores, and the parts would wait for each other. So an operation gets
+one thread, and as many operations as there are cores run side by side.
+docs/performance.md says what that gains.
 """
 
 import os
@@ -19,16 +19,16 @@ _VARIABLES = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 def configure_threads(units: int, dtype: str = "float32") -> bool:
     """Sets TensorFlow's threads, before it starts, where that pays.
 
-    Nothing changes where there is a GPU, where the environment says how many
-    threads there are (TF_NUM_INTRAOP_THREADS), and in a process in which
-    TensorFlow has started: call it before anything else of TensorFlow.
+    Nothing changes if there is a GPU, if the environment says how many threads
+    there are (TF_NUM_INTRAOP_THREADS), or if TensorFlow has started in this
+    process: call it before anything else in TensorFlow.
 
     Args:
         units: Width of the recurrent layers.
         dtype: Of their products: the policy's compute dtype.
 
     Returns:
-        Whether the threads are set so.
+        Whether the threads were set.
     """
     if any(os.environ.get(name) for name in _VARIABLES):
         return False

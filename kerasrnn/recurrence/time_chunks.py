@@ -1,9 +1,9 @@
 """Long sequences: one stretch of time after the other.
 
 Projected inputs and their derivatives are the largest arrays of a training
-step, and only the loop needs them. So a long sequence is cut in stretches,
-and what is in memory is that of the stretch at hand. docs/performance.md has
-the measurements.
+step, and only the loop needs them. So a long sequence is cut into stretches,
+and only the arrays of the current stretch are in memory. docs/performance.md
+has the measurements.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""A training's records as curves, with no more points than can be seen.
+"""A run's records as curves, with no more points than can be seen.
 
 Shapes: K steps, N points of a curve.
 """

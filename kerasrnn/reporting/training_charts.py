@@ -1,4 +1,4 @@
-"""The charts of a training: losses, learning rate, gradient norm, speed."""
+"""The charts of a run: losses, learning rate, gradient norm, speed."""
 
 import dataclasses
 import math
@@ -19,7 +19,7 @@ _POINTS = 400
 
 @dataclasses.dataclass(frozen=True)
 class Validations:
-    """The validations of a training.
+    """The validations of a run.
 
     Attributes:
         steps: After which steps, rising.

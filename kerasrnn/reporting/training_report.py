@@ -1,4 +1,4 @@
-"""The page about one training: loss curves, and its samples as they grew.
+"""The page about one run: loss curves, and its samples as they grew.
 
 After "Visualizing the predictions and the neuron firings in the RNN" and "The
 evolution of samples while training" of Karpathy, "The Unreasonable
@@ -29,7 +29,7 @@ _SAMPLES = 8
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRecord:
-    """What a training has left to read.
+    """The records of a run, as the page shows them.
 
     Attributes:
         name: What to call it.
@@ -49,7 +49,7 @@ class TrainingRecord:
 
 
 def training_report(training: TrainingRecord) -> str:
-    """Returns the page about a training, as HTML.
+    """Returns the page about a run, as HTML.
 
     Raises:
         UserError: It has no record of a step yet.

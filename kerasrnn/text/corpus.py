@@ -196,7 +196,7 @@ def build_corpus(
             different one, the directory stays as it is.
 
     Raises:
-        UserError: A file or pattern is of no use, the text is too short or
+        UserError: A file or pattern cannot be used, the text is too short or
             is another one, or the directory cannot be written.
     """
     directory = local_path(directory)

@@ -183,7 +183,7 @@ def encode_file(
         normalize_newlines: See `kerasrnn.text.sources.read_blocks`.
 
     Raises:
-        UserError: The file is of no use.
+        UserError: The file cannot be used.
     """
     check_file(path)
     try:

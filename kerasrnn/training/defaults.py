@@ -1,4 +1,4 @@
-"""What is chosen for a new run where no flag says it, by rule.
+"""Rules that choose settings of a new run for which no flag is given.
 
 Each choice is a pure function of the text's length, the network and what is
 given; docs/results.md has the runs that the rules follow from.
@@ -57,7 +57,7 @@ def choices(
 
 
 def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:
-    """Falls with the root of the width, as the steps of a wide sum add up."""
+    """Falls with the root of the width: in a wide sum the steps add up."""
     rate = CELL_SIZES[model.cell].learning_rate
     rate *= min(1.0, _UNITS / model.units) ** 0.5
     reason = f"{model.units} units of {model.cell}"
@@ -68,7 +68,7 @@ def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:
 
 
 def _epochs(characters: int) -> Choice:
-    """As many as a short text takes; a long one is read less often."""
+    """The default for a short text; a long one is read less often."""
     most = TrainingConfig().epochs
     epochs = max(1, min(most, round(_CHARACTERS / max(characters, 1))))
     return Choice("epochs", epochs, f"{characters:,} characters to train on")

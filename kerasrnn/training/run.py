@@ -97,7 +97,7 @@ def train_as_chief(
             cannot be written, or the run has diverged.
         Interrupted: A signal came; the current step is saved.
     """
-    # Looked at before the directory is made, which it would find.
+    # Before the directory is made, which it would list as a similar one.
     standard_library = announcement.of_standard_library(request.workdir)
     with locked(request.workdir) as workdir, Display() as display:
         checkpoints = CheckpointManager(workdir)
@@ -118,7 +118,7 @@ def train_as_chief(
             )
             _send_to_others(group, None)
             return
-        # It holds all weights, and `checkpoints` lets go of it once it is used.
+        # It holds all weights, and `checkpoints` drops it once it is used.
         del saved
         # A text that is too short is reported before TensorFlow starts.
         training_dataset(settings.text(), settings.config)

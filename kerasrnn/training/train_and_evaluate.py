@@ -46,14 +46,14 @@ def train_and_evaluate(
 
     Args:
         config: What to train, and how.
-        workdir: Where to; held by `checkpoints.workdir.locked`, of several
-            workers by the chief.
+        workdir: Where to train. The caller holds it with
+            `checkpoints.workdir.locked`; of several workers, the chief does.
         corpus: The encoded text.
         strategy: The devices; by default those of "auto".
         limits: When to stop before the epochs are over.
         display: Where to show progress.
-        observers: Who else is told what happens, beside the display, the
-            history and TensorBoard.
+        observers: Objects that are told what happens, in addition to the
+            display, the history and TensorBoard.
         interruption: Asked between calls whether to end.
         workers: The processes that train together, with their strategy; by
             default there is only this one, and `strategy` counts.

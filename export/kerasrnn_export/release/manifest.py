@@ -44,7 +44,7 @@ def write(
 
     Args:
         directory: Of the SavedModel.
-        config: Of the training that the weights come from.
+        config: Of the run that the weights come from.
         vocabulary: The model's vocabulary.
         options: Of the export.
         fingerprint: Of the model, as in its state tokens.

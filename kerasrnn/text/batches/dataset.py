@@ -160,7 +160,7 @@ class TextDataset:
 
 
 def training_dataset(corpus: Corpus, config: Config) -> TextDataset:
-    """Returns what a training reads: its split, in its batches.
+    """Returns what a run trains on: its split of the text, in batches.
 
     Args:
         corpus: The encoded text.

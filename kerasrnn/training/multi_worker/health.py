@@ -47,7 +47,7 @@ class WorkerLost(UserError):
         super().__init__(
             f"{who} is gone{reason}: it ended, hangs or cannot be reached; "
             "what it printed last may say why. Start all workers again with "
-            "the same commands: they go on from the newest checkpoint."
+            "the same commands: they resume from the newest checkpoint."
         )
 
 

@@ -1,4 +1,4 @@
-"""Lines at the bottom of a terminal that are written over as a run goes on."""
+"""Lines at the bottom of a terminal that a run overwrites as it proceeds."""
 
 import os
 from collections.abc import Mapping

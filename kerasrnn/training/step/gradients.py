@@ -114,7 +114,7 @@ def make_loss_gradient(
         engine = training_engine(config, *inputs.shape)
         arguments = (flat, inputs, targets, states, key, *scale)
         if engine is PLAIN:
-            # A CPU is through with a small model before it is compiled.
+            # A CPU has run a small model before it would be compiled.
             run = whole if compiles_here() else compiled_whole
             return run(*arguments)
         if engine is CUDNN:

@@ -1,4 +1,4 @@
-"""The exceptions for answers that came and are of no use."""
+"""The exceptions for answers that came but cannot be used."""
 
 import grpc
 
@@ -41,7 +41,7 @@ def foreign_model(target: str, name: str, why: str) -> ServingError:
 
 
 def version_gone(version: int, error: ServingError) -> VersionGone:
-    """Returns the exception for a text whose version was let go meanwhile."""
+    """Returns the exception for a text whose version was unloaded."""
     return VersionGone(
         f"The server unloaded version {version} while it was writing the text.",
         code=error.code,

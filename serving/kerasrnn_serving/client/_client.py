@@ -31,7 +31,7 @@ class Client(BaseClient[Transport]):
         target: The server's address, host:port; or a name that gRPC resolves,
             such as dns:///models:8500, whose addresses are called in turn.
         model: The model's name.
-        version: The version to use; None uses the newest.
+        version: The version to use; None is the newest.
         timeout: Seconds that each call of the server may take, including
             retries.
         tls: Settings for an encrypted connection.
@@ -89,7 +89,7 @@ class Client(BaseClient[Transport]):
         Args:
             prompts: The N texts to continue; a single text counts as a list of
                 one.
-            length: Characters to generate, as many as you like.
+            length: Characters to generate; there is no limit.
             temperature: Divides the logits; 0 takes the most likely character.
             top_k: Draw from the k most likely characters; 0 turns this off.
             top_p: Draw from the most likely characters whose probabilities add
@@ -151,8 +151,8 @@ class Client(BaseClient[Transport]):
             top_p: See `generate`.
             seed: See `generate`.
             stop: See `generate`.
-            state_bytes: See `generate`. The client does not know the text
-                before it, so such a stream fails if its version is unloaded.
+            state_bytes: See `generate`. The client does not know the text that
+                it stands for, so the stream fails if its version is unloaded.
             chunk: Characters of a chunk, at most 512.
             first_chunk: Characters of the first chunk; each following one is
                 twice as long, up to `chunk`.

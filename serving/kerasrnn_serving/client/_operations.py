@@ -1,9 +1,9 @@
-"""What the clients ask of a server, as conversations of calls in a row.
+"""What the clients ask of a server, as conversations: sequences of calls.
 
 A call takes at most 32 rows, 4,096 characters of prompt and 512 of new text.
-A longer request is made of calls in a row, each with the token that the last
-one returned and all by the same version. Where the server lets go of that
-version meanwhile, the work begins again under the newest one.
+A longer request takes several calls, each with the token that the one before
+returned, all to the same version. If the server unloads that version meanwhile,
+the work begins again with the newest one.
 """
 
 from collections.abc import Callable
@@ -39,14 +39,14 @@ _OnShare = Callable[[float], None]
 
 
 def versions(model: Model) -> Conversation[list[VersionStatus]]:
-    """Is `Client.versions`."""
+    """Does the work of `Client.versions`."""
     return model.statuses()
 
 
 def generate(
     model: Model, prompts: Text | Sequence[Text], **sampling: Unpack[Sampling]
 ) -> Conversation[list[Generation]]:
-    """Is `Client.generate`."""
+    """Does the work of `Client.generate`."""
     rows = begin_generating(prompts, **sampling)
     yield from _beginning_again(rows, lambda: _generate(model, rows))
     return [row.result() for row in rows]
@@ -58,7 +58,7 @@ def score(
     state_bytes: bytes | Sequence[bytes],
     between_calls: _OnShare,
 ) -> Conversation[list[Score]]:
-    """Is `Client.score`."""
+    """Does the work of `Client.score`."""
     rows = begin_reading(texts, state_bytes)
     yield from _beginning_again(
         rows, lambda: _read(model, signatures.SCORE, rows, between_calls)
@@ -73,7 +73,7 @@ def inspect(
     max_message_bytes: int | None,
     between_calls: _OnShare,
 ) -> Conversation[list[Inspection]]:
-    """Is `Client.inspect`.
+    """Does the work of `Client.inspect`.
 
     A character of a reply takes some bytes for each unit of the network, so
     the calls are cut by the size of their replies, at most
@@ -94,7 +94,7 @@ def inspect(
 
 
 class Stream:
-    """Is `Client.stream`: a text whose chunks are asked for one by one.
+    """Does the work of `Client.stream`: asks for a text chunk by chunk.
 
     Args:
         model: Whose text.

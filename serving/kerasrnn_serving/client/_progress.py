@@ -38,7 +38,7 @@ class Sampling(TypedDict):
 
 @dataclasses.dataclass
 class GenerationProgress:
-    """What one prompt has come to.
+    """How far the text of one prompt is.
 
     The first fields are what was asked for; `begin` sets the others.
     """
@@ -57,7 +57,7 @@ class GenerationProgress:
         self.begin()
 
     def begin(self) -> None:
-        """Forgets all that has come."""
+        """Forgets everything received."""
         self._pieces = split_text(self.prompt, signatures.MAX_PROMPT)
         self._remaining = self.wanted
         self.state_bytes = self.first_state

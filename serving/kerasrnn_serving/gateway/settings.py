@@ -1,4 +1,4 @@
-"""What the gateway lets a stranger have, at most."""
+"""The most that the gateway lets a stranger have."""
 
 import dataclasses
 import os
@@ -18,15 +18,15 @@ class Settings:
         max_prompt_characters: Of one prompt.
         max_tokens: Characters that one completion may have.
         max_choices: Completions of one request: prompts times n.
-        max_connections: Open at once; one more is answered 503.
+        max_connections: Open at once; any more get status 503.
         max_requests: Completions requests in progress for one caller that
             has no key.
         backend_calls: Calls that the model's server is sent at once; others
             wait for their turn, each caller's in a queue of its own. None is
             one for each core of this machine, and two at least.
-        request_seconds: In which a client has to send its request whole.
+        request_seconds: In which a client has to send its whole request.
         write_seconds: For which a client may leave a reply unread.
-        drain_seconds: For which requests may go on after SIGTERM.
+        drain_seconds: For which requests may continue after SIGTERM.
     """
 
     max_body_bytes: Annotated[int, POSITIVE_COUNT] = 2**20
@@ -55,14 +55,14 @@ DESCRIPTIONS = {
     "max_prompt_characters": "Characters of one prompt, at most.",
     "max_tokens": "Characters of one completion, at most.",
     "max_choices": "Completions of one request (prompts times n), at most.",
-    "max_connections": "Connections open at once; one more is answered 503.",
+    "max_connections": "Connections open at once; any more get status 503.",
     "max_requests": "Completions requests in progress for one address, where "
     "there are no keys.",
     "backend_calls": "Calls that the model's server is sent at once; others "
-    "wait for their turn, which goes from caller to caller. By default one for "
-    "each core of this machine, two at least, as suits a local server; 64 or "
-    "so where TensorFlow Serving merges calls.",
+    "wait, and callers take turns. By default one for each core of this "
+    "machine, at least two, which suits a local server; use 64 or so with "
+    "TensorFlow Serving, which merges calls.",
     "request_seconds": "Seconds in which a client has to send its request.",
     "write_seconds": "Seconds for which a client may leave a reply unread.",
-    "drain_seconds": "Seconds for which requests may go on after SIGTERM.",
+    "drain_seconds": "Seconds for which requests may continue after SIGTERM.",
 }

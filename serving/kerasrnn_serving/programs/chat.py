@@ -183,7 +183,7 @@ def converse(client: Client, options: SamplingOptions) -> int:
             else:
                 _continue(session, _unescaped(line.removeprefix(b":")))
         except UserError as error:
-            # The text is as it was; the user may go on.
+            # The text is as it was; the user may continue.
             print(f"error: {error}", file=sys.stderr, flush=True)
     return 0
 

@@ -71,7 +71,7 @@ def define_connection_flags(
         flags.DEFINE_bool,
         "tls",
         False,
-        "Encrypt the connection; any of the following flags implies this.",
+        "Encrypt the connection; any of the --tls_ flags below implies this.",
     )
     define(
         define_path,

@@ -6,7 +6,7 @@
     kerasrnn-gateway keys remove alice --keys=keys.json
 
 `keys add` prints the new key once; the file holds only its hash, and a
-gateway that runs takes the change at once.
+running gateway reads the change at once.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ from kerasrnn_serving.programs import connection_flags
 _KEYS = "keys"
 _INPUT = 0
 _LIMITS = {
-    "requests_per_minute": "Completions requests a minute of a key to add; no "
-    "limit if not given.",
-    "characters_per_minute": "Characters a minute, read and generated, of a "
-    "key to add; no limit if not given.",
-    "requests_at_once": "Completions requests in progress of a key to add; no "
+    "requests_per_minute": "With `keys add`: completions requests per minute; "
+    "no limit if not given.",
+    "characters_per_minute": "With `keys add`: characters per minute, read and "
+    "generated; no limit if not given.",
+    "requests_at_once": "With `keys add`: completions requests in progress; no "
     "limit if not given.",
 }
 
@@ -57,14 +57,14 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flags.DEFINE_string,
         "host",
         "127.0.0.1",
-        "Address to listen on; 0.0.0.0 is every network. Other than this "
-        "machine's own needs --keys or --open.",
+        "Address to listen on; 0.0.0.0 is every network. Anything beyond this "
+        "machine needs --keys or --open.",
     )
     define(
         define_integer,
         "port",
         8080,
-        "Port of HTTP; 0 takes a free one and prints it.",
+        "HTTP port; 0 takes a free one and prints it.",
         allowed=Range(0, 2**16 - 1),
     )
     define(
@@ -84,9 +84,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         define_path,
         "https_certificate",
         None,
-        "PEM file of the certificate for HTTPS; without one it is HTTP.",
+        "PEM file with the certificate for HTTPS; by default it is HTTP.",
     )
-    define(define_path, "https_key", None, "PEM file of its private key.")
+    define(define_path, "https_key", None, "PEM file with its private key.")
     define(
         flags.DEFINE_string,
         "trusted_proxy",
@@ -98,7 +98,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flags.DEFINE_bool,
         "end_with_input",
         False,
-        "End when standard input does, as with the program that holds it.",
+        "Stop when standard input ends, as when the program that started this "
+        "one does.",
     )
     for name, allowed in constraints(Settings).items():
         kind = define_float if allowed is SECONDS else define_integer
@@ -110,7 +111,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         define_float,
         "expires_days",
         None,
-        "Days after which a key to add expires; never if not given.",
+        "With `keys add`: days after which the key expires; never if not "
+        "given.",
         allowed=SECONDS,
     )
 

@@ -117,7 +117,7 @@ def execute(values: flags.FlagValues) -> int:
     """Does what the flags say and returns the exit status."""
     from kerasrnn.foundation import files
 
-    # What is amiss is told before TensorFlow is imported.
+    # Mistakes are reported before TensorFlow is imported.
     target = None if values.terminal else files.page_target(values.output)
     text, name = _given_text(values)
     if values.unit is not None:

@@ -3,7 +3,7 @@
 Without --server it uses TensorFlow Serving's tensorflow_model_server if that is
 on PATH, else the local server of this package, and says which. It serves until
 Ctrl-C, and switches to new versions as they are exported. --server=docker runs
-TensorFlow Serving's stock image. What follows -- is passed to TensorFlow
+TensorFlow Serving's stock image. Arguments after -- are passed to TensorFlow
 Serving. (Neither way of running TensorFlow Serving has been tested; the local
 server has.)
 
@@ -36,7 +36,7 @@ from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.limits import Limits
 
 BINARY = "tensorflow_model_server"
-# Newest first; a tag that is not there is answered by the next one.
+# The newest; --help names older ones, in case the registry lacks it.
 IMAGE = "tensorflow/serving:2.21.0"
 FALLBACK_TAGS = ("2.20.0", "2.19.1")
 SERVERS = ("auto", "binary", "docker", "local")
@@ -202,7 +202,7 @@ def define_limits(flag_values: flags.FlagValues) -> None:
         (
             "max_batch_size",
             defaults.batching.max_batch_size,
-            "rows of calls that wait and are computed together, 1 merging none",
+            "rows of waiting calls that are computed together (1: no merging)",
         ),
     ):
         define_integer(

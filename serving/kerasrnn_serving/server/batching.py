@@ -1,10 +1,11 @@
-"""Calls of one function that wait are merged into one call of more rows.
+"""Merges waiting calls of one function into one call with more rows.
 
-As TensorFlow Serving's `BatchingSession` does, with its names: while some
-calls run others wait, and then as many as fit go together. Unlike there, no
-thread of its own runs a batch: the first that waits runs it for all, so that
-a call which finds nobody runs at once, in its own thread. Whoever is ended
-leaves and the others stay, and an error is that of the rows which cause it.
+It does as TensorFlow Serving's `BatchingSession` does, with its names: while
+some calls run, others wait, and then as many as fit are computed together.
+Unlike there, no separate thread runs a batch: the first call that waits runs it
+for all, so a call that need not wait runs at once, in its own thread. A call
+that is ended leaves its batch, the others stay, and an error fails only the
+calls whose rows cause it.
 """
 
 import collections
@@ -94,7 +95,7 @@ class Batcher:
     def _may_run_at_once(self, entry):
         """Returns whether it may; else it waits from now on."""
         with self._lock:
-            # Nobody passes those who wait.
+            # No call overtakes those that wait.
             if self._free and not self._waiting and not self._gathering:
                 self._free -= 1
                 entry.leads = True
@@ -110,7 +111,7 @@ class Batcher:
             self._appoint()
 
     def _appoint(self):
-        """Has those who wait run what may run; the lock is held."""
+        """Lets as many waiting calls run as may; the lock is held."""
         while self._free and self._waiting and not self._gathering:
             self._free -= 1
             entry = self._waiting.popleft()
@@ -142,7 +143,7 @@ class Batcher:
         return [first, *(e for e in self._waiting if e.kind == first.kind)]
 
     def _run(self, entries):
-        """Computes for all of them that are still waited for."""
+        """Computes for all of them whose clients still wait."""
         entries = [entry for entry in entries if entry.call.error is None]
         if not entries:
             return
@@ -161,7 +162,7 @@ class Batcher:
                 return
             outputs = None
         if outputs is None:
-            # Of one of them, maybe: the others are not to suffer from it.
+            # One of them may have caused it: the others must not suffer.
             half = len(entries) // 2
             self._run(entries[:half])
             self._run(entries[half:])
@@ -189,7 +190,7 @@ class _Entry:
 
     Attributes:
         leads: Whether its thread runs a batch.
-        decided: Set when its thread is to look what has become of it.
+        decided: Set when its thread should look at the outcome.
     """
 
     def __init__(self, arrays, call, kind):
@@ -208,7 +209,7 @@ class _Entry:
         self._error: Exception | None = None
 
     def finish(self, outputs=None, error=None):
-        """Says what came of it."""
+        """Records its outcome."""
         self._outputs, self._error = outputs, error
         self.decided.set()
 
@@ -218,12 +219,12 @@ class _Entry:
             return self._outputs
         error = self.call.error or self._error
         if error is None:
-            raise RuntimeError("Nothing came of a call.")
+            raise RuntimeError("A call has neither outputs nor an error.")
         raise error
 
 
 class _Audience:
-    """Those who wait for a computation, which ends when the last one left."""
+    """The calls that wait for a computation; it ends once all have left."""
 
     def __init__(self, entries, end):
         self._lock = threading.Lock()

@@ -1,12 +1,12 @@
 """Parts of a graph as functions that can be cancelled while they run.
 
 A part is what `tf.compat.v1.Session.run` computes of a graph: some tensors,
-from others. A session ends one of its runs at a time limit, but not when
-nobody waits for it any more; a function of the same part computes the same, and
-ends whenever its `CancellationManager` says so. TensorFlow's Python has that
-for one thread at a time; what it comes to in the end is called here by itself,
-from many threads. It is TensorFlow's own way, but not a public one:
-`pyproject.toml` allows the releases that have it.
+from others. A session can end a run at a time limit, but not when its client
+has gone; a function of the same part computes the same, and ends whenever its
+`CancellationManager` says so. TensorFlow's Python API allows that for one
+thread at a time. So the call underneath it is made here directly, from many
+threads. That call is not public: `pyproject.toml` allows the releases that have
+it.
 """
 
 import itertools

@@ -2,8 +2,8 @@
 
 It answers Predict, GetModelMetadata, GetModelStatus and grpc.health.v1 with
 the codes and messages of `tensorflow_model_server`, so that what works here
-works there; it merges calls that wait as that does, and has nothing that the
-real one lacks but its limits. For production take TensorFlow Serving.
+works there. It merges waiting calls as that server does, and has nothing that
+the real one lacks except its limits. Use TensorFlow Serving in production.
 """
 
 import contextlib
@@ -97,7 +97,7 @@ class LocalServer:
         Raises:
             UserError: The address is taken or cannot be listened on.
         """
-        # What cannot work gRPC would tell in words of its own, too.
+        # If it cannot work, gRPC would also print a message of its own.
         check_can_listen(host, port)
         bound = 0
         with contextlib.suppress(RuntimeError):
@@ -113,7 +113,7 @@ class LocalServer:
         return self._server.add_secure_port(address, self._credentials)
 
     def stop(self, grace: float = _DRAIN_SECONDS) -> None:
-        """Takes no new calls, waits for those it has, then lets go.
+        """Takes no new calls, waits for those in progress, then closes.
 
         Args:
             grace: Seconds after which calls still running are cut off.
@@ -233,8 +233,8 @@ def open_versions(
     Args:
         name: The model's.
         directory: Holds the versions.
-        allowed_operations: That a version may have beside those of
-            kerasrnn-export's exports; "*" is any.
+        allowed_operations: Those that a version may have in addition to
+            those of kerasrnn-export's exports; "*" is any.
         batching: How calls that wait are merged.
 
     Raises:
@@ -284,7 +284,7 @@ def serve(
     """
     # Known before the versions are loaded, which takes a while.
     check_can_listen(host, port)
-    # TensorFlow's loader calls itself deprecated; the server goes by it.
+    # TensorFlow's loader calls itself deprecated; real servers use it, too.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     versions = open_versions(
         name, export_dir, allowed_operations, limits.batching

@@ -1,4 +1,4 @@
-"""The versions of one model: found, loaded, swapped and let go.
+"""The versions of one model: found, loaded, swapped and unloaded.
 
 The newest numbered directory is served. A version that is replaced keeps
 answering the calls it has; one that does not load leaves the old one in
@@ -207,7 +207,7 @@ class ModelVersions:
                 except Exception as error:
                     # Such as a volume that is away for a moment. What is
                     # loaded stays, and nothing ends the search for versions;
-                    # the same is not told each second.
+                    # the same error is logged once, not each second.
                     if repr(error) != told:
                         logging.exception(
                             "Looking for versions of %s failed; trying again.",

@@ -33,7 +33,7 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _MAX_WARMUP_REQUESTS = 1000
 # Sets of outputs of a signature that have functions of their own.
 _MAX_FILTERS = 32
-# Inputs that say how much is to be done, and their types.
+# Inputs that say how much work a call is, and their types.
 _SIZES = {
     "prompt": tf.string.as_datatype_enum,
     "text": tf.string.as_datatype_enum,
@@ -68,7 +68,7 @@ class Servable:
 
         Args:
             directory: Of the SavedModel.
-            allowed_operations: That it may have beside those of
+            allowed_operations: Those that it may have in addition to
                 `allowed_ops`; "*" is any.
             batching: How calls that wait are merged.
 
@@ -231,14 +231,14 @@ class _Signature(PreparedSignature):
 
 
 def _size(arrays):
-    """Returns what tells calls that take long from short ones.
+    """Returns what distinguishes long calls from short ones.
 
-    A batch takes as long as its longest row, so what goes together is to be
-    of about one size: the longest string and the largest number, as powers of
+    A batch takes as long as its longest row, so only calls of about the same
+    size are merged: the longest string and the largest number, as powers of
     two.
 
     Args:
-        arrays: The inputs that say how much is to be done.
+        arrays: The inputs that say how much work the call is.
     """
     sizes = []
     for array in arrays:

@@ -1,9 +1,9 @@
 """How much the local server does at a time, and when a call's work ends.
 
-Calls beyond a number are refused at once, as TensorFlow Serving refuses what
-finds no thread; of the others some run, and the rest wait in the order in
-which they came. Whoever is cancelled, or out of time, waits no longer, and
-what computes for it is told to stop.
+Calls beyond a limit are refused at once, as TensorFlow Serving refuses calls
+that find no thread. Of the others, some run and the rest wait in order of
+arrival. A call that is cancelled or out of time stops waiting, and its
+computation is told to stop.
 """
 
 import collections

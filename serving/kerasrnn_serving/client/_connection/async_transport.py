@@ -1,4 +1,4 @@
-"""Is `transport` for an event loop."""
+"""The counterpart of `transport` for an event loop."""
 
 import asyncio
 

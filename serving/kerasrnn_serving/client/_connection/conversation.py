@@ -75,7 +75,7 @@ async def hold_async(
     conversation: Conversation[Result],
     send: Callable[[Call[Any]], Awaitable[Any]],
 ) -> Result:
-    """Is `hold` for an event loop."""
+    """Does what `hold` does, in an event loop."""
     step = functools.partial(next, conversation)
     while True:
         try:

@@ -92,7 +92,7 @@ async function working(sample, work) {
   }
 }
 
-// Writes, and goes on by itself once a server that went away is back.
+// Writes, and continues once a server that went away is back.
 async function write(sample, read, wanted, given, signal) {
   const { text, view } = sample;
   let quiet;
@@ -123,7 +123,7 @@ async function write(sample, read, wanted, given, signal) {
       } catch (error) {
         if (["invalid_state", "version_gone"].includes(error.code)) {
           read = text.forgetStates();
-          say("Another version of the model has come, and read the text.");
+          say("A new version of the model has read the text so far.");
         } else if (error.passes) {
           say(`${error.message} Waiting for the server…`, true);
           await untilReady(signal);
