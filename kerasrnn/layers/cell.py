@@ -30,7 +30,7 @@ _MODULES = {
 
 
 class RecurrentCell(keras.Layer, DropoutRNNCell):
-    """Base of the cells. A cell knows no time.
+    """Base of the cells, each of which computes one step.
 
     A subclass has a `recurrent_step`, and an `__init__` with the arguments of
     Keras' own cell, which become attributes of the same names.
@@ -175,7 +175,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         Args:
             projected: The inputs' product, with its bias [B, gates * units].
             states: Tensors [B, units], h first.
-            weights: Those of the cell.
+            weights: The weights of the cell.
             training: Whether dropout applies.
         """
         product = gated_product(
@@ -201,7 +201,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         return add_bias(projected, weights.bias)
 
     def input_masks(self, inputs: tf.Tensor) -> Any:
-        """Returns what `inputs` are multiplied with, a list if one a gate.
+        """Returns the inputs' dropout masks: one, or a list of one per gate.
 
         Args:
             inputs: Tensor [B, features], or [B, T, features], of which all
@@ -221,7 +221,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
     def get_initial_state(
         self, batch_size: int | None = None
     ) -> list[tf.Tensor]:
-        """Returns zeros [batch_size, units], one tensor a state."""
+        """Returns zeros [batch_size, units], one tensor per state."""
         return [
             ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
             for _ in range(self.recurrent_step.sizes.states)
@@ -267,7 +267,7 @@ def gated_product(
     Args:
         inputs: Tensor [..., features].
         kernel: Tensor [features, gates * units].
-        masks: None, one mask for all gates, or a list of one mask a gate;
+        masks: None, one mask for all gates, or a list of one mask per gate;
             each broadcasts to `inputs`.
     """
     if masks is None:

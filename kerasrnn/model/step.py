@@ -1,8 +1,9 @@
-"""CharRNN as functions of one step, the way sampling is fastest.
+"""CharRNN as functions of one step, in the form that samples fastest.
 
-One row times a matrix is bound by the memory that holds the matrix, and what
-is not a product by the time that each operation takes to start. So a step has
-few operations, and a large product is cut into pieces that the cores share.
+The product of one row and a matrix is bound by the memory that holds the
+matrix; everything else is bound by the time that each operation takes to start.
+So a step has few operations, and a large product is cut into pieces that the
+cores share.
 docs/performance.md has the measurements.
 
 Glossary of shapes: N rows, V vocabulary size, U units, G gates, K what a
@@ -172,7 +173,7 @@ def step_model(
 def call_by_rows(
     config: ModelConfig, rows: tf.Tensor, function: Callable[[bool], Any]
 ) -> Any:
-    """Calls a function as is fastest for so many rows.
+    """Calls a function in the way that is fastest for a number of rows.
 
     Args:
         config: The `ModelConfig`.

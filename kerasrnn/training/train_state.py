@@ -212,7 +212,7 @@ class TrainingState:
         except UserError as error:
             path = self._context.workdir.checkpoints / str(saved.status.step)
             raise UserError(
-                f"{path} is no checkpoint that this training can resume from: "
+                f"{path} is not a checkpoint that this run can resume from: "
                 f"{error}. Remove it to resume from the one before."
             ) from None
         self.states = distribute(self._workers.strategy, saved.states, 0)
@@ -224,7 +224,7 @@ class TrainingState:
         return saved
 
     def _newest(self) -> Checkpoint | None:
-        """Returns the newest checkpoint: that which the chief finds."""
+        """Returns the newest checkpoint: the one that the chief finds."""
         found = self._checkpoints.newest() if self._workers.is_chief else None
         step = -1 if found is None else found.step
         step = int(self._workers.broadcast([step])[0])

@@ -24,7 +24,7 @@ from kerasrnn_export.graph.sampler import Sampler
 EXPORTED = tuple(signatures.SIGNATURES.values())
 
 GRAPH_FILE = "saved_model.pb"
-# Of the file as TensorFlow wrote it; a loader that finds none takes none.
+# It belongs to the file as TensorFlow wrote it; loaders do without it.
 _FINGERPRINT_FILE = "fingerprint.pb"
 # How to differentiate a node, by names that hold in this process alone.
 _GRADIENT_ATTRIBUTE = "_gradient_op_type"

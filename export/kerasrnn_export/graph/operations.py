@@ -40,7 +40,7 @@ def not_allowed(saved_model: Any, others: Collection[str] = ()) -> list[str]:
         }
         operations = {node.op for node in _nodes(meta_graph)}
         found |= operations - functions - ALLOWED_OPS
-        # What loading and serving run, against what a saver is for.
+        # Loading and serving must not run what only a saver may.
         served = _reached(meta_graph, _served_names(meta_graph))
         found |= served & (_READING | _WRITING)
         restore = [meta_graph.saver_def.restore_op_name]
@@ -67,7 +67,7 @@ def _served_names(meta_graph):
 def _reached(meta_graph, names):
     """Returns the operations that run where `names` are asked for.
 
-    Of a function that is called these are all that it has.
+    A function that is called counts with all operations that it has.
     """
     by_name = {node.name: node for node in meta_graph.graph_def.node}
     library = {
@@ -77,7 +77,7 @@ def _reached(meta_graph, names):
     operations, waiting = set(), []
     names = [_node_name(name) for name in names]
     while names:
-        # What is taken out is not visited again.
+        # A node that is taken out is not visited again.
         node = by_name.pop(names.pop(), None)
         if node is not None:
             waiting.append(node)

@@ -24,7 +24,7 @@ class SamplerOptions:
         default_seed: Seed of `serving_default`.
     """
 
-    # Clients count on the least; 2^24 keeps every sum of lengths exact.
+    # Clients rely on the least; 2^24 keeps every sum of lengths exact.
     max_length: Annotated[int, Range(signatures.MAX_LENGTH, 2**24)] = (
         signatures.MAX_LENGTH
     )

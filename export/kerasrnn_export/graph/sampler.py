@@ -75,7 +75,7 @@ class Sampler(tf.Module):
     ):
         super().__init__(name="sampler")
         weights = [np.asarray(weight, np.float32) for weight in weights]
-        # No comparison holds of what is not a number.
+        # Every comparison with NaN is false.
         if not all((np.abs(w) < _LARGEST_WEIGHT).all() for w in weights):
             raise UserError(
                 "The model's weights hold numbers that are not finite, or "

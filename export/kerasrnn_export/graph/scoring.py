@@ -2,8 +2,8 @@
 
 A layer need not wait until the layers above have read a character of a text
 that is known: while it reads a block of characters, the layer above reads the
-block before it, on another core. And of a block all that needs no step before
-it is one product.
+block before it, on another core. And within a block, whatever does not depend
+on an earlier step is one product.
 
 Yet no row may change another, to the bit, and a product's rounding may depend
 on its shape. So every product has the shape of N rows times a fixed number of

@@ -136,7 +136,7 @@ class TokenCodec:
         )  # [N, W]
         history_end = 2 + HISTORY
         states = tf.bitcast(words[:, FIXED_WORDS:], tf.float32)  # [N, S]
-        # No comparison holds of what is not a number.
+        # Every comparison with NaN is false.
         possible = tf.reduce_all(tf.abs(states) <= self._bounds, axis=1)
         errors = refuse(
             errors,
@@ -154,7 +154,7 @@ class TokenCodec:
                 strict=True,
             )
         ]
-        # Whoever forges a checksum gets odd text, but raises nothing.
+        # A token with a forged checksum gives odd text, but raises nothing.
         history = tf.clip_by_value(
             words[:, 2:history_end], 0, self._vocabulary_size - 1
         )
