@@ -60,8 +60,10 @@ compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The
 	@KERASRNN_SESSION_PYTHON="$(CURDIR)/.venv-server/bin/python" \
 	  .venv-oldest/bin/python -m pytest
 
+# Without those that need a text or a trained model of the user's.
 bench: .venv-bench/.installed  ## Speed beside Keras and PyTorch, in alternation (long)
 	@for file in benchmarks/*/*_benchmark.py; do \
+	  case "$$file" in */learning_*|*/openings_*|*/starts_*) continue;; esac; \
 	  benchmark=$$(echo "$${file%.py}" | tr / .); \
 	  echo "== $$benchmark"; .venv-bench/bin/python -m "$$benchmark" || exit 1; \
 	done
