@@ -13,9 +13,12 @@ import sys
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from absl import flags
+
+if TYPE_CHECKING:  # Where PyTorch or JAX alone is installed, it is not.
+    from absl import flags
 
 
 def this_program() -> list[str]:
@@ -23,8 +26,10 @@ def this_program() -> list[str]:
     return ["-m", sys.modules["__main__"].__spec__.name]
 
 
-def define_worker(flag_values: flags.FlagValues) -> None:
+def define_worker(flag_values: "flags.FlagValues") -> None:
     """Defines the flag by which a program starts itself as one side."""
+    from absl import flags
+
     flags.DEFINE_string(
         "worker", "", "Internal: be this side.", flag_values=flag_values
     )
