@@ -84,7 +84,7 @@ class ModelConfig:
         num_layers: Number of recurrent layers.
         embedding_size: Width of the character embedding; 0 feeds the first
             layer one-hot characters, as char-rnn does.
-        dropout: Share of each recurrent layer's outputs dropped in training.
+        dropout: Share of each layer's outputs dropped; a new run chooses it.
         initializer: "keras" (Glorot, orthogonal, forget bias 1), "charrnn"
             (uniform in [-0.08, 0.08]) or "torchrnn" (normal, variance
             1 / (input + units)).
@@ -228,7 +228,7 @@ class TrainingConfig:
         sample_length: Characters in each sample.
         keep: How many of the newest checkpoints to keep.
         patience: Validations in a row without a better loss after which
-            training stops; 0 never stops early.
+            training stops; 0 never stops early; a new run chooses it.
         init_from: Working directory of a trained model to start from: its
             network, dropout and kind of vocabulary are kept, and weights follow
             their characters; new characters start with random weights. Empty

@@ -23,6 +23,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import COUNT
 from kerasrnn.foundation.phrases import counted
+from kerasrnn.text.splits import characters_in
 
 if TYPE_CHECKING:  # They need NumPy, which --help does without.
     import numpy as np
@@ -143,7 +144,7 @@ class _Text(NamedTuple):
     @property
     def length(self) -> int:
         """Characters to read."""
-        return sum(stop - start for start, stop in self.ranges)
+        return characters_in(self.ranges)
 
 
 def _text(values: flags.FlagValues, saved: "Checkpoint") -> _Text:

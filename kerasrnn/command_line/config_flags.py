@@ -24,6 +24,8 @@ from kerasrnn.foundation.constraints import constraints
 
 # Found out from the text.
 _NOT_FLAGS = ("vocabulary_size", "separator_id")
+# A new run chooses them by the text and the network: help shows no default.
+CHOSEN_BY_RULE = ("dropout", "learning_rate", "epochs", "patience")
 
 
 def define_config_flags(flag_values: flags.FlagValues) -> None:
@@ -37,7 +39,7 @@ def define_config_flags(flag_values: flags.FlagValues) -> None:
             if name not in _NOT_FLAGS:
                 _define(
                     name,
-                    field.default,
+                    None if name in CHOSEN_BY_RULE else field.default,
                     hints[name],
                     allowed.get(name),
                     helps.get(name, ""),

@@ -14,6 +14,8 @@ from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.reporting import asset
 from kerasrnn.reporting import charts
+from kerasrnn.reporting.advice import advice
+from kerasrnn.reporting.advice import gap
 from kerasrnn.reporting.curves import column
 from kerasrnn.reporting.curves import spread
 from kerasrnn.reporting.curves import step_losses
@@ -70,6 +72,7 @@ def training_report(training: TrainingRecord) -> str:
             element("p", text="Training", attributes={"class": "overline"}),
             element("h1", text=training.name),
             _figures(training, validations),
+            _advice(training, validations),
             element("h2", text="Loss"),
             loss_charts(records, validations, data),
             _samples(training, validations),
@@ -141,6 +144,20 @@ def _figures(training, validations):
         ),
         attributes={"class": "figures"},
     )
+
+
+def _advice(training, validations):
+    """Returns the gap between the losses, and what to try next."""
+    between = gap(validations, *step_losses(training.records))
+    if between is None:
+        return ""
+    where = "above" if between >= 0 else "below"
+    text = (
+        f"The best validation loss is {abs(between):.4f} nats {where} the "
+        "training loss at that time, which is measured with dropout. "
+        + advice(validations, between, training.settings)
+    )
+    return element("p", text=text.strip(), attributes={"class": "advice"})
 
 
 def _samples(training, validations):

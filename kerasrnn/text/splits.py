@@ -2,6 +2,7 @@
 
 import fractions
 import math
+from collections.abc import Iterable
 
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
@@ -46,6 +47,11 @@ def split_ranges(
     else:
         ranges = _interleaved(num_characters, config, index, multiple)
     return [(start, stop) for start, stop in ranges if start < stop]
+
+
+def characters_in(ranges: Iterable[tuple[int, int]]) -> int:
+    """Returns how many characters lie in ranges (start, stop) of a text."""
+    return sum(stop - start for start, stop in ranges)
 
 
 def _interleaved(

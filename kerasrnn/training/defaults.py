@@ -18,13 +18,20 @@ _UNITS = 128
 _SHARE_OF_A_TRAINED_MODEL = 0.5
 # Characters that a run reads in all where that is less than 50 epochs.
 _CHARACTERS = 60_000_000
+# A run ends once the best validation is this share of its epochs ago, and so
+# many validations at least: until the rate has fallen, one may be bad by luck.
+_PATIENCE = 0.2
+_LEAST_PATIENCE = 5
+# Dropout of a network that has as many weights as the text has characters.
+_DROPOUT = 0.25
+_MOST_DROPOUT = 0.5
 
 
 class Choice(NamedTuple):
     """A setting that was chosen.
 
     Attributes:
-        name: Of the field of `TrainingConfig`.
+        name: Of the field of `ModelConfig` or `TrainingConfig`.
         value: Its value.
         reason: What it follows from.
     """
@@ -40,19 +47,26 @@ class Choice(NamedTuple):
 def choices(
     model: ModelConfig, given: Mapping[str, Any], characters: int
 ) -> list[Choice]:
-    """Returns what is chosen for fields of `TrainingConfig` not given.
+    """Returns what is chosen for fields of the configuration not given.
 
     Args:
         model: The network.
-        given: The fields that are given.
+        given: The fields of `ModelConfig` and `TrainingConfig` that are given.
         characters: Length of the training text.
     """
     found = []
+    if "dropout" not in given:
+        found.append(_dropout(model, characters))
     is_adam = given.get("optimizer", "adamw") in ("adam", "adamw")
     if "learning_rate" not in given and is_adam:
         found.append(_learning_rate(model, bool(given.get("init_from"))))
-    if "epochs" not in given:
+    epochs = given.get("epochs")
+    if epochs is None:
         found.append(_epochs(characters))
+        epochs = found[-1].value
+    # With a period of the user's own, nobody knows what one validation is.
+    if not {"patience", "evaluate_every"} & set(given):
+        found.append(_patience(epochs))
     return found
 
 
@@ -67,8 +81,22 @@ def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:
     return Choice("learning_rate", float(f"{rate:.2g}"), reason)
 
 
+def _dropout(model: ModelConfig, characters: int) -> Choice:
+    """Rises with the weights per character, of which memorizing is made."""
+    weights = model.num_weights
+    dropout = _DROPOUT * (weights / max(characters, 1)) ** 0.5
+    reason = f"{weights:,} weights, {characters:,} characters to train on"
+    return Choice("dropout", round(min(dropout, _MOST_DROPOUT), 2), reason)
+
+
 def _epochs(characters: int) -> Choice:
     """The default for a short text; a long one is read less often."""
     most = TrainingConfig().epochs
     epochs = max(1, min(most, round(_CHARACTERS / max(characters, 1))))
     return Choice("epochs", epochs, f"{characters:,} characters to train on")
+
+
+def _patience(epochs: int) -> Choice:
+    """Ends the run where the network has begun to memorize the text."""
+    patience = max(_LEAST_PATIENCE, round(_PATIENCE * epochs))
+    return Choice("patience", patience, f"validations; {epochs} epochs")

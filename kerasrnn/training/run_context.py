@@ -7,6 +7,7 @@ from kerasrnn.foundation.signals import Interruption
 from kerasrnn.text.batches.dataset import TextDataset
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.frequencies import Baselines
+from kerasrnn.text.splits import characters_in
 from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.records.observers import Observer
@@ -48,4 +49,4 @@ class RunContext:
     @property
     def held_out_characters(self) -> int:
         """Characters to validate on."""
-        return sum(stop - start for start, stop in self.held_out)
+        return characters_in(self.held_out)

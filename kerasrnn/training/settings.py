@@ -14,6 +14,7 @@ from kerasrnn.config import TrainingConfig
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.encoding import Progress
+from kerasrnn.text.splits import characters_in
 from kerasrnn.training.checkpoints import resuming
 from kerasrnn.training.checkpoints import warm_start
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
@@ -110,18 +111,15 @@ def settings_of_new_run(
         observer.note(sentence)
     chosen = choices(
         model,
-        request.training,
-        sum(
-            stop - start
-            for start, stop in corpus.split_ranges(
-                "train", training.sequence_length
-            )
-        ),
+        {**request.model, **request.training},
+        characters_in(corpus.split_ranges("train", training.sequence_length)),
     )
     if chosen:
         observer.note(f"Chosen by rule: {', '.join(map(str, chosen))}.")
-    fields = {choice.name: choice.value for choice in chosen}
-    training = dataclasses.replace(training, **fields)
+    model, training = (
+        _replaced(part, {choice.name: choice.value for choice in chosen})
+        for part in (model, training)
+    )
     config = Config(model=model, data=data, training=training)
     return Settings(config, limits, corpus)
 
@@ -155,6 +153,14 @@ def settings_of_resumed_run(
     if text.note:
         observer.note(text.note)
     return Settings(config, limits, text.corpus, finished)
+
+
+def _replaced(part, fields):
+    """Returns a part of the configuration with those fields that it has."""
+    own = {field.name for field in dataclasses.fields(part)}
+    return dataclasses.replace(
+        part, **{name: value for name, value in fields.items() if name in own}
+    )
 
 
 def _with_model_to_start_from(request, workdir):

@@ -72,6 +72,7 @@ class ReportTest(absltest.TestCase):
         samples.append((999, "of a run that was undone"))
         self.write(records, samples)
         path = write_report(self.workdir)
+        self.assertIn("has risen since step 300", path.read_text())
         with Browser() as browser:
             browser.open(path)
             self.assertEqual(browser.dialogs, [])

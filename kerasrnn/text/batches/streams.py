@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasrnn.errors import UserError
 from kerasrnn.text.batches.joined_ranges import JoinedRanges
+from kerasrnn.text.splits import characters_in
 
 
 class Streams:
@@ -95,7 +96,7 @@ class Streams:
 
 def is_scorable(ranges: Sequence[tuple[int, int]]) -> bool:
     """Whether there is a character to score, and one to read before it."""
-    return sum(stop - start for start, stop in ranges) > 1
+    return characters_in(ranges) > 1
 
 
 def number_of_streams(
@@ -112,7 +113,7 @@ def number_of_streams(
     """
     if len(ranges) == batch_size:
         return batch_size
-    total = sum(stop - start for start, stop in ranges)
+    total = characters_in(ranges)
     return max(1, min(batch_size, total // max(sequence_length, context)))
 
 

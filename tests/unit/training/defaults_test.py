@@ -5,6 +5,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from hypothesis import strategies
 
+from kerasrnn.command_line import config_flags
 from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
@@ -29,34 +30,66 @@ class DefaultsTest(parameterized.TestCase):
     def test_every_choice_is_a_setting(self, cell, units, characters, trained):
         given = {"init_from": "/model"} if trained else {}
         fields = chosen(given, characters, cell=cell, units=units)
+        dropout = fields.pop("dropout", None)
         config = TrainingConfig(**fields)
         self.assertBetween(config.learning_rate, 1e-5, 0.02)
         self.assertBetween(config.epochs, 1, 50)
+        self.assertBetween(config.patience, 5, 10)
+        self.assertBetween(dropout, 0, 0.5)
+        ModelConfig(vocabulary_size=65, dropout=dropout)
         wider = chosen(given, characters, cell=cell, units=units + 500)
         self.assertLess(wider["learning_rate"], config.learning_rate)
         longer = chosen(given, 10 * characters, cell=cell, units=units)
         self.assertLessEqual(longer["epochs"], config.epochs)
+        self.assertGreaterEqual(wider["dropout"], dropout)
+        self.assertLessEqual(longer["dropout"], dropout)
 
     def test_what_is_given_is_not_chosen(self):
-        given = {"learning_rate": 0.1, "epochs": 3}
-        self.assertEmpty(chosen(given))
+        given = {"learning_rate": 0.1, "epochs": 3, "dropout": 0.0}
+        self.assertEqual(chosen(given), {"patience": 5})
+        self.assertEmpty(chosen({**given, "patience": 0}))
+        # What a validation is worth is the user's own choice then.
+        self.assertEmpty(chosen({**given, "evaluate_every": 1000}))
         self.assertNotIn("learning_rate", chosen({"optimizer": "rmsprop"}))
 
     def test_a_trained_model_is_changed_by_smaller_steps(self):
         anew, trained = chosen(), chosen({"init_from": "/model"})
         self.assertEqual(trained["learning_rate"], anew["learning_rate"] / 2)
 
+    def test_help_shows_no_default_of_what_is_chosen(self):
+        self.assertCountEqual(chosen(), config_flags.CHOSEN_BY_RULE)
+
     def test_a_long_text_is_read_less_often(self):
         self.assertEqual(chosen()["epochs"], 50)
         self.assertEqual(chosen(characters=6_000_000)["epochs"], 10)
         self.assertEqual(chosen(characters=500_000_000)["epochs"], 1)
 
+    def test_a_run_waits_for_a_fifth_of_its_epochs(self):
+        for epochs, patience in ((1, 5), (25, 5), (50, 10), (200, 40)):
+            self.assertEqual(chosen({"epochs": epochs})["patience"], patience)
+
+    def test_dropout_by_hand(self):
+        # 2x128 over 65 characters has 239,297 weights.
+        self.assertEqual(chosen()["dropout"], 0.12)
+        self.assertEqual(chosen(characters=100_000)["dropout"], 0.39)
+        self.assertEqual(chosen(characters=10_000)["dropout"], 0.5)
+        self.assertEqual(chosen(characters=10**10)["dropout"], 0.0)
+
     def test_the_reason_is_told(self):
-        rate, epochs = map(
-            str, choices(ModelConfig(vocabulary_size=9, units=512), {}, 10_000)
+        model = ModelConfig(vocabulary_size=9, units=512)
+        dropout, rate, epochs, patience = map(
+            str, choices(model, {}, 10_000_000)
+        )
+        self.assertEqual(
+            dropout,
+            "--dropout=0.14 (3,172,873 weights, 10,000,000 characters to "
+            "train on)",
         )
         self.assertEqual(rate, "--learning_rate=0.006 (512 units of lstm)")
-        self.assertEqual(epochs, "--epochs=50 (10,000 characters to train on)")
+        self.assertEqual(
+            epochs, "--epochs=6 (10,000,000 characters to train on)"
+        )
+        self.assertEqual(patience, "--patience=5 (validations; 6 epochs)")
 
 
 if __name__ == "__main__":
