@@ -61,7 +61,7 @@ compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The
 	  .venv-oldest/bin/python -m pytest
 
 # Without those that need a text or a trained model of the user's.
-bench: .venv-bench/.installed  ## Speed beside Keras and PyTorch, in alternation (long)
+bench: .venv-bench/.installed  ## Speed compared with Keras and PyTorch, in alternation (long)
 	@for file in benchmarks/*/*_benchmark.py; do \
 	  case "$$file" in */learning_*|*/openings_*|*/starts_*) continue;; esac; \
 	  benchmark=$$(echo "$${file%.py}" | tr / .); \
