@@ -113,8 +113,8 @@ def train_as_chief(
         if settings.finished and saved is not None:
             display.note(
                 f"{workdir.path} is trained already: {settings.finished}, "
-                f"{_summary(saved.step, read_best(workdir.best))}. A "
-                "larger --epochs, --max_steps or --minutes resumes it."
+                f"{_summary(saved.step, read_best(workdir.best))}. A larger "
+                "--epochs, --max_steps, --minutes or --patience resumes it."
             )
             _send_to_others(group, None)
             return
