@@ -63,7 +63,7 @@ compat: .venv/.installed .venv-oldest/.installed .venv-server/.installed  ## The
 # Without those that need a text or a trained model of the user's.
 bench: .venv-bench/.installed  ## Speed compared with Keras and PyTorch, in alternation (long)
 	@for file in benchmarks/*/*_benchmark.py; do \
-	  case "$$file" in */learning_*|*/openings_*|*/starts_*) continue;; esac; \
+	  case "$$file" in */defaults_*|*/learning_*|*/openings_*|*/starts_*) continue;; esac; \
 	  benchmark=$$(echo "$${file%.py}" | tr / .); \
 	  echo "== $$benchmark"; .venv-bench/bin/python -m "$$benchmark" || exit 1; \
 	done

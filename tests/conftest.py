@@ -11,10 +11,15 @@ if os.environ.get("KERASRNN_FULL"):
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
 
-# Where nobody can ask again, failures come with what repeats them.
-hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# A busy machine makes cases slowly, which is no failure. Where nobody can ask
+# again, failures come with what repeats them.
+hypothesis.settings.register_profile(
+    "here",
+    deadline=None,
+    print_blob=bool(os.environ.get("CI")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("here")
 
 
 def pytest_configure(config):

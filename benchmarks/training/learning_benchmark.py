@@ -20,11 +20,8 @@ score; the transformer sees 48 to 64 characters before each that it scores.
 """
 
 import json
-import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 from absl import app
 from absl import flags
@@ -32,9 +29,10 @@ from absl import flags
 from benchmarks.shared.alternation import define_worker
 from benchmarks.shared.alternation import is_installed
 from benchmarks.shared.alternation import this_program
+from benchmarks.training.train_and_score import last_line
+from benchmarks.training.train_and_score import train_and_score
 
 _PEERS = ("keras", "char_rnn", "transformer")
-_SHARE = 0.1
 
 
 def define_flags(flag_values=flags.FLAGS):
@@ -88,7 +86,7 @@ def main(argv):
 
 
 def _peer(options, side, minutes, number):
-    return _last_line(
+    return last_line(
         [
             sys.executable,
             *this_program(),
@@ -102,46 +100,12 @@ def _peer(options, side, minutes, number):
 
 def _kerasrnn(options, side, minutes, number):
     del side
-    with tempfile.TemporaryDirectory() as directory:
-        workdir = f"--workdir={directory}/model"
-        _run(
-            [
-                *(sys.executable, "-m", "kerasrnn.train"),
-                workdir,
-                f"--data={options.data}",
-                f"--minutes={minutes}",
-                f"--validation_fraction={_SHARE}",
-                f"--seed={number}",
-                *(f"--{flag}" for flag in options.flags),
-            ]
-        )
-        model = [sys.executable, "-m", "kerasrnn.evaluate", workdir, "--json"]
-        result = _last_line([*model, "--streams=1", "--start_state=zero"])
-        config = pathlib.Path(directory, "model", "config.json").read_text()
-    from kerasrnn.config import Config
-
-    return {
-        "loss": result["loss"],
-        "steps": result["step"],
-        "parameters": Config.from_json(config).model.num_weights,
-    }
-
-
-def _last_line(command):
-    return json.loads(_run(command).splitlines()[-1])
-
-
-def _run(command):
-    result = subprocess.run(
-        command,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
+    return train_and_score(
+        f"--data={options.data}",
+        f"--minutes={minutes}",
+        f"--seed={number}",
+        *(f"--{flag}" for flag in options.flags),
     )
-    if result.returncode:
-        raise SystemExit(f"{' '.join(command)} failed: {result.stderr[-2000:]}")
-    return result.stdout
 
 
 if __name__ == "__main__":

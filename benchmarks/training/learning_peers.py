@@ -58,7 +58,12 @@ def _keras(train, validation, size, seconds, seed):
     def model_of(batch):
         model = keras.Sequential(
             [keras.Input((None,), batch_size=batch, dtype="int32")]
-            + [keras.layers.Lambda(lambda x: tf.one_hot(x, size))]
+            # Without the shape the model is not built, and has no weights.
+            + [
+                keras.layers.Lambda(
+                    lambda x: tf.one_hot(x, size), output_shape=(None, size)
+                )
+            ]
             + [
                 keras.layers.LSTM(_UNITS, return_sequences=True, stateful=True)
                 for _ in range(_LAYERS)

@@ -1,0 +1,91 @@
+r"""Are the settings that a run chooses good ones, whatever the text?
+
+    python -m benchmarks.training.defaults_benchmark --data=a.txt,b.txt
+    python -m benchmarks.training.defaults_benchmark --data=a.txt,b.txt \
+        --sizes=128,256 --minutes=2 --settings=6
+
+For each text and size, `kerasrnn-train` trains for the same minutes with the
+settings that it chooses, and then with random ones around them, all of them
+from the same seed. Each line is one text and size: the loss with the chosen
+settings, the best of the random ones and which they were, and how far the
+first lies above the best of all. Losses are nats per character of the last
+tenth of the text. A run a line takes minutes, so all of it takes hours.
+"""
+
+import random
+
+from absl import app
+from absl import flags
+
+from benchmarks.training.train_and_score import train_and_score
+
+# Factors of the learning rate, and values of the others.
+_RATES = (0.4, 2.5)
+_DROPOUTS = (0.0, 0.4)
+_BATCH_SIZES = (20, 30, 50, 80, 120)
+_SEQUENCE_LENGTHS = (30, 50, 80, 120)
+_WEIGHT_DECAYS = (0.0, 0.01, 0.1)
+# The rule's for an LSTM of 128 units; wider ones have less.
+_RATE, _UNITS = 0.012, 128
+
+
+def define_flags(flag_values=flags.FLAGS):
+    """Defines the program's flags."""
+    flags.DEFINE_list(
+        "data", None, "Texts, UTF-8.", required=True, flag_values=flag_values
+    )
+    flags.DEFINE_list(
+        "sizes", ["128", "256"], "Units of each layer.", flag_values=flag_values
+    )
+    flags.DEFINE_float(
+        "minutes", 2.0, "Minutes a run.", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "settings", 6, "Random settings.", flag_values=flag_values
+    )
+
+
+def main(argv):
+    """Trains all and prints a line for each text and size."""
+    del argv
+    options = flags.FLAGS
+    choices = random.Random(0)
+    print("text, units: chosen, best of the random settings, difference")
+    for data in options.data:
+        for units in options.sizes:
+            common = (
+                f"--data={data}",
+                f"--units={units}",
+                f"--minutes={options.minutes}",
+            )
+            chosen = train_and_score(*common)["loss"]
+            others = []
+            for _ in range(options.settings):
+                drawn = settings(choices, int(units))
+                loss = train_and_score(*common, *drawn)["loss"]
+                others.append((loss, " ".join(drawn)))
+                print(f"    {loss:.4f}  {others[-1][1]}", flush=True)
+            best = min(others, default=(chosen, ""))
+            print(
+                f"{data}, {units}: {chosen:.4f}, {best[0]:.4f} ({best[1]}), "
+                f"{chosen / min(chosen, best[0]) - 1:.2%}",
+                flush=True,
+            )
+
+
+def settings(choices: random.Random, units: int) -> list[str]:
+    """Returns flags of random settings around what the rule chooses."""
+    rate = _RATE * min(1, _UNITS / units) ** 0.5
+    low, high = _RATES
+    return [
+        f"--learning_rate={rate * low * (high / low) ** choices.random():.2g}",
+        f"--dropout={choices.uniform(*_DROPOUTS):.2f}",
+        f"--batch_size={choices.choice(_BATCH_SIZES)}",
+        f"--sequence_length={choices.choice(_SEQUENCE_LENGTHS)}",
+        f"--weight_decay={choices.choice(_WEIGHT_DECAYS)}",
+    ]
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
