@@ -1,6 +1,8 @@
 """Lets absltest classes run under pytest, and marks tests by their folder."""
 
 import os
+import sys
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -10,6 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if os.environ.get("KERASRNN_FULL"):
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
+
+_XLA_FLAGS = "--xla_backend_optimization_level=0"
 
 # A busy machine makes cases slowly, which is no failure. Where nobody can ask
 # again, failures come with what repeats them.
@@ -25,6 +29,23 @@ hypothesis.settings.load_profile("here")
 def pytest_configure(config):
     """Makes absl's flags readable, as `absltest.main` does."""
     flags.FLAGS.mark_as_parsed()
+
+
+def pytest_collection_finish():
+    """Has XLA compile for this process without LLVM's optimizations.
+
+    They take most of the time of the tests of gradients, and change nothing
+    but the order of roundings. The flags are read with the first
+    compilation; processes that tests start do not inherit them, and run what
+    people run.
+    """
+    if "tensorflow" not in sys.modules or os.environ.get("KERASRNN_FULL"):
+        return
+    import tensorflow as tf
+
+    given = os.environ.get("XLA_FLAGS", "")
+    with mock.patch.dict(os.environ, XLA_FLAGS=f"{given} {_XLA_FLAGS}"):
+        tf.function(lambda: tf.zeros([]), jit_compile=True)()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from absl.testing import absltest
 from kerasrnn_export.exporter import export_model
+from kerasrnn_export.graph import archive
+from kerasrnn_export.graph.sampler import Sampler
 from kerasrnn_export.release import verify
 
 from helpers.models import small_models
@@ -16,6 +18,7 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.training.checkpoints import checkpoint
+from kerasrnn.training.checkpoints.load_model import load_model
 
 KINDS = ("characters", "bytes")
 CELLS = {"characters": "lstm", "bytes": "gru"}
@@ -50,6 +53,14 @@ def write_workdir(workdir, model, vocabulary):
             info={"validation_loss": 1.25},
         ),
     )
+
+
+def write_unverified(workdir, export_dir):
+    """Exports a workdir's model without the checks, which take longest."""
+    model, vocabulary, _, _ = load_model(workdir)
+    weights = [variable.numpy() for variable in model.weights]
+    sampler = Sampler(model.config, weights, vocabulary)
+    archive.write(sampler, Path(export_dir) / "1")
 
 
 def run_export(arguments, **options):

@@ -40,15 +40,9 @@ class ForkedTrainer:
     """
 
     def __init__(self, arguments, cwd, variables=()):
-        self._reader, writer = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(
-            target=_run,
-            args=(list(arguments), str(cwd), dict(variables), writer),
+        self._process, self.output = start_forked(
+            "kerasrnn.train", arguments, cwd, variables
         )
-        _start(self._process)
-        writer.close()
-        self.output = os.fdopen(os.dup(self._reader.fileno()), "r")
-        self._reader.close()
         self.lines = []
 
     @property
@@ -115,6 +109,48 @@ class ForkedTrainer:
         return "".join(self.lines)
 
 
+def start_forked(module, arguments, cwd="/", variables=(), errors=""):
+    """Starts a program.
+
+    Args:
+        module: Of the program, as "kerasrnn.evaluate".
+        arguments: Its command line, without its name.
+        cwd: Its working directory.
+        variables: Of its environment, beside those of this process.
+        errors: The file for its standard error; without one it is written
+            where standard output is.
+
+    Returns:
+        `(process, output)`: as `multiprocessing` has it, and a text file to
+        read from.
+    """
+    reader, writer = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(
+        target=_run,
+        args=(
+            module, list(arguments), str(cwd), dict(variables), writer, errors
+        ),
+    )  # fmt: skip
+    _start(process)
+    writer.close()
+    output = os.fdopen(os.dup(reader.fileno()), "r")
+    reader.close()
+    return process, output
+
+
+def call_forked(function, *arguments) -> None:
+    """Calls a function where TensorFlow is imported, and has not run.
+
+    Raises:
+        RuntimeError: It ends with an exception, which is on standard error.
+    """
+    process = _CONTEXT.Process(target=function, args=arguments)
+    _start(process)
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"{function} ended with {process.exitcode}")
+
+
 def run_forked(module, *arguments, cwd="/") -> subprocess.CompletedProcess:
     """Runs a program to its end.
 
@@ -158,11 +194,15 @@ def _start(process):
         process.start()
 
 
-def _run(arguments, cwd, variables, writer):
+def _run(module, arguments, cwd, variables, writer, errors):
     os.dup2(writer.fileno(), 1)
-    os.dup2(writer.fileno(), 2)
+    if errors:
+        with open(errors, "ab") as file:
+            os.dup2(file.fileno(), 2)
+    else:
+        os.dup2(writer.fileno(), 2)
     writer.close()
-    _become("kerasrnn.train", arguments, cwd, variables)
+    _become(module, arguments, cwd, variables)
 
 
 def _run_into_files(module, arguments, cwd, variables, folder):

@@ -29,6 +29,13 @@ PROGRAMS = {
     "kerasrnn-gateway": "kerasrnn_serving.programs.gateway",
     "kerasrnn-inspect": "kerasrnn_serving.programs.inspect_units",
 }
+# What they import only when they need it; in the forks it is there.
+_IMPORTED_LATER = (
+    "kerasrnn.training.run",
+    "prometheus_client",
+    "starlette.applications",
+    "uvicorn.protocols.http.h11_impl",
+)
 # What a program ends with that went as far as to start TensorFlow.
 STARTED_TENSORFLOW = 99
 # After which a program that does not end is ended.
@@ -98,7 +105,7 @@ def _paths():
 
 
 def _serve():
-    for name in PROGRAMS.values():
+    for name in (*PROGRAMS.values(), *_IMPORTED_LATER):
         importlib.import_module(name)
     for line in sys.stdin.buffer:
         result = _run(*json.loads(line))

@@ -5,15 +5,13 @@ import functools
 import os
 import re
 import select
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import grpc
 
+from helpers.processes.forked_trainer import start_forked
 from kerasrnn.contract import api
 from kerasrnn.contract import messages
 
@@ -23,31 +21,33 @@ _EXIT_SECONDS = 60
 
 
 class ServerProcess:
-    """`kerasrnn-serve --server=local` over a directory, on a free port."""
+    """`kerasrnn-serve --server=local` over a directory, on a free port.
+
+    Attributes:
+        process: Its process, as `multiprocessing` has it.
+        line: What it has printed: where it is.
+        target: Its address.
+    """
 
     def __init__(self, export_dir, *flags):
-        self._errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
+        self._errors = tempfile.NamedTemporaryFile()
+        self.process, self._output = start_forked(
+            "kerasrnn_serving.programs.serve",
             [
-                sys.executable,
-                "-m",
-                "kerasrnn_serving.programs.serve",
                 "--server=local",
                 f"--export_dir={export_dir}",
                 "--port=0",
                 *flags,
             ],
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
+            cwd=os.getcwd(),
+            errors=self._errors.name,
         )
-        ready, _, _ = select.select(
-            [self.process.stdout], [], [], _START_SECONDS
-        )
-        line = self.process.stdout.readline().decode() if ready else ""
+        ready, _, _ = select.select([self._output], [], [], _START_SECONDS)
+        line = self._output.readline() if ready else ""
         match = re.search(r" at ([\w.]+):(\d+) ", line)
         if match is None:
             self.process.kill()
-            self.process.wait()
+            self.process.join()
             raise RuntimeError(f"no server: {line!r} {self.errors()}")
         self.line = line
         self.target = f"{match[1]}:{match[2]}"
@@ -60,22 +60,22 @@ class ServerProcess:
 
     def terminate(self) -> int:
         """Sends SIGTERM; returns the exit status."""
-        self.process.send_signal(signal.SIGTERM)
+        self.process.terminate()
         return self.wait()
 
     def wait(self) -> int:
         """Returns the exit status; kills what does not end."""
-        try:
-            return self.process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
+        self.process.join(_EXIT_SECONDS)
+        if self.process.exitcode is None:
             self.process.kill()
-            raise
-        finally:
-            self.process.stdout.close()
+            self.process.join()
+            raise TimeoutError(f"still running: {self.errors()}")
+        self._output.close()
+        return self.process.exitcode
 
     def close(self) -> None:
         """Ends it, if it still runs."""
-        if self.process.poll() is None:
+        if self.process.is_alive():
             self.process.kill()
             self.wait()
         self._errors.close()

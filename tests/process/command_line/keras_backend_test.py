@@ -18,6 +18,12 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 keras.config.backend = lambda: "jax"
 """
+_CAUGHT = """
+try:
+    import kerasrnn.layers
+except ImportError as error:
+    print(error, file=sys.stderr)
+"""
 _IMPORTS = (
     "import kerasrnn.layers",
     "from kerasrnn.layers import LSTM",
@@ -26,8 +32,8 @@ _IMPORTS = (
 )
 
 
-def last_line(code, **environment):
-    """Returns the last line that a Python process leaves on standard error."""
+def python(code, **environment):
+    """Returns a Python process's exit status and standard error."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -41,8 +47,14 @@ def last_line(code, **environment):
         text=True,
         timeout=300,
     )
-    lines = done.stderr.strip().splitlines() or [""]
-    return "" if done.returncode == 0 else lines[-1]
+    return done.returncode, done.stderr
+
+
+def last_line(code, **environment):
+    """Returns the last line that a Python process that fails leaves."""
+    status, errors = python(code, **environment)
+    lines = errors.strip().splitlines() or [""]
+    return "" if status == 0 else lines[-1]
 
 
 class ImportTest(parameterized.TestCase):
@@ -73,14 +85,21 @@ class ImportTest(parameterized.TestCase):
             line = last_line(_IMPORTS[0], **{variable: home})
             self.assertIn(f"but {path} says 'torch'", line)
 
-    @parameterized.parameters(_IMPORTS[0], _IMPORTS[3])
-    def test_backend_that_is_installed(self, code):
-        line = last_line(_INSTALLED + code)
-        self.assertIn("but Keras has been imported with 'jax'", line)
+    def test_backend_that_is_installed(self):
+        # The first fails, and leaves nothing that the second could find.
+        status, errors = python(f"{_INSTALLED}{_CAUGHT}{_IMPORTS[3]}")
+        self.assertEqual(status, 1)
+        told = " needs Keras' TensorFlow backend, but Keras has been imported "
+        for name in ("layers", "CharRNN"):
+            self.assertIn(f"kerasrnn.{name}{told}with 'jax'", errors)
 
-    @parameterized.parameters("tensorflow", "")
-    def test_tensorflow_is_taken(self, backend):
-        self.assertEqual(last_line(_IMPORTS[1], KERAS_BACKEND=backend), "")
+    def test_tensorflow_is_taken(self):
+        for backend in ("tensorflow", ""):
+            asked = "from kerasrnn import keras_backend\nimport sys\n"
+            asked += "sys.exit(keras_backend.obstacle('it'))"
+            self.assertEqual(last_line(asked, KERAS_BACKEND=backend), "")
+        # Keras takes what is empty for nothing, too.
+        self.assertEqual(last_line(_IMPORTS[1], KERAS_BACKEND=""), "")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from unittest import mock
 import numpy as np
 from absl import flags
 from absl.testing import absltest
+from helpers.exports.small_exports import write_unverified
 from helpers.models import small_models
 from helpers.models import trained_workdir
-from kerasrnn_export.exporter import export_workdir
 from kerasrnn_serving.programs import inspect_units
 from kerasrnn_serving.programs import readings
 from kerasrnn_serving.programs.in_process import InProcessModel
@@ -76,7 +76,7 @@ class InspectTest(absltest.TestCase):
             )
         )
         cls.flag = f"--workdir={cls.workdir}"
-        export_workdir(cls.workdir, cls.folder / "export")
+        write_unverified(cls.workdir, cls.folder / "export")
         server = LocalServer(open_versions("kerasrnn", cls.folder / "export"))
         cls.target = f"127.0.0.1:{server.start('127.0.0.1', 0)}"
         cls.addClassCleanup(server.stop, 0)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import tempfile
 import threading
 from pathlib import Path
@@ -81,7 +80,7 @@ class VersionsTest(ServerTestCase):
         )
         # A second call's answer says that the first has arrived.
         self.stub.predict("spin", {"count": np.int64([1])})
-        self.server.process.send_signal(signal.SIGTERM)
+        self.server.process.terminate()
         self.assertEqual(
             next(watch).status, health_pb2.HealthCheckResponse.NOT_SERVING
         )
