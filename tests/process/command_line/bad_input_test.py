@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from absl.testing import absltest
+from helpers.processes.forked_trainer import run_forked
 from helpers.processes.refusals import BadInputTestCase
 from helpers.processes.refusals import run
 
@@ -142,16 +143,14 @@ class TrainedTest(BadInputTestCase):
         cls.home = Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.home)
         (cls.home / "text.txt").write_text("to be or not to be\n" * 400)
-        result = run(
-            "train",
+        run_forked(
+            "kerasrnn.train",
             "--data=text.txt",
             "--workdir=work",
             "--max_steps=2",
             *SMALL,
             cwd=cls.home,
         )
-        if result.returncode:
-            raise RuntimeError(result.stdout + result.stderr)
         cls.work = cls.home / "work"
 
     def setUp(self):

@@ -1,6 +1,7 @@
 """Tests of kerasrnn-inspect: of a workdir, of a server, in a terminal."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -15,9 +16,9 @@ from absl.testing import absltest
 from helpers.exports.small_exports import write_unverified
 from helpers.models import small_models
 from helpers.models import trained_workdir
+from kerasrnn_serving.programs import in_process
 from kerasrnn_serving.programs import inspect_units
 from kerasrnn_serving.programs import readings
-from kerasrnn_serving.programs.in_process import InProcessModel
 from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.local_server import open_versions
 
@@ -28,6 +29,15 @@ CORPUS = 'a bad cab.\nfeed "ade" a head, é €. (be)\n' * 12
 TEXT = 'a bad "cab\n' * 5 + "é €?Z.\n\x1b[31m"
 
 
+# Its graphs are made once; a text that a model reads does not change it.
+_model_of = functools.cache(in_process.InProcessModel)
+
+
+def model_of(workdir, which="best"):
+    """Returns the model of a workdir, as the program opens it."""
+    return _model_of(str(workdir), which)
+
+
 def run(*arguments):
     """Returns what the program prints: to stdout, to stderr."""
     values = flags.FlagValues()
@@ -36,6 +46,7 @@ def run(*arguments):
     output = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
     errors = io.StringIO()
     with (
+        mock.patch.object(in_process, "InProcessModel", model_of),
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(errors),
     ):
@@ -92,7 +103,7 @@ class InspectTest(absltest.TestCase):
 
     def test_reading_is_what_numpy_says(self):
         vocabulary = self.corpus.vocabulary
-        model = InProcessModel(self.workdir)
+        model = model_of(self.workdir)
         reading = readings.read(model, TEXT.encode(), 2)
         activations, bits = oracle(self.config, self.weights, vocabulary, TEXT)
         self.assertEqual("".join(reading.characters), TEXT)
@@ -144,7 +155,7 @@ class InspectTest(absltest.TestCase):
         text = "".join(np.random.default_rng(0).choice(list(CORPUS), size=6000))
         path = self.folder / "long.txt"
         path.write_text(text, newline="")
-        model = InProcessModel(self.workdir)
+        model = model_of(self.workdir)
         data = embedded(self.page(self.flag, f"--file={path}"))
         self.assertEqual("".join(data["page"]["characters"]), text[:5000])
         shares = []
@@ -172,7 +183,7 @@ class InspectTest(absltest.TestCase):
         )
         self.assertStartsWith(printed, "Layer 1, unit 2 follows")
         self.assertFalse((self.folder / "none.html").exists())
-        model = InProcessModel(self.workdir)
+        model = model_of(self.workdir)
         reading = readings.read(model, TEXT.encode(), 2)
         lowest = int(np.argmin(reading.relative_activations(1)))
         if reading.relative_activations(1)[lowest] == -1:
@@ -227,7 +238,7 @@ class BytesTest(absltest.TestCase):
             folder, CORPUS, vocabulary="bytes"
         )
         text = "a é\\xff€".encode() + b"\xff\xc3"
-        model = InProcessModel(workdir)
+        model = model_of(workdir)
         reading = readings.read(model, text, 2)
         self.assertEqual(
             reading.characters[:5], ("a", " ", "\\xc3", "\\xa9", "\\")

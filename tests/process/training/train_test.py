@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 from absl.testing import absltest
+from helpers.processes.forked_trainer import ForkedTrainer
 from helpers.processes.forked_trainer import run_forked
 from helpers.sources.repository import ROOT
 
@@ -75,6 +76,13 @@ class TrainTest(absltest.TestCase):
         self.assertNotIn("Traceback", errors)
         return process.returncode, output, errors
 
+    def start_forked(self, *arguments):
+        """Starts the program where TensorFlow is imported."""
+        workdir = f"--workdir={self.workdir}"
+        trainer = ForkedTrainer([workdir, *arguments], self.folder)
+        self.addCleanup(trainer.close)
+        return trainer
+
     def train_forked(self, *arguments):
         """Runs the program where TensorFlow is imported; returns stdout."""
         workdir = f"--workdir={self.workdir}"
@@ -99,29 +107,27 @@ class TrainTest(absltest.TestCase):
 
     def test_interrupted_and_killed_training_equals_undisturbed(self):
         # A signal: the current step is saved, and the exit status says why.
-        process = self.start(*self.small())
-        self.wait_for(process, "step 40: validation loss")
+        trainer = self.start_forked(*self.small())
+        trainer.wait_for("step 40: validation loss")
         status, _, errors = self.train(*self.small())
         self.assertEqual(status, 1)
-        self.assertIn(f"process {process.pid} on ", errors)
-        process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate()
-        self.assertEqual(process.returncode, 143, errors)
-        self.assertIn("Saved. Run the same command again", output)
+        self.assertIn(f"process {trainer.pid} on ", errors)
+        trainer.send_signal(signal.SIGTERM)
+        self.assertEqual(trainer.finish(), 143, trainer.text)
+        self.assertIn("Saved. Run the same command again", trainer.text)
         saved = self.steps()[-1]
         self.assertLen(_losses(self.workdir, saved), saved)
 
         # A kill, at a random moment, and the same command again.
         draws = random.Random(os.environ.get("KERASRNN_SEED", "0"))
         for _ in range(10 if FULL else 1):
-            process = self.start(*self.small())
-            line = self.wait_for(process, "Resuming from step")
+            trainer = self.start_forked(*self.small())
+            line = trainer.wait_for("Resuming from step")
             step = int(line.split()[-1].strip(".").replace(",", ""))
             self.assertGreaterEqual(step, saved)
             for _ in range(draws.randrange(1, 4)):
-                self.wait_for(process, "--- sample after step")
-            process.kill()
-            process.wait()
+                trainer.wait_for("--- sample after step")
+            trainer.kill()
         reached = self.steps()[-1]
         self.assertGreater(reached, saved)
 
