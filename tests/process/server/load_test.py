@@ -29,7 +29,7 @@ from kerasrnn.model.text_generator import TextGenerator
 
 _FULL = bool(os.environ.get("KERASRNN_FULL"))
 _CLIENTS = 16
-_REQUESTS, _SWAPS = (20_000, 20) if _FULL else (1_500, 4)
+_REQUESTS, _SWAPS = (20_000, 20) if _FULL else (600, 3)
 _SEEDS = 20
 _LENGTH = 40
 _TIMEOUT = 120

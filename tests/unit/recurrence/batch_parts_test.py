@@ -5,6 +5,7 @@ switched on for the test.
 """
 
 import gc
+import os
 
 import keras
 import numpy as np
@@ -21,6 +22,17 @@ from kerasrnn.training.step.gradients import make_loss_gradient
 _BATCH = 41  # two parts of unequal size
 _STEPS = 60
 _UNITS = 64
+
+
+def _short(*kinds):
+    """All kinds, or in the short form the first.
+
+    What does not depend on the number of states is tried with one kind; all
+    kinds are read in parts by `test_stack_equals_plain_loops`, and in narrow
+    numbers by scan_test.
+    """
+    full = os.environ.get("KERASRNN_FULL")
+    return [[kind] for kind in kinds if full or kind == kinds[0]]
 
 
 def _model(kind, units=_UNITS, **options):
@@ -85,7 +97,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(_num_compiled(plain, inputs), 0)
         self.assert_same(step(inputs), plain(inputs))
 
-    @parameterized.parameters("SimpleRNN", "LSTM", "GRU")
+    @parameterized.parameters(*_short("GRU", "LSTM", "SimpleRNN"))
     def test_wide_layers_of_any_length(self, kind):
         model = _model(kind, 256, recurrent_initializer="glorot_uniform")
         signature = [tf.TensorSpec([None, None, 5])]
@@ -96,7 +108,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
             plain = _step(model, training=False)
             self.assert_same(step(inputs), plain(inputs))
 
-    @parameterized.parameters("SimpleRNN", "LSTM", "GRU")
+    @parameterized.parameters(*_short("LSTM", "GRU", "SimpleRNN"))
     def test_narrow_products(self, kind):
         options = {"recurrent_initializer": "glorot_uniform"}
         inputs = _inputs()
@@ -204,7 +216,7 @@ class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
             make_loss_gradient(config, layout, jit_compile)
         self.assertEqual(_num_functions(), before)
 
-    @parameterized.parameters("simple_rnn", "lstm", "gru")
+    @parameterized.parameters(*_short("gru", "lstm", "simple_rnn"))
     def test_narrow_products(self, cell):
         gradients = {}
         for policy in ("float32", "mixed_bfloat16"):

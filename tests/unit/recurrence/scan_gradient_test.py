@@ -74,7 +74,7 @@ def _under_xla(function, *tensors):
 
 
 class ScanTest(parameterized.TestCase):
-    @parameterized.parameters(*_table())
+    @parameterized.parameters(*covering(_table(), *range(5), together=3))
     def test_eagerly(self, *row):
         scan_cases.check_against_plain(_case(*row))
 
