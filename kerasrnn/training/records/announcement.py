@@ -39,7 +39,7 @@ def of_standard_library(path: os.PathLike | str) -> str:
         "trained on the source code of Python's standard library, from "
         f"{standard_library_root()}."
     ]
-    similar = similar_trainings(path)
+    similar = similar_directories(path)
     if similar:
         lines.append(
             "Runs in directories with similar names; resume them with:"
@@ -114,7 +114,7 @@ def remark_on(
     return ""
 
 
-def similar_trainings(path: os.PathLike | str) -> list[pathlib.Path]:
+def similar_directories(path: os.PathLike | str) -> list[pathlib.Path]:
     """Returns directories with a run whose path is similar.
 
     One part of the path may differ: the first that does not exist, or else

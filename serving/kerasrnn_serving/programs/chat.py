@@ -106,7 +106,7 @@ class Session:
             raise UserError(f":{name} takes {kind}, not {value!r}.") from None
         self.options = dataclasses.replace(self.options, **{name: value})
 
-    def go_on(self, line: bytes) -> Iterator[str]:
+    def continuation(self, line: bytes) -> Iterator[str]:
         """Adds a line to the text; yields what the model adds, as it comes.
 
         What was read of it stays, also where it is not read to its end.
@@ -190,7 +190,7 @@ def converse(client: Client, options: SamplingOptions) -> int:
 
 def _continue(session, line):
     try:
-        for text in session.go_on(line):
+        for text in session.continuation(line):
             write(text.encode())
     except KeyboardInterrupt:
         remark("stopped")

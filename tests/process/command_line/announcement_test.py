@@ -13,7 +13,7 @@ from kerasrnn.config import DataConfig
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.training.records.announcement import of_standard_library
 from kerasrnn.training.records.announcement import of_text
-from kerasrnn.training.records.announcement import similar_trainings
+from kerasrnn.training.records.announcement import similar_directories
 
 
 class SimilarTest(parameterized.TestCase):
@@ -45,7 +45,7 @@ class SimilarTest(parameterized.TestCase):
             previous = os.getcwd()
             os.chdir(self.folder)
             try:
-                found = similar_trainings(start / name)
+                found = similar_directories(start / name)
             finally:
                 os.chdir(previous)
             self.assertEqual(found, [start / path for path in expected])
@@ -53,7 +53,7 @@ class SimilarTest(parameterized.TestCase):
     def test_a_few_of_many(self):
         for number in range(9):
             self.train(f"run{number}")
-        self.assertLen(similar_trainings(self.folder / "run_1"), 3)
+        self.assertLen(similar_directories(self.folder / "run_1"), 3)
 
     def test_commands_can_be_copied(self):
         self.train("my model")
