@@ -1,4 +1,4 @@
-"""Programs that refuse what users get wrong, run as users run them."""
+"""Programs that refuse what users get wrong."""
 
 import os
 import shutil
@@ -8,17 +8,10 @@ from pathlib import Path
 
 from absl.testing import parameterized
 
+from helpers.processes import program_runner
+from helpers.processes.program_runner import PROGRAMS
+from helpers.processes.program_runner import STARTED_TENSORFLOW
 from helpers.processes.user_environment import user_environment
-
-MODULES = {
-    "train": "kerasrnn.train",
-    "evaluate": "kerasrnn.evaluate",
-    "sample": "kerasrnn.sample",
-    "export": "kerasrnn_export.program",
-    "serve": "kerasrnn_serving.programs.serve",
-    "query": "kerasrnn_serving.programs.query",
-    "inspect": "kerasrnn_serving.programs.inspect_units",
-}
 
 # Root may read and write everything, unless it gives that up.
 _NO_OVERRIDE = (
@@ -29,8 +22,23 @@ _NO_OVERRIDE = (
 
 
 def run(program, *arguments, cwd, restricted=False):
-    """Runs a program of ours; `restricted` makes file modes count for root."""
-    command = [sys.executable, "-m", MODULES[program], *arguments]
+    """Runs a program of ours; `restricted` makes file modes count for root.
+
+    It is a process of its own only if it has to be: restricted, or not refused
+    before it starts TensorFlow.
+    """
+    if not restricted:
+        result = program_runner.run(f"kerasrnn-{program}", *arguments, cwd=cwd)
+        if result.status != STARTED_TENSORFLOW:
+            return subprocess.CompletedProcess(
+                arguments, result.status, result.output, result.errors
+            )
+    command = [
+        sys.executable,
+        "-m",
+        PROGRAMS[f"kerasrnn-{program}"],
+        *arguments,
+    ]
     if restricted and os.geteuid() == 0:
         command = [*_NO_OVERRIDE, *command]
     return subprocess.run(

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from absl.testing import absltest
+from helpers.processes import program_runner
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import expected
 
@@ -211,11 +212,16 @@ class QueryTest(absltest.TestCase):
             (["--length=many"], "length"),
             (["prompt"], "prompt"),
         ):
-            output, errors = self.query(*arguments, status=1)
-            self.assertEqual(output, "")
-            self.assertIn(text, errors)
-            self.assertStartsWith(errors, "error: ")
-            self.assertLen(errors.splitlines(), 1)
+            result = program_runner.run(
+                "kerasrnn-query",
+                f"--server={self.server.target}",
+                *arguments,
+                cwd="/",
+            )
+            self.assertEqual((result.status, result.output), (1, ""))
+            self.assertIn(text, result.errors)
+            self.assertStartsWith(result.errors, "error: ")
+            self.assertLen(result.errors.splitlines(), 1)
 
     def test_a_server_that_goes_in_the_middle_of_a_text(self):
         process = subprocess.Popen(

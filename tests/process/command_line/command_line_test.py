@@ -11,6 +11,7 @@ from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.processes import program_runner
+from helpers.processes.forked_trainer import run_forked
 from helpers.processes.program_runner import PROGRAMS
 from helpers.sources.repository import PACKAGE_FOLDERS
 
@@ -154,28 +155,27 @@ class EnvironmentTest(parameterized.TestCase):
                 }
             )
         )
+        flags = [
+            *("--data=text.txt", "--max_steps=3", "--units=4"),
+            *("--batch_size=4", "--sequence_length=8"),
+        ]
+        run_forked("kerasrnn.train", "--workdir=plain", *flags, cwd=directory)
+        result = subprocess.run(
+            [
+                *(sys.executable, "-m", "kerasrnn.train"),
+                *("--workdir=nonsense", *flags),
+            ],
+            capture_output=True,
+            text=True,
+            cwd=directory,
+            env=_environment() | _nonsense(directory),
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("Traceback", result.stderr)
         losses = []
-        for variables in ({}, _nonsense(directory)):
-            result = subprocess.run(
-                [
-                    *(sys.executable, "-m", "kerasrnn.train"),
-                    "--data=text.txt",
-                    f"--workdir=work{len(losses)}",
-                    "--max_steps=3",
-                    "--units=4",
-                    "--batch_size=4",
-                    "--sequence_length=8",
-                ],
-                capture_output=True,
-                text=True,
-                cwd=directory,
-                env=_environment() | variables,
-            )
-            self.assertEqual(result.returncode, 0, result.stderr)
-            self.assertNotIn("Traceback", result.stderr)
-            history = directory / f"work{len(losses)}" / "history.jsonl"
-            records = [json.loads(line) for line in open(history)]
-            losses.append([record["loss"] for record in records])
+        for workdir in ("plain", "nonsense"):
+            with open(directory / workdir / "history.jsonl") as history:
+                losses.append([json.loads(line)["loss"] for line in history])
         self.assertNotEmpty(losses[0])
         self.assertEqual(*losses)
 
