@@ -18,6 +18,9 @@ from kerasrnn.recurrence.graph_shortcuts import cut
 
 # A part with fewer rows makes too narrow a product.
 _MIN_ROWS = 16
+# What a batch of unknown size is taken for: most are smaller, and for them
+# each further part makes the products of all parts narrower.
+_UNKNOWN_ROWS = 128
 
 
 def parts(batched: Any) -> list[Any]:
@@ -45,17 +48,32 @@ def parts(batched: Any) -> list[Any]:
     ]
 
 
+def number_of_parts(num_rows: int | None, num_cores: int) -> int:
+    """Returns in how many parts a batch is cut.
+
+    A part takes as long as its products, and those hardly get shorter below
+    `_MIN_ROWS` rows; so a batch of few rows leaves cores to other work.
+
+    Args:
+        num_rows: Rows of the batch; None if they are not known.
+        num_cores: Operations that run side by side.
+    """
+    if num_rows is None:
+        num_rows = _UNKNOWN_ROWS
+    return max(1, min(num_cores, num_rows // _MIN_ROWS))
+
+
 def _part_sizes(batch):
     num_rows = batch.shape[0]
-    return _sizes(tf.shape(batch)[0] if num_rows is None else num_rows)
-
-
-def _sizes(num_rows):
-    if not compiles_here():
-        return [num_rows]
-    parts = tf.config.threading.get_inter_op_parallelism_threads()
-    parts = parts or len(os.sched_getaffinity(0))
-    if isinstance(num_rows, int):
-        parts = max(1, min(parts, num_rows // _MIN_ROWS))
+    parts = 1
+    if compiles_here():
+        parts = number_of_parts(num_rows, _num_cores())
+    if num_rows is None:
+        num_rows = tf.shape(batch)[0]
     edges = [num_rows * part // parts for part in range(parts + 1)]
     return [stop - start for start, stop in itertools.pairwise(edges)]
+
+
+def _num_cores():
+    threads = tf.config.threading.get_inter_op_parallelism_threads()
+    return threads or len(os.sched_getaffinity(0))

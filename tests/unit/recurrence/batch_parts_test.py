@@ -5,7 +5,9 @@ switched on for the test.
 """
 
 import gc
+import itertools
 import os
+from unittest import mock
 
 import keras
 import numpy as np
@@ -15,6 +17,7 @@ from absl.testing import parameterized
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.weights import state_sizes
+from kerasrnn.recurrence import batch_parts
 from kerasrnn.recurrence import engine
 from kerasrnn.training.step.flat_weights import initial_weights
 from kerasrnn.training.step.gradients import make_loss_gradient
@@ -33,6 +36,12 @@ def _short(*kinds):
     """
     full = os.environ.get("KERASRNN_FULL")
     return [[kind] for kind in kinds if full or kind == kinds[0]]
+
+
+def _cores_and_rows():
+    if os.environ.get("KERASRNN_FULL"):
+        return itertools.product((4, 8, 16, 64), (5, 41, 130))
+    return [(16, 5)]
 
 
 def _model(kind, units=_UNITS, **options):
@@ -152,6 +161,29 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
         for batch in (1, 2, 33):
             inputs = _inputs(batch)
             self.assert_same(step(inputs), plain(inputs))
+
+    @parameterized.parameters(*_cores_and_rows())
+    def test_more_cores(self, cores, rows):
+        """Parts without rows are among them: five rows are cut in eight."""
+        model = _model("SimpleRNN", recurrent_initializer="glorot_uniform")
+        inputs = _inputs(rows)
+        with mock.patch.object(
+            tf.config.threading,
+            "get_inter_op_parallelism_threads",
+            return_value=cores,
+        ):
+            for known in (None, rows):
+                signature = [tf.TensorSpec([known, _STEPS, 5])]
+                step = _step(model, True, signature)
+                plain = _step(model, False, signature)
+                self.assert_same(step(inputs), plain(inputs))
+
+    @parameterized.parameters(
+        (50, 2, 2), (50, 1, 1), (50, 16, 3), (31, 2, 1), (1, 64, 1),
+        (1024, 64, 64), (None, 2, 2), (None, 4, 4), (None, 64, 8),
+    )  # fmt: skip
+    def test_number_of_parts(self, rows, cores, parts):
+        self.assertEqual(batch_parts.number_of_parts(rows, cores), parts)
 
     def test_fit_compiles_and_learns(self):
         model = _model("LSTM")
