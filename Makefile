@@ -5,10 +5,6 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test docs coverage reliability compat bench package format lock clean
 
-# With it each of the hundreds of processes that tests start would compile the
-# package anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 # The first of these that can makes the environment; with PYTHON=... that one.
 PYTHONS = $(or $(PYTHON),python3.11 python3 python3.12 python3.13)
 SUPPORTED = import sys, venv, ensurepip; \
