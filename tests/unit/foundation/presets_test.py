@@ -10,6 +10,7 @@ from helpers.models import small_models
 
 from kerasrnn import train
 from kerasrnn.command_line import presets
+from kerasrnn.command_line.config_flags import CHOSEN_BY_RULE
 from kerasrnn.command_line.config_flags import field_helps
 from kerasrnn.command_line.config_flags import given_fields
 from kerasrnn.config import DataConfig
@@ -172,6 +173,9 @@ class ConfigFlagsTest(parameterized.TestCase):
                 if name in ("vocabulary_size", "separator_id"):
                     continue
                 default = values[name].value
+                if name in CHOSEN_BY_RULE:
+                    self.assertIsNone(default)
+                    continue
                 if name == "data":
                     default = tuple(default)
                 self.assertEqual(default, field.default, name)
