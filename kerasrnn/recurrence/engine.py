@@ -12,6 +12,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
+from kerasrnn.foundation.processor import multiplies_bfloat16_in_tiles
+
 # A run with fewer multiplications in a loop is over before it is compiled.
 _MIN_PRODUCTS_TO_COMPILE = 2**22
 # From this many units on the products take most of the time, and oneDNN's are
@@ -29,12 +31,18 @@ class Engine:
             element; the loop and the products are TensorFlow's.
         compiles_loops: Whether XLA compiles the loop over time as a whole.
         packs: Whether what a step keeps for its gradient is one array.
+        adds_biases: Whether a step adds the bias of the inputs, and not
+            their product.
+        transposes: Whether the products of a loop read the transpose of
+            their second matrix.
     """
 
     name: str
     compiles_steps: bool = False
     compiles_loops: bool = False
     packs: bool = False
+    adds_biases: bool = False
+    transposes: bool = False
 
     @property
     def is_for_cpu(self) -> bool:
@@ -60,6 +68,12 @@ PLAIN = Engine("plain")
 # kernel writes what a step keeps when it is one array.
 PACKED = Engine("packed", packs=True)
 COMPILED_STEPS = Engine("steps", compiles_steps=True)
+# The same for products that are cheap beside what is around them: adding a
+# bias to 16-bit floats takes TensorFlow as long as their product, and each
+# product packs its second matrix, which takes less if that is transposed.
+TILED_STEPS = Engine(
+    "tiles", compiles_steps=True, adds_biases=True, transposes=True
+)
 COMPILED_LOOPS = Engine("loops", compiles_loops=True)
 # On a GPU; the loop is that of `kerasrnn.recurrence.cudnn`.
 CUDNN = Engine("cudnn")
@@ -90,6 +104,8 @@ def cpu_engine(
     units: int, batch: int | None, steps: int | None, dtype: str
 ) -> Engine:
     """Returns the engine to train with on a CPU; see `choose_engine`."""
+    if dtype == "bfloat16" and multiplies_bfloat16_in_tiles():
+        return TILED_STEPS
     if _is_narrow(dtype):
         return COMPILED_STEPS
     # A loop is compiled anew for each length.

@@ -76,15 +76,22 @@ def read(
     if engine.is_for_cpu:
         stretches = time_chunks.stretches(inputs, mask, reset)
     recurrent_kernel = tf.cast(weights.recurrent_kernel, dtype)
-    bias = weights.recurrent_bias
+    # The bias of ids is in the rows that they pick.
+    in_step = engine.adds_biases and not inputs.dtype.is_integer
+    input_bias, recurrent_bias = (
+        bias if bias is None else tf.cast(bias, dtype)
+        for bias in (weights.bias if in_step else None, weights.recurrent_bias)
+    )
+    bias = None if in_step else weights.bias
     outputs = []
     for inputs, mask, reset in stretches:
         output, states = scan(
             step,
-            project(inputs, weights.kernel, weights.bias, dtype),
+            project(inputs, weights.kernel, bias, dtype),
             recurrent_kernel,
             states,
-            bias=bias if bias is None else tf.cast(bias, dtype),
+            input_bias=input_bias,
+            bias=recurrent_bias,
             mask=mask,
             reset=reset,
             engine=engine,

@@ -28,6 +28,10 @@ from kerasrnn.recurrence import derivatives
 from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import Engine
 from kerasrnn.recurrence.loop import differentiable_loop
+from kerasrnn.recurrence.products import flat
+from kerasrnn.recurrence.products import kernel_gradient
+from kerasrnn.recurrence.products import multiplication
+from kerasrnn.recurrence.products import zero_where
 from kerasrnn.recurrence.projection import column_sums
 from kerasrnn.recurrence.step import Step
 from kerasrnn.recurrence.step import packed
@@ -40,12 +44,20 @@ class _Flags(NamedTuple):
     reset: tf.Tensor | None  # where they are zero before the step
 
 
+class _Biases(NamedTuple):
+    """What a step adds to its two products, [G * U]."""
+
+    inputs: tf.Tensor | None  # None as well if it has been added before
+    states: tf.Tensor | None
+
+
 def scan(
     step: Step,
     projected: tf.Tensor,
     kernel: tf.Tensor,
     states: Sequence[tf.Tensor],
     *,
+    input_bias: tf.Tensor | None = None,
     bias: tf.Tensor | None = None,
     mask: tf.Tensor | None = None,
     reset: tf.Tensor | None = None,
@@ -59,6 +71,7 @@ def scan(
         projected: Inputs times kernel plus bias [T, B, G * U].
         kernel: The recurrent kernel [U, G * U], in the same dtype.
         states: Tensors [B, U], h first; in float32 where products are narrow.
+        input_bias: None, or the bias that is not in `projected` yet [G * U].
         bias: None, or what is added to h's product [G * U].
         mask: None, or bool [T, B]; where False the states are held.
         reset: None, or bool [T, B]; where True the states are zero before
@@ -77,16 +90,18 @@ def scan(
         None if mask is None else ~mask[:, :, None],
         None if reset is None else reset[:, :, None],
     )
-    weights = [kernel] if bias is None else [kernel, bias]
-    count = 1 + len(weights)
+    biases = _Biases(input_bias, bias)
     forward = functools.partial(engine.for_loop, _forward, step, engine)
     if not differentiable:
-        outputs, _, states = forward(False)(projected, flags, weights, states)
+        arguments = (projected, flags, kernel, biases, states)
+        outputs, _, states = forward(False)(*arguments)
         return outputs, states
 
     constants = [flag for flag in flags if flag is not None]
-    plain = _plain(step, *(flag is not None for flag in flags), count)
-    tensors = [projected, *weights, *states]
+    present = [bias is not None for bias in biases]
+    plain = _plain(step, *(flag is not None for flag in flags), *present)
+    there = [bias for bias in biases if bias is not None]
+    tensors = [projected, kernel, *there, *states]
     if derivatives.in_forward_mode(tensors):
         outputs, *states = plain(constants, *tensors, unroll=True)
         return outputs, states
@@ -95,23 +110,24 @@ def scan(
 
     @tf.custom_gradient
     def run(*tensors):
-        projected, *weights = derivatives.unwatched(tensors[:count])
-        states = derivatives.unwatched(tensors[count:])
-        arguments = (projected, flags, weights, states)
+        projected, kernel, *rest = derivatives.unwatched(tensors)
+        biases, states = _with_biases(present, rest)
+        arguments = (projected, flags, kernel, biases, states)
         outputs, kept, final = forward(keeps)(*arguments)
 
         def gradient(d_outputs, *d_final):
             again = kept if keeps else forward(True)(*arguments)[1]
             backward = engine.for_loop(_backward, step, engine)
             d_sums, d_states = backward(
-                d_outputs, flags, again, weights[0], list(d_final)
+                d_outputs, flags, again, kernel, list(d_final)
             )
-            d_kernel = _kernel_gradient(
-                states[0], outputs, d_sums[-1], flags.reset, weights[0].dtype
+            d_kernel = kernel_gradient(
+                states[0], outputs, d_sums[-1], flags.reset, kernel.dtype
             )
             d_biases = [
-                tf.cast(column_sums(_flat(d_sums[-1])), bias.dtype)
-                for bias in weights[1:]
+                tf.cast(column_sums(flat(d_sums[index])), bias.dtype)
+                for index, bias in ((0, biases.inputs), (-1, biases.states))
+                if bias is not None
             ]
             return [d_sums[0], d_kernel, *d_biases, *d_states]
 
@@ -124,7 +140,7 @@ def scan(
     return outputs, states
 
 
-def _forward(step, engine, keeps, projected, flags, weights, states):
+def _forward(step, engine, keeps, projected, flags, kernel, biases, states):
     """Runs over time.
 
     Returns:
@@ -132,12 +148,12 @@ def _forward(step, engine, keeps, projected, flags, weights, states):
         tensors [T, ...], or arrays where steps alone are compiled: what is
         not stacked need not be copied.
     """
-    kernel, *biases = weights
+    multiply = multiplication(engine, kernel)
     advance = engine.for_step(_forward_step, step, keeps)
     num_steps = projected.shape[0] or tf.shape(projected)[0]
 
     def body(time, arrays, states):
-        product = tf.matmul(tf.cast(states[0], kernel.dtype), kernel)
+        product = multiply(tf.cast(states[0], kernel.dtype))
         values, states = advance(
             product, projected[time], _at(flags, time), biases, states
         )
@@ -163,11 +179,12 @@ def _forward_step(step, keeps, product, projected, flags, biases, states):
     """One step, all but the product; returns `([h, *kept], states)`."""
     wide = states[0].dtype
     if flags.reset is not None:
-        product, *states = _zero_where(flags.reset, product, *states)
-    product = tf.cast(product, wide)
-    for bias in biases:
-        product += tf.cast(bias, wide)
-    sums = step.sums(tf.cast(projected, wide), product)
+        product, *states = zero_where(flags.reset, product, *states)
+    terms = [tf.cast(projected, wide), tf.cast(product, wide)]
+    for index, bias in enumerate(biases):
+        if bias is not None:
+            terms[index] += tf.cast(bias, wide)
+    sums = step.sums(*terms)
     new, kept = step.forward(*sums, *states)
     if flags.hold is not None:
         # A choice, not a sum: what is held stays the same to the bit.
@@ -179,15 +196,15 @@ def _forward_step(step, keeps, product, projected, flags, biases, states):
 
 
 @functools.cache
-def _plain(step, holds, resets, count):
+def _plain(step, holds, resets, *present):
     """A scan by the loop that TensorFlow can differentiate.
 
     Its constants are the flags that there are, its tensors the projected
-    inputs, the weights and, after `count` of these, the states.
+    inputs, the kernel, those of the biases that are `present`, and the states.
     """
 
     def plain(constants, projected, kernel, *rest, unroll=False):
-        biases, states = rest[: count - 2], rest[count - 2 :]
+        biases, states = _with_biases(present, rest)
 
         def advance(slices, states):
             flags = _Flags(
@@ -220,7 +237,7 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
     """
     retreat = engine.for_step(_backward_step, step)
     num_steps = d_outputs.shape[0] or tf.shape(d_outputs)[0]
-    transposed = tf.transpose(kernel)
+    multiply = multiplication(engine, kernel, turned=True)
     d_h, *d_others = d_final
     passes_h = step.passes_h or flags.hold is not None
 
@@ -232,10 +249,10 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
             array.write(time, value)
             for array, value in zip(arrays, d_sums, strict=True)
         ]
-        product = tf.matmul(tf.cast(d_sums[-1], kernel.dtype), transposed)
+        product = multiply(tf.cast(d_sums[-1], kernel.dtype))
         product = tf.cast(product, d_h.dtype)
         if now.reset is not None:
-            (product,) = _zero_where(now.reset, product)
+            (product,) = zero_where(now.reset, product)
         return count + 1, arrays, [product, *past]
 
     # What comes through h's product, what bypasses it if anything does, and
@@ -270,29 +287,20 @@ def _backward_step(step, d_output, flags, kept, carried):
         for value in (past if passes_h else past[1:])
     ]
     if flags.hold is not None:
-        d_sums = _zero_where(flags.hold, *d_sums)
+        d_sums = zero_where(flags.hold, *d_sums)
         past = [
             tf.where(flags.hold, held, value)
             for held, value in zip(d_states, past, strict=True)
         ]
     if flags.reset is not None:
-        past = _zero_where(flags.reset, *past)
+        past = zero_where(flags.reset, *past)
     return [tf.cast(value, d_output.dtype) for value in d_sums], past
 
 
-def _kernel_gradient(h, outputs, d_product, reset, dtype):
-    """Sum over all steps of `previous h^T @ d_product`.
-
-    The first step's h is apart: all others are `outputs` as they are.
-    """
-    first, others = tf.cast(h, dtype), tf.cast(outputs[:-1], dtype)
-    if reset is not None:
-        (first,) = _zero_where(reset[0], first)
-        (others,) = _zero_where(reset[1:], others)
-    d_product = tf.cast(d_product, dtype)
-    return tf.matmul(first, d_product[0], transpose_a=True) + tf.matmul(
-        _flat(others), _flat(d_product[1:]), transpose_a=True
-    )
+def _with_biases(present, rest):
+    """Takes the biases that are present off the front of a list."""
+    rest = list(rest)
+    return _Biases(*(rest.pop(0) if here else None for here in present)), rest
 
 
 def _at(values, time):
@@ -310,11 +318,3 @@ def _arrays(dtypes, size):
     return [
         tf.TensorArray(d, size=size, clear_after_read=False) for d in dtypes
     ]
-
-
-def _zero_where(condition, *values):
-    return [tf.where(condition, tf.zeros_like(v), v) for v in values]
-
-
-def _flat(values):  # [T, B, D] as [T * B, D]
-    return tf.reshape(values, [-1, values.shape[-1]])

@@ -31,11 +31,13 @@ class Case:
         units=4,
         seed=0,
         engine=PLAIN,
+        input_biased=False,
     ):
         random = np.random.default_rng(seed)
         self.name = (
             f"{kind} {dtype} masked={masked} resetting={resetting} "
-            f"T={steps} B={batch} U={units} seed={seed} {engine}"
+            f"T={steps} B={batch} U={units} seed={seed} {engine} "
+            f"input_biased={input_biased}"
         )
 
         def normal(*shape):
@@ -47,7 +49,7 @@ class Case:
         self.engine = engine
         self.projected = normal(steps, batch, width)
         self.weights = [normal(units, width)]
-        if sizes.biases == 2:
+        for _ in range(input_biased + sizes.biases - 1):
             self.weights.append(normal(width))
         self.states = [normal(batch, units) for _ in range(sizes.states)]
         self.upstream = [normal(steps, batch, units)]
@@ -68,16 +70,25 @@ class Case:
 
 def run_scan(kind, projected, weights, states, mask, reset=None, **options):
     """The fast loop: `(outputs, states)`."""
+    kernel, input_bias, bias = _by_use(kind, weights)
     return fast.scan(
         kind_of(kind).step,
         projected,
-        weights[0],
+        kernel,
         list(states),
-        bias=weights[1] if weights[1:] else None,
+        input_bias=input_bias,
+        bias=bias,
         mask=mask,
         reset=reset,
         **options,
     )
+
+
+def _by_use(kind, weights):
+    """`[kernel, bias of the inputs or None, bias of h's product or None]`."""
+    kernel, *biases = weights
+    bias = biases.pop() if kind_of(kind).sizes.biases == 2 else None
+    return [kernel, biases.pop() if biases else None, bias]
 
 
 def scan(case, projected, *rest):
@@ -98,9 +109,12 @@ def scan(case, projected, *rest):
 def cell_step(kind, projected, states, weights):
     """One step of a cell: its two products, and its equations."""
     step = kind_of(kind).step
-    product = states[0] @ weights[0]
-    if weights[1:]:
-        product += weights[1]
+    kernel, input_bias, bias = _by_use(kind, weights)
+    product = states[0] @ kernel
+    if input_bias is not None:
+        projected += input_bias
+    if bias is not None:
+        product += bias
     return step.forward(*step.sums(projected, product), *states)[0]
 
 

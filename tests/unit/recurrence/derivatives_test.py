@@ -17,6 +17,7 @@ import kerasrnn.layers
 from kerasrnn.recurrence import reader
 from kerasrnn.recurrence.engine import COMPILED_LOOPS
 from kerasrnn.recurrence.engine import COMPILED_STEPS
+from kerasrnn.recurrence.engine import TILED_STEPS
 
 BATCH, STEPS, FEATURES, UNITS = 3, 4, 5, 3
 FULL = bool(os.environ.get("KERASRNN_FULL"))
@@ -180,7 +181,12 @@ class LayerTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(actual, expected, rtol=1e-9, atol=1e-9)
 
     @parameterized.parameters(
-        *_short(itertools.product(LAYERS, (COMPILED_STEPS, COMPILED_LOOPS)), 3)
+        *_short(
+            itertools.product(
+                LAYERS, (COMPILED_STEPS, TILED_STEPS, COMPILED_LOOPS)
+            ),
+            4,
+        )
     )
     def test_of_compiled_parts(self, name, engine):
         theirs, ours = _pair(name)

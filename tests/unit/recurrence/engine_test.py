@@ -7,10 +7,12 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from kerasrnn.recurrence import engine as engines
 from kerasrnn.recurrence.engine import COMPILED_LOOPS
 from kerasrnn.recurrence.engine import COMPILED_STEPS
 from kerasrnn.recurrence.engine import PACKED
 from kerasrnn.recurrence.engine import PLAIN
+from kerasrnn.recurrence.engine import TILED_STEPS
 from kerasrnn.recurrence.engine import choose_engine
 from kerasrnn.recurrence.engine import cpu_engine
 from kerasrnn.recurrence.engine import lowering_for
@@ -20,7 +22,7 @@ class CpuEngineTest(parameterized.TestCase):
     @parameterized.parameters(
         (128, 50, 50, "float32", COMPILED_LOOPS),
         (512, 64, 100, "float32", COMPILED_LOOPS),
-        (512, 64, 100, "bfloat16", COMPILED_STEPS),
+        (512, 64, 100, "float16", COMPILED_STEPS),
         (512, None, None, "float32", COMPILED_STEPS),
         (128, None, None, "float32", PLAIN),
         (8, 50, 50, "float32", PLAIN),
@@ -29,6 +31,13 @@ class CpuEngineTest(parameterized.TestCase):
         *shape, engine = shape_and_engine
         with mock.patch.dict(os.environ, {"TF_NUM_INTRAOP_THREADS": "2"}):
             self.assertIs(cpu_engine(*shape), engine)
+
+    @parameterized.parameters((False, COMPILED_STEPS), (True, TILED_STEPS))
+    def test_bfloat16_by_processor(self, has_tiles, engine):
+        with mock.patch.object(
+            engines, "multiplies_bfloat16_in_tiles", lambda: has_tiles
+        ):
+            self.assertIs(cpu_engine(512, 64, 100, "bfloat16"), engine)
 
     @parameterized.parameters(
         (128, COMPILED_LOOPS), (256, COMPILED_STEPS), (512, COMPILED_STEPS)

@@ -20,6 +20,7 @@ from kerasrnn import layers
 from kerasrnn.recurrence.engine import COMPILED_LOOPS
 from kerasrnn.recurrence.engine import COMPILED_STEPS
 from kerasrnn.recurrence.engine import PACKED
+from kerasrnn.recurrence.engine import TILED_STEPS
 
 
 class GradientTest(parameterized.TestCase):
@@ -27,7 +28,7 @@ class GradientTest(parameterized.TestCase):
         *covering(
             itertools.product(
                 KINDS,
-                (PACKED, COMPILED_STEPS, COMPILED_LOOPS),
+                (PACKED, COMPILED_STEPS, TILED_STEPS, COMPILED_LOOPS),
                 scan_cases.TOLERANCE,
                 (False, True),
                 (False, True),
@@ -42,6 +43,7 @@ class GradientTest(parameterized.TestCase):
             masked=masked,
             resetting=resetting,
             engine=engine,
+            input_biased=engine.adds_biases,
         )
         scan_cases.check_against_plain(
             case, lambda function, *tensors: tf.function(function)(*tensors)
