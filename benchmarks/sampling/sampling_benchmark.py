@@ -14,7 +14,7 @@ with XLA:
     score      signature score of that export, on texts as long
     evaluate   the evaluation loop of kerasrnn-evaluate, 32 rows
     state      signature generate with a length of 0, with state_bytes
-    empty      the same of a model of one unit, whose state_bytes is short
+    token      of that, only reading state_bytes and writing it again
     keras      keras.layers, one call a character in a tf.function, as
                TensorFlow's tutorial on text generation does it (one row)
     torch      torch.nn, one call a character, without gradients
@@ -119,7 +119,7 @@ def _takes_part(side, rows):
 def _report(shape, rows, seconds):
     print(f"{shape} {flags.FLAGS.cell}, {flags.FLAGS.rounds} rounds")
     state = seconds.pop("state", None)
-    empty = seconds.pop("empty", None)
+    token = seconds.pop("token", None)
     # Of one character, of all rows.
     seconds = {
         side: values / sides.characters_of_a_step(side)
@@ -132,8 +132,8 @@ def _report(shape, rows, seconds):
         if fast in seconds and slow in seconds:
             ratio = alternation.ratio(seconds[slow], seconds[fast])
             print(f"  {fast} / {slow}: {ratio}")
-    if state is not None and empty is not None:
-        milliseconds = 1000 * np.median(np.subtract(state, empty)) / rows
+    if state is not None and token is not None:
+        milliseconds = 1000 * np.median(token) / rows
         whole = 1000 * np.median(state) / rows
         print(
             f"  what state_bytes costs: {milliseconds:.2f} ms a row, of "

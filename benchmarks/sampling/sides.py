@@ -83,9 +83,46 @@ def _state(cell, layers, units, rows):
     return _generating(cell, layers, units, rows, 0)
 
 
-def _empty(cell, layers, units, rows):
-    del layers, units
-    return _generating(cell, 1, 1, rows, 0)
+def _token(cell, layers, units, rows):
+    """Reads tokens and writes them again, in a function of its own."""
+    import tensorflow as tf
+    from kerasrnn_export.graph.state_token import FINGERPRINT_LENGTH
+    from kerasrnn_export.graph.state_token import Carried
+    from kerasrnn_export.graph.state_token import TokenCodec
+    from kerasrnn_export.graph.state_token import state_bounds
+
+    from kerasrnn.model.weights import state_sizes
+    from kerasrnn.sampling.generate import HISTORY
+
+    config, _, _ = _model(cell, layers, units)
+    sizes = state_sizes(config)
+    codec = TokenCodec(
+        "0" * FINGERPRINT_LENGTH,
+        [np.zeros(size, np.float32) for size in sizes],
+        state_bounds(config),
+        VOCABULARY,
+    )
+    tokens = codec.encode(
+        Carried(
+            tf.zeros([rows], tf.int64),
+            tf.zeros([rows, HISTORY], tf.int32),
+            tf.zeros([rows], tf.int32),
+            [tf.zeros([rows, size]) for size in sizes],
+        )
+    )
+
+    @tf.function(autograph=False)
+    def turn(tokens):
+        carried, errors = codec.decode(tokens, tf.fill(tf.shape(tokens), ""))
+        return codec.encode(carried), errors
+
+    def work():
+        nonlocal tokens
+        tokens, errors = turn(tokens)
+        if any(errors.numpy()):
+            raise RuntimeError(f"A token was refused: {errors}")
+
+    return work
 
 
 def _score(cell, layers, units, rows):
@@ -199,7 +236,7 @@ SIDES = {
     "score": _score,
     "evaluate": _evaluate,
     "state": _state,
-    "empty": _empty,
+    "token": _token,
     "keras": _keras,
     "torch": _torch,
 }
