@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 _START_SECONDS = 60
 _EXIT_SECONDS = 60
+_WAIT_SECONDS = 60
 
 
 class GatewayProcess:
@@ -69,13 +71,22 @@ class GatewayProcess:
 
     def wait_for_line(self, **fields) -> dict:
         """Returns a line of the log that has the fields."""
-        end = time.monotonic() + _START_SECONDS
-        while time.monotonic() < end:
-            for line in self.log():
-                if fields.items() <= line.items():
-                    return line
+        (line, *_) = self.wait_until(
+            lambda: [
+                line for line in self.log() if fields.items() <= line.items()
+            ],
+            f"a line of its log has {fields}",
+        )
+        return line
+
+    def wait_until(self, condition: Callable, what: str):
+        """Waits, but not for ever, for a true value; returns it."""
+        end = time.monotonic() + _WAIT_SECONDS
+        while not (value := condition()):
+            if time.monotonic() > end:
+                raise AssertionError(f"never: {what}; log: {self.log()}")
             time.sleep(0.02)
-        raise AssertionError(f"no line has {fields}: {self.log()}")
+        return value
 
     def request(self, method, path, body=None, headers=None):
         """Returns (status, headers, body) of one raw request."""

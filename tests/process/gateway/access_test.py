@@ -189,11 +189,9 @@ class AccessTest(parameterized.TestCase):
             self._ask_in_thread(gateway, self.greedy, "g", 1000)
             for _ in range(5)
         ]
-        while gateway.metric("backend_calls_waiting") < 5:
-            pass
+        self._wait_until_waiting(gateway, 5)
         other = self._ask_in_thread(gateway, self.modest, "m", 8)
-        while gateway.metric("backend_calls_waiting") < 6:
-            pass
+        self._wait_until_waiting(gateway, 6)
         # The greedy one's call ends; the next but one at the latest is the
         # other's, though five of the greedy one's waited before it.
         for _ in range(3):
@@ -202,6 +200,12 @@ class AccessTest(parameterized.TestCase):
         held.release()
         for thread in (*greedy, other):
             thread.join()
+
+    def _wait_until_waiting(self, gateway, calls):
+        gateway.wait_until(
+            lambda: gateway.metric("backend_calls_waiting") >= calls,
+            f"{calls} calls wait",
+        )
 
     def _two_keys(self):
         path = self.folder / "two.json"

@@ -62,8 +62,10 @@ class StrangersTest(absltest.TestCase):
             if stream:
                 connection.recv(100)
             else:
-                while not gateway.metric("backend_calls_running"):
-                    pass
+                gateway.wait_until(
+                    lambda: gateway.metric("backend_calls_running") > 0,
+                    "the model's server is called",
+                )
             connection.close()
             gateway.wait_for_line(left=True, user=str(stream))
             self.assertEqual(gateway.metric("completions_running"), 0)
@@ -127,10 +129,10 @@ class StrangersTest(absltest.TestCase):
         self.assertStartsWith(extra.recv(1000), b"HTTP/1.1 503 ")
         for connection in (*connections, extra):
             connection.close()
-        while True:
-            status, _, _ = gateway.request("GET", "/healthz")
-            if status == 200:
-                break
+        gateway.wait_until(
+            lambda: gateway.request("GET", "/healthz")[0] == 200,
+            "there is room for a connection",
+        )
 
     def test_malformed_requests(self):
         gateway = self.start("--max_requests=10000")
@@ -205,8 +207,10 @@ class StrangersTest(absltest.TestCase):
         port = self.server.port
         self.server.stop()
         self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
-        while gateway.request("GET", "/readyz")[0] != 503:
-            pass
+        gateway.wait_until(
+            lambda: gateway.request("GET", "/readyz")[0] == 503,
+            "the gateway sees that the model's server has gone",
+        )
         folder = self.enter_context(tempfile.TemporaryDirectory())
         self.server = FakeServer(pathlib.Path(folder), port=port)
         for thread in threads:
