@@ -6,6 +6,10 @@ Unlike there, no separate thread runs a batch: the first call that waits runs it
 for all, so a call that need not wait runs at once, in its own thread. A call
 that is ended leaves its batch, the others stay, and an error fails only the
 calls whose rows cause it.
+
+Short calls do not wait for long ones: each size has its own batches, and those
+of one size leave a core to the rest. TensorFlow has as many threads for loops
+as there are cores, and a loop keeps its thread until it ends.
 """
 
 import collections
@@ -24,8 +28,8 @@ import numpy as np
 from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.work import Call
 
-# Batches of one function that run side by side.
-_NUM_BATCH_THREADS = os.cpu_count() or 1
+# Batches of one function and size that run side by side.
+_NUM_BATCH_THREADS = max((os.cpu_count() or 1) - 1, 1)
 
 
 class Manager(Protocol):
@@ -33,6 +37,47 @@ class Manager(Protocol):
 
     def start_cancel(self) -> None:
         """Ends it."""
+
+
+class BatcherBySize:
+    """Merges calls of about the same size, of each size by themselves.
+
+    Args:
+        function: As `Batcher` takes it.
+        new_manager: The same.
+        limits: The same.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Sequence[np.ndarray], Any], list],
+        new_manager: Callable[[], Manager],
+        limits: Batching,
+    ):
+        self._new_batcher = functools.partial(
+            Batcher, function, new_manager, limits
+        )
+        self._batchers: dict[Hashable, Batcher] = {}
+
+    def __call__(
+        self, arrays: Sequence[np.ndarray], call: Call, size: Hashable
+    ) -> list:
+        """Returns what the function does, for these arrays.
+
+        Args:
+            arrays: What to compute on.
+            call: Whose end stops it.
+            size: Calls of different sizes are not merged, nor do they wait
+                for each other. There should be few, as none is forgotten.
+
+        Raises:
+            StatusError: The call was ended.
+            Exception: What the function raises for these arrays.
+        """
+        batcher = self._batchers.get(size)
+        if batcher is None:
+            batcher = self._batchers.setdefault(size, self._new_batcher())
+        return batcher(arrays, call)
 
 
 class Batcher:
@@ -62,21 +107,19 @@ class Batcher:
         # Until an output turns out not to have the inputs' rows.
         self._merges = True
 
-    def __call__(
-        self, arrays: Sequence[np.ndarray], call: Call, kind: Hashable
-    ) -> list:
+    def __call__(self, arrays: Sequence[np.ndarray], call: Call) -> list:
         """Returns what the function does, for these arrays.
 
         Args:
-            arrays: What to compute on.
+            arrays: What to compute on; other dtypes and shapes (but for the
+                first dimension) are not merged with it.
             call: Whose end stops it.
-            kind: Calls of different kinds are not merged.
 
         Raises:
             StatusError: The call was ended.
             Exception: What the function raises for these arrays.
         """
-        entry = _Entry(arrays, call, kind if self._merges else object())
+        entry = _Entry(arrays, call, self._merges)
         if not self._may_run_at_once(entry):
             call.on_end(entry.decided.set)
             entry.decided.wait()
@@ -193,7 +236,7 @@ class _Entry:
         decided: Set when its thread should look at the outcome.
     """
 
-    def __init__(self, arrays, call, kind):
+    def __init__(self, arrays, call, is_merged):
         self.arrays = arrays
         self.call = call
         self.rows = math.inf
@@ -201,8 +244,8 @@ class _Entry:
         rows = {np.shape(array)[:1] for array in arrays}
         if len(rows) == 1 and (number := rows.pop()) and number[0]:
             self.rows = number[0]
-            shapes = [(array.dtype, array.shape[1:]) for array in arrays]
-            self.kind = (kind, *shapes)
+            if is_merged:
+                self.kind = tuple((a.dtype, a.shape[1:]) for a in arrays)
         self.leads = False
         self.decided = threading.Event()
         self._outputs = None

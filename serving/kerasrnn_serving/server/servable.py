@@ -19,7 +19,7 @@ from tensorflow.python.eager.cancellation import CancellationManager
 from kerasrnn.contract import messages
 from kerasrnn.contract import signatures
 from kerasrnn.contract import tensors
-from kerasrnn_serving.server.batching import Batcher
+from kerasrnn_serving.server.batching import BatcherBySize
 from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.request_checks import PreparedSignature
 from kerasrnn_serving.server.request_checks import feeds_of
@@ -220,7 +220,7 @@ class _Signature(PreparedSignature):
             self._feeds, [self.outputs[alias] for alias in aliases]
         )
         if self._batching.max_batch_size > 1:
-            return Batcher(function, CancellationManager, self._batching)
+            return BatcherBySize(function, CancellationManager, self._batching)
 
         def alone(arrays, call, size):
             manager = CancellationManager()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import random
 import threading
 import time
@@ -12,6 +13,7 @@ from absl.testing import absltest
 from absl.testing import parameterized
 from kerasrnn_serving.server import batching
 from kerasrnn_serving.server.batching import Batcher
+from kerasrnn_serving.server.batching import BatcherBySize
 from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.rpc import StatusError
 from kerasrnn_serving.server.work import Call
@@ -66,13 +68,13 @@ class BatcherTest(parameterized.TestCase):
         self.pool = self.enterContext(futures.ThreadPoolExecutor(64))
         self.calls = {}
 
-    def start(self, number, rows=1, columns=2, kind=None):
+    def start(self, number, rows=1, columns=2, batcher=None):
         """Begins a call; returns its future."""
         call = self.calls[number] = Call()
         numbers = np.full([rows, columns], number)
         weights = np.arange(rows, dtype=np.float32)
-        future = self.pool.submit(self.batcher, [numbers, weights], call, kind)
-        return future
+        batcher = batcher or self.batcher
+        return self.pool.submit(batcher, [numbers, weights], call)
 
     def check(self, number, future, rows=1, columns=2):
         squares, sums = future.result(SECONDS)
@@ -89,7 +91,7 @@ class BatcherTest(parameterized.TestCase):
         self.function.may_run.clear()
         numbers = range(1000, 1000 + SIDE_BY_SIDE)
         try:
-            running = {n: self.start(n, kind=object()) for n in numbers}
+            running = {n: self.start(n) for n in numbers}
             self.wait_for(lambda: len(self.function.calls) == SIDE_BY_SIDE)
             yield running
         finally:
@@ -130,23 +132,51 @@ class BatcherTest(parameterized.TestCase):
         self.assertIn([6] * 9, merged)
 
     def test_unlike_calls_are_not_merged(self):
-        kinds = [
-            {"columns": 2},
-            {"columns": 3},
-            {"kind": "long"},
-            {"columns": 2},
-        ]
+        widths = [2, 3, 4, 2]
         with self.held_up():
             started = []
-            for number, options in enumerate(kinds):
-                started.append(self.start(number, **options))
+            for number, columns in enumerate(widths):
+                started.append(self.start(number, columns=columns))
                 self.wait_until_waiting(number + 1)
         for number, future in enumerate(started):
-            columns = kinds[number].get("columns", 2)
-            self.check(number, future, columns=columns)
+            self.check(number, future, columns=widths[number])
         self.assertCountEqual(
             self.function.calls[SIDE_BY_SIDE:], [[0, 3], [1], [2]]
         )
+
+    def test_sizes_do_not_wait_for_each_other(self):
+        by_size = BatcherBySize(self.function, Manager, Batching(8))
+
+        def start(number, size):
+            batcher = functools.partial(by_size, size=size)
+            return self.start(number, batcher=batcher)
+
+        def wait_for_calls(count):
+            self.wait_for(lambda: len(self.function.calls) == count)
+
+        def wait_until_waiting(size, count):
+            waiting = by_size._batchers[size]._waiting
+            self.wait_for(lambda: len(waiting) == count)
+
+        self.function.may_run.clear()
+        try:
+            started = {n: start(n, "long") for n in range(SIDE_BY_SIDE)}
+            wait_for_calls(SIDE_BY_SIDE)
+            long = range(100, 103)
+            started |= {n: start(n, "long") for n in long}
+            wait_until_waiting("long", len(long))
+            # They run although long ones have come before them.
+            short = range(200, 200 + SIDE_BY_SIDE)
+            started |= {n: start(n, "short") for n in short}
+            wait_for_calls(2 * SIDE_BY_SIDE)
+            started[300] = start(300, "short")
+            wait_until_waiting("short", 1)
+        finally:
+            self.function.may_run.set()
+        for number, future in started.items():
+            self.check(number, future)
+        for numbers in self.function.calls:
+            self.assertLen({number < 200 for number in numbers}, 1)
 
     def test_an_error_is_of_the_rows_that_cause_it(self):
         with self.held_up():

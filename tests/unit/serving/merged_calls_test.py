@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import tempfile
 import threading
+from unittest import mock
 
 import grpc
 import numpy as np
@@ -13,6 +14,7 @@ from helpers.models import small_models
 from kerasrnn_export.graph import archive
 from kerasrnn_export.graph.options import SamplerOptions
 from kerasrnn_export.graph.sampler import Sampler
+from kerasrnn_serving.server.graph_functions import GraphFunction
 from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.rpc import StatusError
 from kerasrnn_serving.server.servable import Servable
@@ -104,18 +106,13 @@ class MergedCallsTest(absltest.TestCase):
     def setUp(self):
         super().setUp()
         self.batches = []
-        for signature in self.merging._prepared.values():
-            for batcher in signature._functions.values():
-                original = batcher._function
-                batcher._function = self.noting(original)
-                self.addCleanup(setattr, batcher, "_function", original)
+        run = GraphFunction.__call__
 
-    def noting(self, function):
-        def noted(arrays, manager):
+        def noted(function, arrays, manager):
             self.batches.append(len(arrays[0]))
-            return function(arrays, manager)
+            return run(function, arrays, manager)
 
-        return noted
+        self.enterContext(mock.patch.object(GraphFunction, "__call__", noted))
 
     def all_at_once(self, requests, calls=None):
         """Returns futures of the replies to requests that come together."""
