@@ -7,11 +7,13 @@ from the request on, and the time per character after it, through the gateway
 and through one `AsyncClient`, in alternation, with the local server over a
 model of random weights. Then fairness: the time to the first character of 20
 callers that ask now and then, alone and beside one that has so many streams
-without end as it may.
+without end as it may. --backend_calls=2,32 compares gateways that send the
+server so many calls at once.
 """
 
 import asyncio
 import contextlib
+import functools
 import json
 import random
 import re
@@ -24,6 +26,8 @@ from pathlib import Path
 
 from absl import flags
 from kerasrnn_serving.client import AsyncClient
+from kerasrnn_serving.gateway.access.key_commands import run_command
+from kerasrnn_serving.gateway.access.limits import Limits
 
 from benchmarks.shared import served
 from kerasrnn.command_line import program
@@ -31,6 +35,8 @@ from kerasrnn.command_line import program
 _LENGTH = 512
 _PROMPT = "the "
 _OTHERS = 20
+# Of which a median is told.
+_LEAST_STREAMS = 32
 _GREEDY = "greedy"
 
 
@@ -49,13 +55,19 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "rounds", 3, "Turns of each side.", flag_values=flag_values
+        "rounds",
+        3,
+        "Turns of each side, at least: as many as make 32 streams.",
+        flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "backend_calls", 256, "Of the gateway.", flag_values=flag_values
+        "fair_rounds", 3, "The same, for fairness.", flag_values=flag_values
     )
-    flags.DEFINE_integer(
-        "fair_calls", 2, "The same, for fairness.", flag_values=flag_values
+    flags.DEFINE_list(
+        "backend_calls",
+        ["default"],
+        "Of the gateway; of several values each has a gateway.",
+        flag_values=flag_values,
     )
     flags.DEFINE_integer(
         "greedy_streams",
@@ -73,26 +85,32 @@ def main(argv) -> int:
         layers, units = map(int, options.model.split("x"))
         export = Path(folder, "export")
         served.write_export_aside(export, layers, units)
-        with served.local_server(export) as (_, target):
-            with _gateway(target, options.backend_calls) as port:
-                asyncio.run(_compare(target, port, options))
-            keys = Path(folder, "keys.json")
-            secrets = _make_keys(keys)
-            with _gateway(target, options.fair_calls, f"--keys={keys}") as port:
-                asyncio.run(_fairness(port, secrets, options))
+        keys = Path(folder, "keys.json")
+        secrets = {
+            name: run_command(["add", name], keys, Limits(), None)
+            for name in [_GREEDY, *map(str, range(_OTHERS))]
+        }
+        with contextlib.ExitStack() as stack:
+            _, target = stack.enter_context(served.local_server(export))
+            ports = {
+                calls: stack.enter_context(_gateway(target, calls, keys))
+                for calls in options.backend_calls
+            }
+            asyncio.run(_measure(target, ports, secrets, options))
     return 0
 
 
 @contextlib.contextmanager
-def _gateway(target, backend_calls, *flags_of_it):
+def _gateway(target, backend_calls, keys):
     """Yields the port of a gateway in a process of its own."""
+    command = [
+        *(sys.executable, "-m", "kerasrnn_serving.programs.gateway"),
+        *(f"--server={target}", "--port=0", f"--keys={keys}"),
+    ]
+    if backend_calls != "default":
+        command.append(f"--backend_calls={backend_calls}")
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "kerasrnn_serving.programs.gateway"),
-            *(f"--server={target}", "--port=0"),
-            f"--backend_calls={backend_calls}",
-            *flags_of_it,
-        ],
+        command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -105,22 +123,14 @@ def _gateway(target, backend_calls, *flags_of_it):
         process.stderr.close()
 
 
-def _make_keys(path):
-    secrets = {}
-    for name in [_GREEDY, *map(str, range(_OTHERS))]:
-        secrets[name] = subprocess.run(
-            [
-                *(sys.executable, "-m", "kerasrnn_serving.programs.gateway"),
-                *("keys", "add", name, f"--keys={path}"),
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-    return secrets
+async def _measure(target, ports, secrets, options):
+    await _compare(target, ports, secrets[_GREEDY], options)
+    for calls, port in ports.items():
+        print(f"{calls} backend calls:", flush=True)
+        await _fairness(port, secrets, options)
 
 
-async def _compare(target, port, options):
+async def _compare(target, ports, key, options):
     async with AsyncClient(target) as client:
 
         async def by_client(seed):
@@ -134,14 +144,16 @@ async def _compare(target, port, options):
             last = time.perf_counter()
             return first - began, (last - first) / (characters - begin)
 
-        async def by_gateway(seed):
-            return await _stream(port, seed)
-
-        sides = {"client": by_client, "gateway": by_gateway}
+        sides = {"client": by_client}
+        for calls, port in ports.items():
+            sides[f"gateway, {calls} backend calls"] = functools.partial(
+                _stream, port, key
+            )
         for streams in map(int, options.streams):
             times = {name: [] for name in sides}
             errors = dict.fromkeys(sides, 0)
-            for name in ["client", "gateway"] * (options.rounds + 1):
+            rounds = max(options.rounds, _LEAST_STREAMS // streams)
+            for name in list(sides) * (rounds + 1):
                 results = await asyncio.gather(
                     *map(sides[name], range(streams)), return_exceptions=True
                 )
@@ -156,7 +168,7 @@ async def _compare(target, port, options):
 def _print_times(name, streams, rounds, errors):
     first, each = zip(*(pair for one in rounds for pair in one), strict=True)
     print(
-        f"{streams:4} streams, {name:8}: first character after "
+        f"{streams:4} streams, {name:30}: first character after "
         f"{1e3 * statistics.median(first):8.2f} ms, then "
         f"{1e6 * statistics.median(each):8.1f} us per character, "
         f"{errors} errors",
@@ -164,7 +176,7 @@ def _print_times(name, streams, rounds, errors):
     )
 
 
-async def _stream(port, seed, length=_LENGTH, key=None):
+async def _stream(port, key, seed, length=_LENGTH):
     """Returns (seconds to the first character, seconds per character)."""
     body = json.dumps(
         {
@@ -174,13 +186,13 @@ async def _stream(port, seed, length=_LENGTH, key=None):
             "stream": True,
         }
     ).encode()
-    authorization = f"Authorization: Bearer {key}\r\n" if key else ""
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(
-            f"POST /v1/completions HTTP/1.1\r\nHost: a\r\n{authorization}"
-            f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            f"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            f"Authorization: Bearer {key}\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
         characters, first, begin = 0, 0.0, 0
@@ -210,18 +222,18 @@ async def _fairness(port, secrets, options):
 
         async def ask(name):
             for seed in range(3):
-                await asyncio.sleep(chance.uniform(0, 6))
-                times.append((await _stream(port, seed, 8, secrets[name]))[0])
+                await asyncio.sleep(chance.uniform(0, 4))
+                times.append((await _stream(port, secrets[name], seed, 8))[0])
 
         await asyncio.gather(*(ask(str(name)) for name in range(_OTHERS)))
         return times
 
     async def endless(seed):
         while True:
-            await _stream(port, seed, 16384, secrets[_GREEDY])
+            await _stream(port, secrets[_GREEDY], seed, 16384)
 
     alone, beside = [], []
-    for _ in range(options.rounds):
+    for _ in range(options.fair_rounds):
         alone += await others()
         greedy = [
             asyncio.create_task(endless(seed))

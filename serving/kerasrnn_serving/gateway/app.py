@@ -60,7 +60,7 @@ def make_app(
         log: Where requests are noted; None is standard output.
     """
     settings = settings or Settings()
-    turns = Turns(settings.calls_at_once)
+    turns = Turns(settings.backend_calls)
     callers = Callers(keys, Limits(requests_at_once=settings.max_requests))
     information = _Information(client, model, callers, settings)
     page = page_routes()

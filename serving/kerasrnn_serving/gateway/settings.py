@@ -1,7 +1,6 @@
 """The most that the gateway lets a stranger have."""
 
 import dataclasses
-import os
 from typing import Annotated
 
 from kerasrnn.foundation.constraints import POSITIVE_COUNT
@@ -22,8 +21,7 @@ class Settings:
         max_requests: Completions requests in progress for one caller that
             has no key.
         backend_calls: Calls that the model's server is sent at once; others
-            wait for their turn, each caller's in a queue of its own. None is
-            one for each core of this machine, and two at least.
+            wait for their turn, each caller's in a queue of its own.
         request_seconds: In which a client has to send its whole request.
         write_seconds: For which a client may leave a reply unread.
         drain_seconds: For which requests may continue after SIGTERM.
@@ -35,18 +33,13 @@ class Settings:
     max_choices: Annotated[int, POSITIVE_COUNT] = 32
     max_connections: Annotated[int, POSITIVE_COUNT] = 1024
     max_requests: Annotated[int, POSITIVE_COUNT] = 256
-    backend_calls: Annotated[int | None, POSITIVE_COUNT] = None
+    backend_calls: Annotated[int, POSITIVE_COUNT] = 32
     request_seconds: Annotated[float, SECONDS] = 10.0
     write_seconds: Annotated[float, SECONDS] = 20.0
     drain_seconds: Annotated[int, POSITIVE_COUNT] = 25
 
     def __post_init__(self):
         check_fields(self)
-
-    @property
-    def calls_at_once(self) -> int:
-        """What `backend_calls` comes to."""
-        return self.backend_calls or max(os.cpu_count() or 1, 2)
 
 
 # What --help says of each of them.
@@ -59,9 +52,9 @@ DESCRIPTIONS = {
     "max_requests": "Completions requests in progress for one address, where "
     "there are no keys.",
     "backend_calls": "Calls that the model's server is sent at once; others "
-    "wait, and callers take turns. By default one for each core of this "
-    "machine, at least two, which suits a local server; use 64 or so with "
-    "TensorFlow Serving, which merges calls.",
+    "wait, and callers take turns. The server merges calls that arrive "
+    "together: more are faster when many ask, with fewer a caller waits less "
+    "for the others.",
     "request_seconds": "Seconds in which a client has to send its request.",
     "write_seconds": "Seconds for which a client may leave a reply unread.",
     "drain_seconds": "Seconds for which requests may continue after SIGTERM.",
