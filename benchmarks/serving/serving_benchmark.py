@@ -7,11 +7,12 @@ on from the last one's token, and for one client with 32 rows a call:
 characters a second, and the median and 99th percentile of a call's time. The
 peer is what the local server has loaded, called in its process with the same
 inputs by as many threads; for one client also by a gRPC server in Python that
-does nothing else. They take turns; the clients are threads of this process,
-which Python lets work one at a time: with --client_processes=N those of the
-server are spread over N processes of their own. With --target, a server that
-runs already is measured, such as TensorFlow Serving over --export_dir, with
-whatever flags it was given.
+does nothing else. Beside clients with one row, a gRPC server in Python echoes
+messages of the same sizes to as many. They take turns; the clients are threads
+of this process, which Python lets work one at a time: with
+--client_processes=N they are spread over N processes of their own. With
+--target, a server that runs already is measured, such as TensorFlow Serving
+over --export_dir, with whatever flags it was given.
 """
 
 import concurrent.futures
@@ -96,12 +97,18 @@ def _measure(options, export_dir, name):
         peer = stack.enter_context(serving_peer.started(export_dir))
         target = options.target or peer.target
         client = stack.enter_context(Client(target, timeout=300))
-        turn = _served(client)
-        if options.client_processes:
-            turn = stack.enter_context(
-                _served_from(target, options.client_processes)
-            )
         channel = stack.enter_context(grpc.insecure_channel(peer.bare_target))
+        sizes = _message_sizes(client, target)
+        turns = {
+            "served": _served(client),
+            "echo": _bare(channel, serving_peer.ECHO, sizes),
+        }
+        if options.client_processes:
+            turns = stack.enter_context(
+                _turns_from(
+                    options.client_processes, target, peer.bare_target, sizes
+                )
+            )
         print(
             f"{name}, {serving_peer.LENGTH} characters a call, "
             f"{options.rounds} rounds of {options.seconds:g} s; in process | "
@@ -110,12 +117,11 @@ def _measure(options, export_dir, name):
         for case in _CASES:
             # The cost is of a server in the process of its peer.
             has_cost = case == _ONE and not options.target
-            sides = {"peer": peer.turn, "served": turn}
+            sides = {"peer": peer.turn, "served": turns["served"]}
+            if case[1] == 1:
+                sides["echo"] = turns["echo"]
             if has_cost:
-                sizes = _message_sizes(client, target)
-                bare = functools.partial(_bare, channel, sizes=sizes)
-                sides["bare"] = bare(serving_peer.GENERATE)
-                sides["echo"] = bare(serving_peer.ECHO)
+                sides["bare"] = _bare(channel, serving_peer.GENERATE, sizes)
             results = {side: [] for side in sides}
             for call in sides.values():
                 call(*case, options.seconds / 4)  # warms up
@@ -124,7 +130,9 @@ def _measure(options, export_dir, name):
                     results[side].append(call(*case, options.seconds))
             _report(case, results)
             if has_cost:
-                _report_costs(results, sizes)
+                _report_costs(results)
+            if "echo" in results:
+                _report_echo(results, sizes)
 
 
 def _report(case, results):
@@ -144,7 +152,7 @@ def _report(case, results):
     )
 
 
-def _report_costs(results, sizes):
+def _report_costs(results):
     """Says what is lost to gRPC, and what to all that serves."""
     seconds = {
         side: np.array([seconds / len(times) for times, seconds in runs])
@@ -162,9 +170,19 @@ def _report_costs(results, sizes):
             f"    {what}: {middle:.1f} % (quartiles {low:.1f} to "
             f"{high:.1f}{wanted}), {1000 * np.median(lost):.2f} ms a call"
         )
+
+
+def _report_echo(results, sizes):
+    """Says what gRPC can do at most, and what that is of a served call."""
+    rates = {
+        side: np.array([len(times) / seconds for times, seconds in runs])
+        for side, runs in results.items()
+    }
+    echo, ours = np.median(rates["echo"]), np.median(rates["served"])
     print(
         f"    gRPC alone, an echo of {sizes[0]:,} and {sizes[1]:,} bytes: "
-        f"{1000 * np.median(seconds['echo']):.2f} ms a call"
+        f"{echo:,.0f} calls/s, {1000 / echo:.2f} ms each; served are "
+        f"{ours:,.0f}, so it takes {ours / echo:.0%} of their time"
     )
 
 
@@ -189,39 +207,45 @@ def _served(client):
 
 
 @contextlib.contextmanager
-def _served_from(target, processes):
-    """Yields what `_served` returns, for clients in processes of their own."""
+def _turns_from(processes, *connection):
+    """Yields the turns of clients spread over processes, by side."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_connect, initargs=(target,)
+        processes, context, initializer=_connect, initargs=connection
     ) as pool:
         # All of them have started, and imported what they need.
         list(pool.map(time.sleep, [0.5] * processes))
 
-        def turn(clients, rows, seconds):
+        def turn(side, clients, rows, seconds):
             shares = [
                 len(range(index, clients, processes))
                 for index in range(min(clients, processes))
             ]
             parts = [
-                pool.submit(_turn_in_process, share, rows, seconds)
+                pool.submit(_turn_in_process, side, share, rows, seconds)
                 for share in shares
             ]
             results = [part.result() for part in parts]
             times = [call for own, _ in results for call in own]
             return times, max(seconds for _, seconds in results)
 
-        yield turn
+        yield {
+            side: functools.partial(turn, side) for side in ("served", "echo")
+        }
 
 
-def _connect(target):
-    """Makes the client of a process of `_served_from`."""
-    global _turn_of_process
-    _turn_of_process = _served(Client(target, timeout=300))
+def _connect(target, bare_target, sizes):
+    """Makes the clients of a process of `_turns_from`."""
+    global _turns_of_process
+    channel = grpc.insecure_channel(bare_target)
+    _turns_of_process = {
+        "served": _served(Client(target, timeout=300)),
+        "echo": _bare(channel, serving_peer.ECHO, sizes),
+    }
 
 
-def _turn_in_process(clients, rows, seconds):
-    return _turn_of_process(clients, rows, seconds)
+def _turn_in_process(side, clients, rows, seconds):
+    return _turns_of_process[side](clients, rows, seconds)
 
 
 def _bare(channel, method, sizes):

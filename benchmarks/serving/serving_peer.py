@@ -25,6 +25,7 @@ from kerasrnn_serving.server import local_server
 from kerasrnn.contract import signatures
 
 LENGTH = 64
+_THREADS = 64
 ECHO = "/bare/echo"
 GENERATE = "/bare/generate"
 
@@ -146,7 +147,7 @@ def main(export_dir):
     server = local_server.LocalServer(versions)
     with versions.use() as (_, servable):
         model = _Model(servable)
-        bare = grpc.server(futures.ThreadPoolExecutor(16))
+        bare = grpc.server(futures.ThreadPoolExecutor(_THREADS))
         bare.add_generic_rpc_handlers([_Bare(model)])
         bare_port = bare.add_insecure_port("127.0.0.1:0")
         bare.start()
