@@ -51,6 +51,7 @@ coverage: .venv/.installed  ## Which lines the tests run: a summary, and htmlcov
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
 	@.venv/bin/python -m benchmarks.reliability.corpus_memory --megabytes=2000
 	@.venv/bin/python -m benchmarks.reliability.client_faults --faults=100
+	@.venv/bin/python -m benchmarks.reliability.health_under_load --clients=32
 	@.venv/bin/python -m benchmarks.reliability.serving_memory --minutes=60
 	@KERASRNN_FULL=1 .venv/bin/python -m pytest --durations=20
 
