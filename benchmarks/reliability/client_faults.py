@@ -52,6 +52,7 @@ _DEADLINES = {
     "restart": 5.0,
     "slow": 3.0,
 }
+_CASES = (*_DEADLINES, "crowd", "silence", "down")
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -63,21 +64,31 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         lower_bound=1,
         flag_values=flag_values,
     )
+    flags.DEFINE_multi_enum(
+        "case",
+        _CASES,
+        _CASES,
+        "What to try; may be given several times.",
+        flag_values=flag_values,
+    )
 
 
 def main(argv) -> int:
     """Tries both clients; returns the exit status."""
     del argv
+    count = flags.FLAGS.faults
     failed = False
     for client_class in (Client, AsyncInThread):
         name = "threads" if client_class is Client else "event loop"
-        for fault, deadline in _DEADLINES.items():
-            failed |= _meet(
-                name, client_class, fault, deadline, flags.FLAGS.faults
-            )
-        failed |= _crowd(name, client_class, flags.FLAGS.faults)
-        failed |= _wait_for_nothing(name, client_class, flags.FLAGS.faults)
-        failed |= _ask_in_vain(name, client_class)
+        for case in flags.FLAGS.case:
+            if case in _DEADLINES:
+                failed |= _meet(name, client_class, case, count)
+            elif case == "crowd":
+                failed |= _crowd(name, client_class, count)
+            elif case == "silence":
+                failed |= _wait_for_nothing(name, client_class, count)
+            else:
+                failed |= _ask_in_vain(name, client_class)
     if failed:
         print("FAILED")
     return int(failed)
@@ -145,7 +156,8 @@ class Setting:
         self._directory.cleanup()
 
 
-def _meet(name, client_class, fault, deadline, count):
+def _meet(name, client_class, fault, count):
+    deadline = _DEADLINES[fault]
     setting, late, lost, slow = Setting(), [], 0, []
     with client_class(setting.proxy.target, timeout=deadline) as client:
         for index in range(count):
