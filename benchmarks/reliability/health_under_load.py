@@ -6,14 +6,12 @@ The local server over a model of random weights: `Health/Check` one after the
 other, first while nothing else is asked, then while clients in processes of
 their own send long calls without end. By default there are as many calls as
 the server takes: it computes on every core, all places are taken, and as many
-calls again wait for one. The clients are niced, so that the processor is the
-server's, as it would be if they were elsewhere. Fails if a check took longer
-than 100 ms.
+calls again wait for one. Fails if the 99th percentile is above 100 ms: the
+clients share the server's processor, which may leave a check waiting.
 """
 
 import contextlib
 import multiprocessing
-import os
 import tempfile
 import time
 from concurrent import futures
@@ -70,7 +68,7 @@ def main(argv) -> int:
                 count = answered.value
     state = f"{options.clients} clients with {options.calls} calls each"
     _report(state, times, f"; {count} calls answered meanwhile")
-    return int(times.max() > _LIMIT_MILLISECONDS)
+    return int(np.percentile(times, 99) > _LIMIT_MILLISECONDS)
 
 
 def _checks(channel, seconds):
@@ -116,7 +114,6 @@ def _load(target, options):
 
 
 def _be_a_client(target, calls, rows, answered, started):
-    os.nice(10)
     with (
         Client(target, timeout=_TIMEOUT) as client,
         futures.ThreadPoolExecutor(calls) as pool,
