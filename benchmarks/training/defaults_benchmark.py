@@ -18,6 +18,8 @@ from absl import app
 from absl import flags
 
 from benchmarks.training.train_and_score import train_and_score
+from kerasrnn.config import ModelConfig
+from kerasrnn.training.defaults import choices
 
 # Factors of the learning rate, and values of the others.
 _RATES = (0.4, 2.5)
@@ -25,8 +27,6 @@ _DROPOUTS = (0.0, 0.4)
 _BATCH_SIZES = (20, 30, 50, 80, 120)
 _SEQUENCE_LENGTHS = (30, 50, 80, 120)
 _WEIGHT_DECAYS = (0.0, 0.01, 0.1)
-# The rule's for an LSTM of 128 units; wider ones have less.
-_RATE, _UNITS = 0.012, 128
 
 
 def define_flags(flag_values=flags.FLAGS):
@@ -49,7 +49,7 @@ def main(argv):
     """Trains all and prints a line for each text and size."""
     del argv
     options = flags.FLAGS
-    choices = random.Random(0)
+    draws = random.Random(0)
     print("text, units: chosen, best of the random settings, difference")
     for data in options.data:
         for units in options.sizes:
@@ -61,7 +61,7 @@ def main(argv):
             chosen = train_and_score(*common)["loss"]
             others = []
             for _ in range(options.settings):
-                drawn = settings(choices, int(units))
+                drawn = settings(draws, int(units))
                 loss = train_and_score(*common, *drawn)["loss"]
                 others.append((loss, " ".join(drawn)))
                 print(f"    {loss:.4f}  {others[-1][1]}", flush=True)
@@ -73,16 +73,18 @@ def main(argv):
             )
 
 
-def settings(choices: random.Random, units: int) -> list[str]:
+def settings(draws: random.Random, units: int) -> list[str]:
     """Returns flags of random settings around what the rule chooses."""
-    rate = _RATE * min(1, _UNITS / units) ** 0.5
+    model = ModelConfig(vocabulary_size=2, units=units)
+    chosen = {choice.name: choice.value for choice in choices(model, {}, 1)}
+    rate = chosen["learning_rate"]  # Neither text nor vocabulary matters.
     low, high = _RATES
     return [
-        f"--learning_rate={rate * low * (high / low) ** choices.random():.2g}",
-        f"--dropout={choices.uniform(*_DROPOUTS):.2f}",
-        f"--batch_size={choices.choice(_BATCH_SIZES)}",
-        f"--sequence_length={choices.choice(_SEQUENCE_LENGTHS)}",
-        f"--weight_decay={choices.choice(_WEIGHT_DECAYS)}",
+        f"--learning_rate={rate * low * (high / low) ** draws.random():.2g}",
+        f"--dropout={draws.uniform(*_DROPOUTS):.2f}",
+        f"--batch_size={draws.choice(_BATCH_SIZES)}",
+        f"--sequence_length={draws.choice(_SEQUENCE_LENGTHS)}",
+        f"--weight_decay={draws.choice(_WEIGHT_DECAYS)}",
     ]
 
 

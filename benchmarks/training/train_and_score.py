@@ -19,7 +19,7 @@ def train_and_score(*flags: str) -> dict:
 
     Returns:
         "loss" of all held-out characters, nats per character, read as one
-        stream; "step" of the checkpoint; "parameters".
+        stream; "steps" that the checkpoint has made; "parameters".
     """
     from kerasrnn.config import Config
 

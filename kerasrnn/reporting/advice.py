@@ -90,7 +90,8 @@ def _against_memorizing(settings):
     dropout = settings.get("model", {}).get("dropout")
     more = ""
     if isinstance(dropout, int | float) and dropout < _MOST_DROPOUT:
-        more = f"more dropout (--dropout={min(dropout + 0.2, 0.5):g}), "
+        proposed = min(dropout + 0.2, _MOST_DROPOUT)
+        more = f"more dropout (--dropout={proposed:g}), "
     return f"Try more text, {more}or a smaller network (--units)."
 
 

@@ -37,9 +37,9 @@ class DefaultsTest(parameterized.TestCase):
         self.assertBetween(config.patience, 5, 10)
         self.assertBetween(dropout, 0, 0.5)
         ModelConfig(vocabulary_size=65, dropout=dropout)
-        wider = chosen(given, characters, cell=cell, units=units + 500)
-        # Equal where both round to the same two digits.
-        self.assertLessEqual(wider["learning_rate"], config.learning_rate)
+        # So much wider that the rates differ in their two digits.
+        wider = chosen(given, characters, cell=cell, units=2 * units + 256)
+        self.assertLess(wider["learning_rate"], config.learning_rate)
         longer = chosen(given, 10 * characters, cell=cell, units=units)
         self.assertLessEqual(longer["epochs"], config.epochs)
         self.assertGreaterEqual(wider["dropout"], dropout)
