@@ -38,7 +38,7 @@ test: .venv/.installed  ## Lint, format, types, architecture and all tests (minu
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m mypy
 	@.venv/bin/python -m pytest tests/repository/architecture_test.py tests/repository/habits_test.py
-	@.venv/bin/python -m pytest -n 2 --dist=loadfile
+	@.venv/bin/python -m pytest -n 3 --dist=loadfile
 
 docs: .venv-docs/.installed  ## Runs the tutorial and builds the documentation site in site/
 	@.venv-docs/bin/python scripts/tutorial.py
@@ -46,7 +46,7 @@ docs: .venv-docs/.installed  ## Runs the tutorial and builds the documentation s
 	@echo "The documentation is in site/index.html."
 
 coverage: .venv/.installed  ## Which lines the tests run: a summary, and htmlcov/ (long)
-	@.venv/bin/python -m pytest -n 2 --dist=loadfile --cov --cov-report=term --cov-report=html
+	@.venv/bin/python -m pytest -n 3 --dist=loadfile --cov --cov-report=term --cov-report=html
 
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
 	@.venv/bin/python -m benchmarks.reliability.corpus_memory --megabytes=2000

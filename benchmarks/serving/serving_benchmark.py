@@ -15,12 +15,9 @@ of this process, which Python lets work one at a time: with
 over --export_dir, with whatever flags it was given.
 """
 
-import concurrent.futures
 import contextlib
 import functools
-import multiprocessing
 import tempfile
-import time
 
 import grpc
 import numpy as np
@@ -28,6 +25,8 @@ from absl import flags
 from kerasrnn_serving.client import Client
 
 from benchmarks.serving import serving_peer
+from benchmarks.serving.client_processes import served_turn
+from benchmarks.serving.client_processes import turns_from
 from benchmarks.shared import served
 from kerasrnn.command_line import program
 from kerasrnn.contract import api
@@ -100,15 +99,18 @@ def _measure(options, export_dir, name):
         channel = stack.enter_context(grpc.insecure_channel(peer.bare_target))
         sizes = _message_sizes(client, target)
         turns = {
-            "served": _served(client),
+            "served": served_turn(client),
             "echo": _bare(channel, serving_peer.ECHO, sizes),
         }
         if options.client_processes:
-            turns = stack.enter_context(
-                _turns_from(
-                    options.client_processes, target, peer.bare_target, sizes
+            turn = stack.enter_context(
+                turns_from(
+                    options.client_processes,
+                    _connect,
+                    (target, peer.bare_target, sizes),
                 )
             )
+            turns = {side: functools.partial(turn, side) for side in turns}
         print(
             f"{name}, {serving_peer.LENGTH} characters a call, "
             f"{options.rounds} rounds of {options.seconds:g} s; in process | "
@@ -190,62 +192,13 @@ def _rate(times, seconds, rows):
     return len(times) * rows * serving_peer.LENGTH / seconds
 
 
-def _served(client):
-    def turn(clients, rows, seconds):
-        def one_call(seed, state):
-            results = client.generate(
-                [""] * rows,
-                length=serving_peer.LENGTH,
-                seed=range(seed, seed + rows),
-                state_bytes=state or b"",
-            )
-            return [result.state_bytes for result in results]
-
-        return serving_peer.calls_in_turn(one_call, clients, seconds)
-
-    return turn
-
-
-@contextlib.contextmanager
-def _turns_from(processes, *connection):
-    """Yields the turns of clients spread over processes, by side."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(
-        processes, context, initializer=_connect, initargs=connection
-    ) as pool:
-        # All of them have started, and imported what they need.
-        list(pool.map(time.sleep, [0.5] * processes))
-
-        def turn(side, clients, rows, seconds):
-            shares = [
-                len(range(index, clients, processes))
-                for index in range(min(clients, processes))
-            ]
-            parts = [
-                pool.submit(_turn_in_process, side, share, rows, seconds)
-                for share in shares
-            ]
-            results = [part.result() for part in parts]
-            times = [call for own, _ in results for call in own]
-            return times, max(seconds for _, seconds in results)
-
-        yield {
-            side: functools.partial(turn, side) for side in ("served", "echo")
-        }
-
-
 def _connect(target, bare_target, sizes):
-    """Makes the clients of a process of `_turns_from`."""
-    global _turns_of_process
+    """Makes the turns of a process of clients."""
     channel = grpc.insecure_channel(bare_target)
-    _turns_of_process = {
-        "served": _served(Client(target, timeout=300)),
+    return {
+        "served": served_turn(Client(target, timeout=300)),
         "echo": _bare(channel, serving_peer.ECHO, sizes),
     }
-
-
-def _turn_in_process(side, clients, rows, seconds):
-    return _turns_of_process[side](clients, rows, seconds)
 
 
 def _bare(channel, method, sizes):

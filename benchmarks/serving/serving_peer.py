@@ -96,6 +96,19 @@ def calls_in_turn(one_call, clients: int, seconds: float):
     return times, time.perf_counter() - begin
 
 
+def inputs_of(rows: int, seed: int) -> dict[str, np.ndarray]:
+    """Returns the inputs of `generate`, by name, with a seed for each row."""
+    values = {
+        entry.name: np.full(rows, entry.default or "", object)
+        if entry.dtype == "string"
+        else np.full(rows, entry.default, entry.dtype)
+        for entry in signatures.GENERATE.inputs
+    }
+    values["length"][:] = LENGTH
+    values["seed"][:] = range(seed, seed + rows)
+    return values
+
+
 class _Model:
     """What the server has loaded, called in process."""
 
@@ -104,14 +117,7 @@ class _Model:
 
     def generate(self, rows, seed, state):
         """Returns the tokens after 64 characters more, read as text."""
-        values = {
-            entry.name: np.full(rows, entry.default or "", object)
-            if entry.dtype == "string"
-            else np.full(rows, entry.default, entry.dtype)
-            for entry in signatures.GENERATE.inputs
-        }
-        values["length"][:] = LENGTH
-        values["seed"][:] = range(seed, seed + rows)
+        values = inputs_of(rows, seed)
         if state is not None:
             values["state_bytes"] = state
         outputs = self._servable.compute(signatures.GENERATE.name, values)

@@ -171,6 +171,8 @@ class Batcher:
                 self._limits.batch_timeout_micros / 1e6,
             )
             self._gathering -= 1
+        if not self._waiting:
+            return [first]
         entries: list[_Entry] = []
         rows = 0
         for entry in self._like(first):
@@ -239,17 +241,26 @@ class _Entry:
     def __init__(self, arrays, call, is_merged):
         self.arrays = arrays
         self.call = call
-        self.rows = math.inf
-        self.kind: Hashable = object()  # Like no other.
-        rows = {np.shape(array)[:1] for array in arrays}
-        if len(rows) == 1 and (number := rows.pop()) and number[0]:
-            self.rows = number[0]
-            if is_merged:
-                self.kind = tuple((a.dtype, a.shape[1:]) for a in arrays)
+        self._is_merged = is_merged
         self.leads = False
         self.decided = threading.Event()
         self._outputs = None
         self._error: Exception | None = None
+
+    # A call that is alone is never asked for these.
+    @functools.cached_property
+    def rows(self) -> float:
+        """How many rows all of its arrays have; infinity if they differ."""
+        rows = {np.shape(array)[:1] for array in self.arrays}
+        number = rows.pop() if len(rows) == 1 else ()
+        return number[0] if number and number[0] else math.inf
+
+    @functools.cached_property
+    def kind(self) -> Hashable:
+        """Equal for calls that may be merged."""
+        if not self._is_merged or self.rows == math.inf:
+            return object()  # Like no other.
+        return tuple((array.dtype, array.shape[1:]) for array in self.arrays)
 
     def finish(self, outputs=None, error=None):
         """Records its outcome."""

@@ -77,6 +77,13 @@ class NothingIsLostTest(TextFilesTestCase):
             except UserError as error:
                 sys.exit(str(error))
         """
+        # Where files are limited, coverage could not write its own, and would
+        # say so.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("COVERAGE_")
+        }
         return subprocess.run(
             [
                 sys.executable,
@@ -87,6 +94,7 @@ class NothingIsLostTest(TextFilesTestCase):
             ],
             capture_output=True,
             text=True,
+            env=environment,
         )
 
     def test_kill(self):
