@@ -73,6 +73,13 @@ def main(argv):
         case "lines":
             for number in range(100_000):
                 print("line", number)
+        case "keras":
+            import keras
+
+            print("sklearn" in sys.modules, keras.wrappers.SKLearnClassifier)
+            from sklearn.base import BaseEstimator
+
+            return BaseEstimator is None
         case "status":
             return 7
     print(argv[1:], flags.FLAGS.data, os.environ["TF_CPP_MIN_LOG_LEVEL"])
@@ -115,6 +122,12 @@ class ToyTest(parameterized.TestCase):
             "--workdir=x", environment={"TF_CPP_MIN_LOG_LEVEL": "0"}
         )
         self.assertEqual(result.stdout, "[] [] 0\n")
+
+    def test_keras_is_imported_without_scikit_learn(self):
+        result = self.run_toy("--workdir=x", "--fault=keras")
+        self.assertEqual(result.stdout, "False None\n", result.stderr)
+        # A program of its own may still import it.
+        self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_status_is_what_main_returns(self):
         result = self.run_toy("--workdir=x", "--fault=status")
