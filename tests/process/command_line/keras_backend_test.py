@@ -60,7 +60,7 @@ def last_line(code, **environment):
 class ImportTest(parameterized.TestCase):
     @parameterized.parameters(
         ("jax", _IMPORTS[1]),
-        ("torch", _IMPORTS[2]),
+        ("openvino", _IMPORTS[2]),
         ("numpy", _IMPORTS[3]),
         ("nonsense", _IMPORTS[3]),
     )
@@ -81,9 +81,10 @@ class ImportTest(parameterized.TestCase):
                 directory /= ".keras"
                 directory.mkdir()
             path = directory / "keras.json"
-            path.write_text(json.dumps({"backend": "torch"}))
+            # None that could be installed here.
+            path.write_text(json.dumps({"backend": "nonsense"}))
             line = last_line(_IMPORTS[0], **{variable: home})
-            self.assertIn(f"but {path} says 'torch'", line)
+            self.assertIn(f"but {path} says 'nonsense'", line)
 
     def test_backend_that_is_installed(self):
         # The first fails, and leaves nothing that the second could find.
