@@ -20,6 +20,7 @@ from kerasrnn.command_line.program_help import define_help_flags
 from kerasrnn.command_line.program_help import program_name
 from kerasrnn.errors import UserError
 from kerasrnn.extras import how_to_install
+from kerasrnn.foundation.closed_outputs import has_lost_its_reader
 
 # Failures of the machine, not of the code: told in a sentence, even where
 # the exception names no file.
@@ -97,6 +98,9 @@ def _guarded(function):
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
+        # It may also be another pipe, or a connection.
+        if not any(map(has_lost_its_reader, (sys.stdout, sys.stderr))):
+            raise
         # There is nobody to tell.
         _leave_unwritten(sys.stdout)
         sys.exit(141)

@@ -67,6 +67,16 @@ def silence(file: IO[str]) -> None:
         os.close(nowhere)
 
 
+def has_lost_its_reader(file: IO[str]) -> bool:
+    """Whether it is a pipe or a connection that nobody will read from."""
+    try:
+        poll = select.poll()
+        poll.register(file.fileno(), 0)
+        return bool(poll.poll(0))
+    except (OSError, ValueError, AttributeError):
+        return True  # It is closed.
+
+
 def tell(text: str) -> None:
     """Writes a line to standard error, if that is possible without waiting.
 

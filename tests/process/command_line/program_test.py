@@ -80,6 +80,10 @@ def main(argv):
             from sklearn.base import BaseEstimator
 
             return BaseEstimator is None
+        case "pipe":
+            reader, writer = os.pipe()
+            os.close(reader)
+            os.write(writer, b"x")
         case "status":
             return 7
     print(argv[1:], flags.FLAGS.data, os.environ["TF_CPP_MIN_LOG_LEVEL"])
@@ -128,6 +132,11 @@ class ToyTest(parameterized.TestCase):
         self.assertEqual(result.stdout, "False None\n", result.stderr)
         # A program of its own may still import it.
         self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_a_broken_connection_is_not_taken_for_a_reader_that_left(self):
+        result = self.run_toy("--workdir=x", "--fault=pipe")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("BrokenPipeError", result.stderr)
 
     def test_status_is_what_main_returns(self):
         result = self.run_toy("--workdir=x", "--fault=status")
