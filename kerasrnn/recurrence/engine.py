@@ -33,8 +33,8 @@ class Engine:
         packs: Whether what a step keeps for its gradient is one array.
         adds_biases: Whether a step adds the bias of the inputs, and not
             their product.
-        transposes: Whether the products of a loop read the transpose of
-            their second matrix.
+        exchanges: Whether the products of a loop have the kernel as their
+            first matrix, and so are transposed.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Engine:
     compiles_loops: bool = False
     packs: bool = False
     adds_biases: bool = False
-    transposes: bool = False
+    exchanges: bool = False
 
     @property
     def is_for_cpu(self) -> bool:
@@ -70,9 +70,9 @@ PACKED = Engine("packed", packs=True)
 COMPILED_STEPS = Engine("steps", compiles_steps=True)
 # The same for products that are cheap beside what is around them: adding a
 # bias to 16-bit floats takes TensorFlow as long as their product, and each
-# product packs its second matrix, which takes less if that is transposed.
+# product packs its second matrix, which should be the smaller one.
 TILED_STEPS = Engine(
-    "tiles", compiles_steps=True, adds_biases=True, transposes=True
+    "tiles", compiles_steps=True, adds_biases=True, exchanges=True
 )
 COMPILED_LOOPS = Engine("loops", compiles_loops=True)
 # On a GPU; the loop is that of `kerasrnn.recurrence.cudnn`.

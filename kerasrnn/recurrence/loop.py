@@ -1,11 +1,14 @@
-"""The plain loop over time, which TensorFlow differentiates by itself.
+"""The plain loop over time, and what all loops read and write.
 
-It is for steps without a hand-written gradient, and for derivatives beyond the
-first. Shapes: T time steps, B batch.
+TensorFlow differentiates the plain loop by itself. It is for steps without a
+hand-written gradient, and for derivatives beyond the first. Shapes: T time
+steps, B batch.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -62,3 +65,22 @@ def differentiable_loop(
         maximum_iterations=num_steps,
     )
     return (outputs[0].stack() if every_step else None), states
+
+
+def new_arrays(dtypes: Iterable[tf.DType], size: Any) -> list[tf.TensorArray]:
+    """Returns arrays to write to once, and to read from more than once."""
+    return [
+        tf.TensorArray(dtype, size=size, clear_after_read=False)
+        for dtype in dtypes
+    ]
+
+
+def slices_at(values: Any, time: tf.Tensor) -> Any:
+    """Returns one time of a named tuple of tensors [T, ...], arrays, None."""
+
+    def slice_of(value):
+        if isinstance(value, tf.TensorArray):
+            return value.read(time)
+        return value if value is None else value[time]
+
+    return type(values)(*map(slice_of, values))

@@ -3,7 +3,6 @@
 Shapes, time-major: T time steps, B batch, U units, G gates (4 for an LSTM).
 """
 
-import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -12,18 +11,28 @@ from kerasrnn.recurrence.engine import Engine
 
 
 def multiplication(
-    engine: Engine, kernel: tf.Tensor, turned: bool = False
+    engine: Engine, kernel: tf.Tensor, backward: bool = False
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a loop's product by the recurrent kernel: `values @ kernel`.
+    """Returns a loop's product by the recurrent kernel.
+
+    It takes values [B, D] and returns `values @ kernel`, for the backward loop
+    `values @ kernel^T`, to be read by `turned`.
 
     Args:
         engine: How the loop is run.
         kernel: Tensor [U, G * U].
-        turned: Whether it is `values @ kernel^T`.
+        backward: Whether it is for the backward loop.
     """
-    # Turned once, before the loop, for the products that want it so.
-    second = kernel if turned == engine.transposes else tf.transpose(kernel)
-    return functools.partial(tf.matmul, b=second, transpose_b=engine.transposes)
+    # Transposed once, before the loop, where it must be.
+    kernel = tf.transpose(kernel) if backward != engine.exchanges else kernel
+    if engine.exchanges:
+        return lambda values: tf.matmul(kernel, values, transpose_b=True)
+    return lambda values: tf.matmul(values, kernel)
+
+
+def turned(engine: Engine, values: tf.Tensor) -> tf.Tensor:
+    """Returns a product as [B, D], or [B, D] as a product is."""
+    return tf.transpose(values) if engine.exchanges else values
 
 
 def kernel_gradient(

@@ -28,9 +28,12 @@ from kerasrnn.recurrence import derivatives
 from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import Engine
 from kerasrnn.recurrence.loop import differentiable_loop
+from kerasrnn.recurrence.loop import new_arrays
+from kerasrnn.recurrence.loop import slices_at
 from kerasrnn.recurrence.products import flat
 from kerasrnn.recurrence.products import kernel_gradient
 from kerasrnn.recurrence.products import multiplication
+from kerasrnn.recurrence.products import turned
 from kerasrnn.recurrence.products import zero_where
 from kerasrnn.recurrence.projection import column_sums
 from kerasrnn.recurrence.step import Step
@@ -149,13 +152,13 @@ def _forward(step, engine, keeps, projected, flags, kernel, biases, states):
         not stacked need not be copied.
     """
     multiply = multiplication(engine, kernel)
-    advance = engine.for_step(_forward_step, step, keeps)
+    advance = engine.for_step(_forward_step, step, engine, keeps)
     num_steps = projected.shape[0] or tf.shape(projected)[0]
 
     def body(time, arrays, states):
         product = multiply(tf.cast(states[0], kernel.dtype))
         values, states = advance(
-            product, projected[time], _at(flags, time), biases, states
+            product, projected[time], slices_at(flags, time), biases, states
         )
         arrays = [
             array.write(time, value)
@@ -167,7 +170,7 @@ def _forward(step, engine, keeps, projected, flags, kernel, biases, states):
     _, (outputs, *kept), states = tf.while_loop(
         lambda time, *_: time < num_steps,
         body,
-        (0, _arrays([projected.dtype, *dtypes], num_steps), list(states)),
+        (0, new_arrays([projected.dtype, *dtypes], num_steps), list(states)),
         maximum_iterations=num_steps,
     )
     if not engine.compiles_steps:
@@ -175,9 +178,11 @@ def _forward(step, engine, keeps, projected, flags, kernel, biases, states):
     return outputs.stack(), step.kept(*kept) if keeps else None, states
 
 
-def _forward_step(step, keeps, product, projected, flags, biases, states):
+def _forward_step(
+    step, engine, keeps, product, projected, flags, biases, states
+):
     """One step, all but the product; returns `([h, *kept], states)`."""
-    wide = states[0].dtype
+    wide, product = states[0].dtype, turned(engine, product)
     if flags.reset is not None:
         product, *states = zero_where(flags.reset, product, *states)
     terms = [tf.cast(projected, wide), tf.cast(product, wide)]
@@ -212,7 +217,7 @@ def _plain(step, holds, resets, *present):
             )
             product = tf.matmul(tf.cast(states[0], kernel.dtype), kernel)
             _, states = _forward_step(
-                step, False, product, slices[0], flags, biases, states
+                step, PLAIN, False, product, slices[0], flags, biases, states
             )
             return states
 
@@ -235,16 +240,18 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
         `(derivatives with respect to the sums, each [T, B, G * U], and to the
         first states)`.
     """
-    retreat = engine.for_step(_backward_step, step)
+    retreat = engine.for_step(_backward_step, step, engine)
     num_steps = d_outputs.shape[0] or tf.shape(d_outputs)[0]
-    multiply = multiplication(engine, kernel, turned=True)
+    multiply = multiplication(engine, kernel, backward=True)
     d_h, *d_others = d_final
     passes_h = step.passes_h or flags.hold is not None
 
     def body(count, arrays, carried):
         time = num_steps - 1 - count
-        now = _at(flags, time)
-        d_sums, past = retreat(d_outputs[time], now, _at(kept, time), carried)
+        now = slices_at(flags, time)
+        d_sums, past = retreat(
+            d_outputs[time], now, slices_at(kept, time), carried
+        )
         arrays = [
             array.write(time, value)
             for array, value in zip(arrays, d_sums, strict=True)
@@ -252,32 +259,38 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
         product = multiply(tf.cast(d_sums[-1], kernel.dtype))
         product = tf.cast(product, d_h.dtype)
         if now.reset is not None:
-            (product,) = zero_where(now.reset, product)
+            (product,) = zero_where(turned(engine, now.reset), product)
         return count + 1, arrays, [product, *past]
 
     # What comes through h's product, what bypasses it if anything does, and
     # the derivatives with respect to the states other than h.
-    carried = [d_h, *([tf.zeros_like(d_h)] if passes_h else []), *d_others]
-    _, arrays, (d_h, *others) = tf.while_loop(
+    through, bypass = turned(engine, d_h), tf.zeros_like(d_h)
+    carried = [through, *([bypass] if passes_h else []), *d_others]
+    _, arrays, (through, *others) = tf.while_loop(
         lambda count, *_: count < num_steps,
         body,
-        (0, _arrays([d_outputs.dtype] * step.sizes.biases, num_steps), carried),
+        (
+            0,
+            new_arrays([d_outputs.dtype] * step.sizes.biases, num_steps),
+            carried,
+        ),
         maximum_iterations=num_steps,
     )
+    d_h = turned(engine, through)
     if passes_h:
         d_h += others.pop(0)
     return [array.stack() for array in arrays], [d_h, *others]
 
 
-def _backward_step(step, d_output, flags, kept, carried):
+def _backward_step(step, engine, d_output, flags, kept, carried):
     """One step back, all but the product; returns `(d_sums, d_states)`.
 
     The latter are without what comes through h's product; see `_backward`
     for what is carried from step to step.
     """
     passes_h = step.passes_h or flags.hold is not None
-    d_h, *others = carried
-    d_h += tf.cast(d_output, d_h.dtype)
+    through, *others = carried
+    d_h = turned(engine, through) + tf.cast(d_output, through.dtype)
     if passes_h:
         d_h += others.pop(0)
     d_states = [d_h, *others]
@@ -301,20 +314,3 @@ def _with_biases(present, rest):
     """Takes the biases that are present off the front of a list."""
     rest = list(rest)
     return _Biases(*(rest.pop(0) if here else None for here in present)), rest
-
-
-def _at(values, time):
-    """One time of a named tuple of tensors [T, ...], arrays and None."""
-
-    def slice_of(value):
-        if isinstance(value, tf.TensorArray):
-            return value.read(time)
-        return value if value is None else value[time]
-
-    return type(values)(*map(slice_of, values))
-
-
-def _arrays(dtypes, size):
-    return [
-        tf.TensorArray(d, size=size, clear_after_read=False) for d in dtypes
-    ]
