@@ -55,9 +55,8 @@ def main(argv) -> int:
     """Measures; returns the exit status."""
     del argv
     options = flags.FLAGS
-    layers, units = map(int, options.model.split("x"))
     with tempfile.TemporaryDirectory() as directory:
-        served.write_export_aside(directory, layers, units)
+        served.write_export_aside(directory, options.model)
         with (
             served.local_server(directory) as (_, target),
             grpc.insecure_channel(target) as channel,

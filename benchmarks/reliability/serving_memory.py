@@ -71,7 +71,7 @@ def main(argv) -> int:
     seconds = 60 * flags.FLAGS.minutes
     rate = flags.FLAGS.requests_per_second
     with tempfile.TemporaryDirectory() as directory:
-        served.write_export_aside(directory, 2, flags.FLAGS.units)
+        served.write_export_aside(directory, f"2x{flags.FLAGS.units}")
         with served.local_server(directory) as (process, target):
             context = multiprocessing.get_context("spawn")
             samples = _load(context, process.pid, target, seconds, rate)

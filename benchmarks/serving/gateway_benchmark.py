@@ -82,9 +82,8 @@ def main(argv) -> int:
     del argv
     options = flags.FLAGS
     with tempfile.TemporaryDirectory() as folder:
-        layers, units = map(int, options.model.split("x"))
         export = Path(folder, "export")
-        served.write_export_aside(export, layers, units)
+        served.write_export_aside(export, options.model)
         keys = Path(folder, "keys.json")
         secrets = {
             name: run_command(["add", name], keys, Limits(), None)

@@ -56,9 +56,8 @@ def main(argv) -> int:
     del argv
     options = flags.FLAGS
     for model in options.models:
-        layers, units = map(int, model.split("x"))
         with tempfile.TemporaryDirectory() as directory:
-            served.write_export_aside(directory, layers, units)
+            served.write_export_aside(directory, model)
             print(f"{model}, {serving_peer.LENGTH} characters a call")
             _measure_alone(directory, options.calls)
             _measure_servers(directory, options)
@@ -123,7 +122,7 @@ def _measure_servers(directory, options):
             for flag in ((), ("--max_batch_size=1",))
         ]
         turn = stack.enter_context(
-            turns_from(options.client_processes, connect, targets)
+            turns_from(options.client_processes, connect, tuple(targets))
         )
         print("  characters/s of a server that merges and of one that does not")
         for clients in _CLIENTS:
@@ -132,8 +131,8 @@ def _measure_servers(directory, options):
                 turn(side, clients, 1, options.seconds / 4)  # warms up
             for _ in range(options.rounds):
                 for side, own in rates.items():
-                    times, seconds = turn(side, clients, 1, options.seconds)
-                    own.append(len(times) * serving_peer.LENGTH / seconds)
+                    result = turn(side, clients, 1, options.seconds)
+                    own.append(serving_peer.characters_per_second(result, 1))
             merged, alone = map(np.array, rates.values())
             low, middle, high = np.percentile(merged / alone, [25, 50, 75])
             print(

@@ -84,9 +84,8 @@ def main(argv) -> int:
         _measure(options, options.export_dir, options.export_dir)
         return 0
     for model in options.models:
-        layers, units = map(int, model.split("x"))
         with tempfile.TemporaryDirectory() as directory:
-            served.write_export_aside(directory, layers, units)
+            served.write_export_aside(directory, model)
             _measure(options, directory, model)
     return 0
 
@@ -140,7 +139,9 @@ def _measure(options, export_dir, name):
 def _report(case, results):
     clients, rows = case
     rates = {
-        side: np.array([_rate(times, seconds, rows) for times, seconds in runs])
+        side: np.array(
+            [serving_peer.characters_per_second(turn, rows) for turn in runs]
+        )
         for side, runs in results.items()
     }
     times = np.concatenate([times for times, _ in results["served"]]) * 1000
@@ -186,10 +187,6 @@ def _report_echo(results, sizes):
         f"{echo:,.0f} calls/s, {1000 / echo:.2f} ms each; served are "
         f"{ours:,.0f}, so it takes {ours / echo:.0%} of their time"
     )
-
-
-def _rate(times, seconds, rows):
-    return len(times) * rows * serving_peer.LENGTH / seconds
 
 
 def _connect(target, bare_target, sizes):

@@ -96,6 +96,12 @@ def calls_in_turn(one_call, clients: int, seconds: float):
     return times, time.perf_counter() - begin
 
 
+def characters_per_second(turn, rows: int) -> float:
+    """Returns the rate of what `calls_in_turn` returned."""
+    times, seconds = turn
+    return len(times) * rows * LENGTH / seconds
+
+
 def inputs_of(rows: int, seed: int) -> dict[str, np.ndarray]:
     """Returns the inputs of `generate`, by name, with a seed for each row."""
     values = {

@@ -53,8 +53,14 @@ def write_export(
     )
 
 
-def write_export_aside(directory, layers: int, units: int) -> None:
-    """Does so in a process of its own: TensorFlow stays out of this one."""
+def write_export_aside(directory, model: str) -> None:
+    """Does so in a process of its own: TensorFlow stays out of this one.
+
+    Args:
+        directory: Of the versions.
+        model: Layers x units, as "2x128".
+    """
+    layers, units = map(int, model.split("x"))
     context = multiprocessing.get_context("spawn")
     writer = context.Process(
         target=write_export, args=[directory, layers, units]

@@ -264,8 +264,8 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
 
     # What comes through h's product, what bypasses it if anything does, and
     # the derivatives with respect to the states other than h.
-    through, bypass = turned(engine, d_h), tf.zeros_like(d_h)
-    carried = [through, *([bypass] if passes_h else []), *d_others]
+    through = turned(engine, d_h)
+    carried = [through, *([tf.zeros_like(d_h)] if passes_h else []), *d_others]
     _, arrays, (through, *others) = tf.while_loop(
         lambda count, *_: count < num_steps,
         body,
