@@ -5,7 +5,9 @@
 Streams of 512 characters, so many at once: the time to the first character,
 from the request on, and the time per character after it, through the gateway
 and through one `AsyncClient`, in alternation, with the local server over a
-model of random weights. Then fairness: the time to the first character of 20
+model of random weights; where nginx is installed, also through the client with
+nginx in between, as a plain reverse proxy. Connections are kept from stream to
+stream. Then fairness: the time to the first character of 20
 callers that ask now and then, alone and beside one that has so many streams
 without end as it may. --backend_calls=2,32 compares gateways that send the
 server so many calls at once.
@@ -14,7 +16,6 @@ server so many calls at once.
 import asyncio
 import contextlib
 import functools
-import json
 import random
 import re
 import statistics
@@ -29,6 +30,8 @@ from kerasrnn_serving.client import AsyncClient
 from kerasrnn_serving.gateway.access.key_commands import run_command
 from kerasrnn_serving.gateway.access.limits import Limits
 
+from benchmarks.serving.gateway_streams import GatewayStreams
+from benchmarks.serving.reverse_proxy import reverse_proxy
 from benchmarks.shared import served
 from kerasrnn.command_line import program
 
@@ -95,7 +98,8 @@ def main(argv) -> int:
                 calls: stack.enter_context(_gateway(target, calls, keys))
                 for calls in options.backend_calls
             }
-            asyncio.run(_measure(target, ports, secrets, options))
+            proxy = stack.enter_context(reverse_proxy(target))
+            asyncio.run(_measure(target, proxy, ports, secrets, options))
     return 0
 
 
@@ -122,31 +126,30 @@ def _gateway(target, backend_calls, keys):
         process.stderr.close()
 
 
-async def _measure(target, ports, secrets, options):
-    await _compare(target, ports, secrets[_GREEDY], options)
-    for calls, port in ports.items():
-        print(f"{calls} backend calls:", flush=True)
-        await _fairness(port, secrets, options)
+async def _measure(target, proxy, ports, secrets, options):
+    with contextlib.ExitStack() as stack:
+        gateways = {
+            calls: stack.enter_context(contextlib.closing(GatewayStreams(port)))
+            for calls, port in ports.items()
+        }
+        await _compare(target, proxy, gateways, secrets[_GREEDY], options)
+        for calls, gateway in gateways.items():
+            print(f"{calls} backend calls:", flush=True)
+            await _fairness(gateway, secrets, options)
 
 
-async def _compare(target, ports, key, options):
-    async with AsyncClient(target) as client:
-
-        async def by_client(seed):
-            began, characters = time.perf_counter(), 0
-            async for chunk in client.stream(
-                _PROMPT, length=_LENGTH, seed=seed
-            ):
-                if not characters:
-                    first, begin = time.perf_counter(), chunk.length
-                characters += chunk.length
-            last = time.perf_counter()
-            return first - began, (last - first) / (characters - begin)
-
-        sides = {"client": by_client}
-        for calls, port in ports.items():
+async def _compare(target, proxy, gateways, key, options):
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(AsyncClient(target))
+        sides = {"client": functools.partial(_stream_by_client, client)}
+        if proxy:
+            client = await stack.enter_async_context(AsyncClient(proxy))
+            sides["client through nginx"] = functools.partial(
+                _stream_by_client, client
+            )
+        for calls, gateway in gateways.items():
             sides[f"gateway, {calls} backend calls"] = functools.partial(
-                _stream, port, key
+                gateway.stream, key, _PROMPT, _LENGTH
             )
         for streams in map(int, options.streams):
             times = {name: [] for name in sides}
@@ -164,6 +167,17 @@ async def _compare(target, ports, key, options):
                 _print_times(name, streams, times[name][1:], errors[name])
 
 
+async def _stream_by_client(client, seed):
+    """Returns (seconds to the first character, seconds per character)."""
+    began, characters = time.perf_counter(), 0
+    async for chunk in client.stream(_PROMPT, length=_LENGTH, seed=seed):
+        if not characters:
+            first, begin = time.perf_counter(), chunk.length
+        characters += chunk.length
+    last = time.perf_counter()
+    return first - began, (last - first) / (characters - begin)
+
+
 def _print_times(name, streams, rounds, errors):
     first, each = zip(*(pair for one in rounds for pair in one), strict=True)
     print(
@@ -175,44 +189,7 @@ def _print_times(name, streams, rounds, errors):
     )
 
 
-async def _stream(port, key, seed, length=_LENGTH):
-    """Returns (seconds to the first character, seconds per character)."""
-    body = json.dumps(
-        {
-            "prompt": _PROMPT,
-            "max_tokens": length,
-            "seed": seed,
-            "stream": True,
-        }
-    ).encode()
-    began = time.perf_counter()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(
-            f"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
-            f"Authorization: Bearer {key}\r\nConnection: close\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        characters, first, begin = 0, 0.0, 0
-        while line := await reader.readline():
-            if not line.startswith(b"data: {"):
-                continue
-            event = json.loads(line[6:])
-            count = len(event["choices"][0]["text"])
-            if not characters:
-                first, begin = time.perf_counter(), count
-            characters += count
-        last = time.perf_counter()
-        if characters != length:
-            raise RuntimeError(f"{characters} characters of {length}")
-        following = max(characters - begin, 1)
-        return first - began, (last - first) / following
-    finally:
-        writer.close()
-
-
-async def _fairness(port, secrets, options):
+async def _fairness(gateway, secrets, options):
     chance = random.Random(0)
 
     async def others():
@@ -222,14 +199,15 @@ async def _fairness(port, secrets, options):
         async def ask(name):
             for seed in range(3):
                 await asyncio.sleep(chance.uniform(0, 4))
-                times.append((await _stream(port, secrets[name], seed, 8))[0])
+                first, _ = await gateway.stream(secrets[name], _PROMPT, 8, seed)
+                times.append(first)
 
         await asyncio.gather(*(ask(str(name)) for name in range(_OTHERS)))
         return times
 
     async def endless(seed):
         while True:
-            await _stream(port, secrets[_GREEDY], seed, 16384)
+            await gateway.stream(secrets[_GREEDY], _PROMPT, 16384, seed)
 
     alone, beside = [], []
     for _ in range(options.fair_rounds):
