@@ -24,6 +24,11 @@ define environment
 	  >&2; exit 1
 endef
 
+# Of the repository itself; what they find is wanted before all else.
+QUICK_TESTS = tests/repository/architecture_test.py tests/repository/habits_test.py
+# By file, in the order of tests/conftest.py. Many tests wait for processes.
+IN_PARALLEL = -n 4 --dist=loadfile --no-loadscope-reorder
+
 help:  ## Lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | \
 	  while IFS='|' read -r name text; do \
@@ -37,8 +42,8 @@ test: .venv/.installed  ## Lint, format, types, architecture and all tests (minu
 	@.venv/bin/python -m ruff check
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m mypy
-	@.venv/bin/python -m pytest tests/repository/architecture_test.py tests/repository/habits_test.py
-	@.venv/bin/python -m pytest -n 3 --dist=loadfile
+	@.venv/bin/python -m pytest $(QUICK_TESTS)
+	@.venv/bin/python -m pytest $(IN_PARALLEL) $(QUICK_TESTS:%=--ignore=%)
 
 docs: .venv-docs/.installed  ## Runs the tutorial and builds the documentation site in site/
 	@.venv-docs/bin/python scripts/tutorial.py
@@ -46,7 +51,7 @@ docs: .venv-docs/.installed  ## Runs the tutorial and builds the documentation s
 	@echo "The documentation is in site/index.html."
 
 coverage: .venv/.installed  ## Which lines the tests run: a summary, and htmlcov/ (long)
-	@.venv/bin/python -m pytest -n 3 --dist=loadfile --cov --cov-report=term --cov-report=html
+	@.venv/bin/python -m pytest $(IN_PARALLEL) --cov --cov-report=term --cov-report=html
 
 reliability: .venv/.installed  ## The reliability tests with their full counts (hours)
 	@.venv/bin/python -m benchmarks.reliability.corpus_memory --megabytes=2000

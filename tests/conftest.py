@@ -49,7 +49,25 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Marks each test by the folder that it is in."""
+    """Marks each test by the folder that it is in, and orders the files."""
+    rooms = {}
     for item in items:
         room = item.path.relative_to(config.rootpath / "tests").parts[0]
         item.add_marker(getattr(pytest.mark, room))
+        rooms.setdefault(room, {}).setdefault(item.path, []).append(item)
+    items[:] = [item for path in _interleave(rooms) for item in path]
+
+
+def _interleave(rooms):
+    """Returns the files so that those of each room lie evenly among all.
+
+    Tests of processes wait, and tests of one process compute: side by side
+    they share the cores best. In a room, the files with the longest tests come
+    late by name (training, server), and are wanted early: at the end, other
+    workers would wait for them.
+    """
+    placed = []
+    for room, files in sorted(rooms.items()):
+        for index, path in enumerate(sorted(files, reverse=True)):
+            placed.append((index / len(files), room, path))
+    return [rooms[room][path] for _, room, path in sorted(placed)]

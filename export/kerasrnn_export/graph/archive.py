@@ -6,6 +6,7 @@ it: `kerasrnn_export.release.verify` checks what this module makes.
 
 import contextlib
 import errno
+import functools
 import inspect
 import os
 from collections.abc import Callable
@@ -53,7 +54,16 @@ def write(sampler: Sampler, directory: StrPath) -> None:
             getattr(sampler, signature.name), signature
         )
         for signature in EXPORTED
+        if signature != signatures.SERVING_DEFAULT
     }
+    # It calls the other's graph, which is a third of the file.
+    functions[signatures.SERVING_DEFAULT.name] = signature_function(
+        functools.partial(
+            sampler.serving_default,
+            generate=functions[signatures.GENERATE.name],
+        ),
+        signatures.SERVING_DEFAULT,
+    )
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with file_errors():
         tf.saved_model.save(

@@ -15,6 +15,7 @@ units.
 import dataclasses
 import hashlib
 import math
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import numpy as np
@@ -237,8 +238,17 @@ class Sampler(tf.Module):
             "error": errors,
         }
 
-    def serving_default(self, prompt: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Generates as the export says: `signatures.SERVING_DEFAULT`."""
+    def serving_default(
+        self,
+        prompt: tf.Tensor,
+        generate: Callable[..., dict[str, tf.Tensor]] | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Generates as the export says: `signatures.SERVING_DEFAULT`.
+
+        Args:
+            prompt: As in `generate`.
+            generate: That method as a `tf.function`, to share its graph.
+        """
         rows = tf.shape(prompt)[0]
         parameters = {
             entry.name: tf.fill([rows], tf.constant(entry.default, entry.dtype))
@@ -251,7 +261,8 @@ class Sampler(tf.Module):
                 [rows], tf.constant(self.options.default_seed, tf.int64)
             ),
         }
-        return {"text": self.generate(prompt, **parameters)["text"]}
+        generate = generate or self.generate
+        return {"text": generate(prompt, **parameters)["text"]}
 
     def _start_states(self, weights, start_id):
         """Returns the states [U] after the start character alone."""

@@ -190,6 +190,7 @@ async def serve(
         proxy_headers=trusted_proxies is not None,
         forwarded_allow_ips=trusted_proxies,
         limit_concurrency=settings.max_connections,
+        timeout_keep_alive=settings.idle_seconds,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
     # What strangers send wrong is none of the operator's business.

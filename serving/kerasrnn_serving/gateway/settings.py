@@ -24,6 +24,9 @@ class Settings:
             wait for their turn, each caller's in a queue of its own.
         request_seconds: In which a client has to send its whole request.
         write_seconds: For which a client may leave a reply unread.
+        idle_seconds: For which a connection without a request stays open. A
+            proxy in between must give its own up sooner, or it sends requests
+            to a connection that closes; nginx and most others do, after 60.
         drain_seconds: For which requests may continue after SIGTERM.
     """
 
@@ -36,6 +39,7 @@ class Settings:
     backend_calls: Annotated[int, POSITIVE_COUNT] = 32
     request_seconds: Annotated[float, SECONDS] = 10.0
     write_seconds: Annotated[float, SECONDS] = 20.0
+    idle_seconds: Annotated[int, POSITIVE_COUNT] = 75
     drain_seconds: Annotated[int, POSITIVE_COUNT] = 25
 
     def __post_init__(self):
@@ -57,5 +61,7 @@ DESCRIPTIONS = {
     "for the others.",
     "request_seconds": "Seconds in which a client has to send its request.",
     "write_seconds": "Seconds for which a client may leave a reply unread.",
+    "idle_seconds": "Seconds for which a connection without a request stays "
+    "open. More than a proxy in between keeps it (nginx: 60).",
     "drain_seconds": "Seconds for which requests may continue after SIGTERM.",
 }

@@ -105,6 +105,24 @@ class StrangersTest(absltest.TestCase):
         # One that dawdles but reads is served.
         self.assertEqual(gateway.complete(prompt="a")[0], 200)
 
+    def test_connections_are_kept_for_longer_than_proxies_keep_them(self):
+        request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+        gateway = self.start()
+        kept = self.connect(gateway)
+        kept.sendall(request)
+        self.assertIn(b"200 OK", kept.recv(1000))
+        short = self.connect(self.start("--idle_seconds=1"))
+        short.sendall(request)
+        self.assertIn(b"200 OK", short.recv(1000))
+        self.assertEqual(short.recv(1000), b"")
+        # uvicorn's own limit is 5 seconds.
+        kept.settimeout(6)
+        with self.assertRaises(TimeoutError):
+            kept.recv(1000)
+        kept.settimeout(60)
+        kept.sendall(request)
+        self.assertIn(b"200 OK", kept.recv(1000))
+
     def test_bodies_that_are_too_large(self):
         gateway = self.start("--max_body_bytes=1000")
         for headers, body in (
