@@ -241,13 +241,11 @@ class Sampler(tf.Module):
     def serving_default(
         self,
         prompt: tf.Tensor,
-        generate: Callable[..., dict[str, tf.Tensor]] | None = None,
+        generate: Callable[..., dict[str, tf.Tensor]],
     ) -> dict[str, tf.Tensor]:
         """Generates as the export says: `signatures.SERVING_DEFAULT`.
 
-        Args:
-            prompt: As in `generate`.
-            generate: That method as a `tf.function`, to share its graph.
+        `generate` is the method of that name, as a graph that both share.
         """
         rows = tf.shape(prompt)[0]
         parameters = {
@@ -261,7 +259,6 @@ class Sampler(tf.Module):
                 [rows], tf.constant(self.options.default_seed, tf.int64)
             ),
         }
-        generate = generate or self.generate
         return {"text": generate(prompt, **parameters)["text"]}
 
     def _start_states(self, weights, start_id):
