@@ -241,11 +241,11 @@ class Sampler(tf.Module):
     def serving_default(
         self,
         prompt: tf.Tensor,
-        generate: Callable[..., dict[str, tf.Tensor]],
+        generate: Callable[..., dict[str, tf.Tensor]] | None = None,
     ) -> dict[str, tf.Tensor]:
         """Generates as the export says: `signatures.SERVING_DEFAULT`.
 
-        `generate` is the method of that name, as a graph that both share.
+        `generate` may be that method as a graph, which both then share.
         """
         rows = tf.shape(prompt)[0]
         parameters = {
@@ -255,11 +255,10 @@ class Sampler(tf.Module):
         parameters |= {
             "length": tf.fill([rows], self.options.default_length),
             "temperature": tf.fill([rows], self.options.default_temperature),
-            "seed": tf.fill(
-                [rows], tf.constant(self.options.default_seed, tf.int64)
-            ),
+            "seed": tf.fill([rows], np.int64(self.options.default_seed)),
         }
-        return {"text": generate(prompt, **parameters)["text"]}
+        generated = (generate or self.generate)(prompt, **parameters)
+        return {"text": generated["text"]}
 
     def _start_states(self, weights, start_id):
         """Returns the states [U] after the start character alone."""

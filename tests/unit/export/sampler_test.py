@@ -251,9 +251,7 @@ class ConstructionTest(absltest.TestCase):
                 default_length=30, default_temperature=0.5, default_seed=4
             ),
         )
-        received = sampler.serving_default(
-            tf.constant(["a", "b"]), sampler.generate
-        )
+        received = sampler.serving_default(tf.constant(["a", "b"]))
         self.assertEqual(list(received), ["text"])
         for prompt, text in zip("ab", received["text"].numpy(), strict=True):
             row = served.generate(prompt, length=30, temperature=0.5, seed=4)
