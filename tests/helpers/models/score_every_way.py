@@ -72,7 +72,9 @@ def _score(cell):
         outputs.append(states[0][0])
     results["sampling"] = nats(tf.stack(outputs))
     sampler = Sampler(config, weights, vocabulary)
-    scored = tf.function(sampler.score)(tf.constant([TEXT]), tf.constant([""]))
+    scored = tf.function(sampler.score, autograph=False)(
+        tf.constant([TEXT]), tf.constant([""])
+    )
     results["export"] = float(scored["log_prob"][0])
     return results
 

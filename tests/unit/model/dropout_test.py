@@ -31,7 +31,10 @@ class KeyedDropoutTest(tf.test.TestCase, parameterized.TestCase):
         expected = _dropped(shape, key)
         self.assertAllEqual(_dropped(shape, key, compiles=True), expected)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None, shape[-1]])])
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, None, shape[-1]])],
+            autograph=False,
+        )
         def drop(values):
             return keyed_dropout(values, RATE, tf.constant(key, tf.int64), 0)
 
@@ -76,7 +79,7 @@ class KeyedDropoutTest(tf.test.TestCase, parameterized.TestCase):
         values = tf.random.stateless_normal((6, 4, 10), [1, 2])
         key = tf.constant([1, 2, 3], tf.int64)
 
-        @tf.function
+        @tf.function(autograph=False)
         def gradient(values):
             with tf.GradientTape() as tape:
                 tape.watch(values)

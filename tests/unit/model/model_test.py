@@ -154,6 +154,7 @@ class SequenceTest(parameterized.TestCase):
                 [tf.TensorSpec([None, n]) for n in model.state_sizes],
             ],
             jit_compile=jit_compile,
+            autograph=False,
         )
         for tokens in (TOKENS, TOKENS[:1, :2]):
             expected, _ = model(tokens)

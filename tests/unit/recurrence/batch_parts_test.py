@@ -62,7 +62,7 @@ def _inputs(batch=_BATCH):
 
 
 def _step(model, training, signature=None):
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def step(inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -140,7 +140,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
         mask = np.random.default_rng(1).random((_BATCH, _STEPS)) < 0.7
 
         def outputs(training):
-            @tf.function
+            @tf.function(autograph=False)
             def call(inputs):
                 first, second = model.layers
                 hidden = first(
@@ -198,7 +198,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
     def test_no_compiled_function_inside_a_compiled_one(self):
         seen = []
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True, autograph=False)
         def step(value):
             seen.append(engine.compiles_here())
             return value
@@ -226,7 +226,7 @@ class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
         results = {}
         for jit_compile in ("off", "on", "auto"):
             function = tf.function(
-                make_loss_gradient(config, layout, jit_compile)
+                make_loss_gradient(config, layout, jit_compile), autograph=False
             )
             results[jit_compile] = function(
                 tf.constant(weights), *ids, states, key
@@ -259,7 +259,9 @@ class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
             generator = np.random.default_rng(2)
             ids = generator.integers(0, 11, (2, _BATCH, 30)).astype("int32")
             states = [tf.zeros([_BATCH, n]) for n in state_sizes(config)]
-            function = tf.function(make_loss_gradient(config, layout, "auto"))
+            function = tf.function(
+                make_loss_gradient(config, layout, "auto"), autograph=False
+            )
             _, _, gradient, _ = function(
                 tf.constant(weights), *ids, states, tf.zeros([3], tf.int64)
             )

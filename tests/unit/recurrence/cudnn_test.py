@@ -66,7 +66,7 @@ def _loop(kind, inputs, kernel, recurrent_kernel, bias, *rest):
 def _graph(function, *shapes, jit_compile=False):
     specifications = [tf.TensorSpec(shape, dtype) for shape, dtype in shapes]
     return (
-        tf.function(function, jit_compile=jit_compile)
+        tf.function(function, jit_compile=jit_compile, autograph=False)
         .get_concrete_function(*specifications)
         .graph
     )

@@ -35,7 +35,7 @@ def _eagerly(function):
 
 
 def _compiled(function):
-    return tf.function(function, jit_compile=True)
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def _gradient(function, inputs):
@@ -194,7 +194,8 @@ class LayerTest(tf.test.TestCase, parameterized.TestCase):
             expected = derivative(theirs, None, _random(1), _random(2))
             with mock.patch.object(reader, "choose_engine", lambda *_: engine):
                 actual = tf.function(
-                    lambda *tensors, d=derivative: d(ours, None, *tensors)
+                    lambda *tensors, d=derivative: d(ours, None, *tensors),
+                    autograph=False,
                 )(_random(1), _random(2))
             self.assertAllClose(actual, expected, rtol=1e-9, atol=1e-9)
 
@@ -214,7 +215,8 @@ class LayerTest(tf.test.TestCase, parameterized.TestCase):
         for layer in _pair(name):
 
             @tf.function(
-                input_signature=[tf.TensorSpec([None, None, 5], "double")]
+                input_signature=[tf.TensorSpec([None, None, 5], "double")],
+                autograph=False,
             )
             def loss(inputs, layer=layer):
                 return _loss(layer, None, inputs)

@@ -59,7 +59,7 @@ class DeviceTest(parameterized.TestCase):
     def test_inside_a_function(self, device, jit_compile, engine):
         chosen = []
 
-        @tf.function(jit_compile=jit_compile)
+        @tf.function(jit_compile=jit_compile, autograph=False)
         def function():
             chosen.append(choose_engine(128, 50, 50, "float32"))
             return tf.zeros([])

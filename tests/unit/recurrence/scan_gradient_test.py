@@ -66,11 +66,11 @@ def _engine_table(*engines):
 
 
 def _in_a_graph(function, *tensors):
-    return tf.function(function)(*tensors)
+    return tf.function(function, autograph=False)(*tensors)
 
 
 def _under_xla(function, *tensors):
-    return tf.function(function, jit_compile=True)(*tensors)
+    return tf.function(function, jit_compile=True, autograph=False)(*tensors)
 
 
 class ScanTest(parameterized.TestCase):
@@ -106,7 +106,9 @@ def _inside_strategy():
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
     def run(function, *tensors):
-        step = tf.function(lambda: strategy.run(function, args=tensors))
+        step = tf.function(
+            lambda: strategy.run(function, args=tensors), autograph=False
+        )
         replicas = [
             strategy.experimental_local_results(value)
             for value in tf.nest.flatten(step())
@@ -116,7 +118,9 @@ def _inside_strategy():
         return [first for first, _ in replicas]
 
     def run_compiled(function, *tensors):
-        return run(tf.function(function, jit_compile=True), *tensors)
+        return run(
+            tf.function(function, jit_compile=True, autograph=False), *tensors
+        )
 
     np.testing.assert_equal(strategy.num_replicas_in_sync, 2)
     # What meets in a case is for the tests above; here each kind and option
@@ -215,7 +219,7 @@ class LayerTest(parameterized.TestCase):
 
         for layer in (theirs, ours):
             layer.set_weights(weights)
-        run = tf.function(evaluate, jit_compile=compiled)
+        run = tf.function(evaluate, jit_compile=compiled, autograph=False)
         # XLA draws other numbers, so Keras' dropout needs it as well.
         oracle = run if "seed" in options else evaluate
         expected = oracle(theirs, inputs, *states)
@@ -258,7 +262,7 @@ class LayerTest(parameterized.TestCase):
             return tape.gradient(along, inputs)
 
         if in_a_graph:
-            second = tf.function(second)
+            second = tf.function(second, autograph=False)
         step = 1e-5 * direction
         finite = (gradient(inputs + step) - gradient(inputs - step)) / 2e-5
         np.testing.assert_allclose(second(inputs), finite, atol=1e-8)

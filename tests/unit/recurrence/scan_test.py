@@ -46,7 +46,10 @@ class GradientTest(parameterized.TestCase):
             input_biased=engine.adds_biases,
         )
         scan_cases.check_against_plain(
-            case, lambda function, *tensors: tf.function(function)(*tensors)
+            case,
+            lambda function, *tensors: tf.function(function, autograph=False)(
+                *tensors
+            ),
         )
 
     @parameterized.parameters(*itertools.product(KINDS, (False, True)))
@@ -70,7 +73,9 @@ class GradientTest(parameterized.TestCase):
     @parameterized.parameters(*KINDS)
     def test_without_a_tape_nothing_is_kept(self, kind):
         case = Case(kind, masked=True)
-        function = tf.function(lambda *tensors: scan_cases.scan(case, *tensors))
+        function = tf.function(
+            lambda *tensors: scan_cases.scan(case, *tensors), autograph=False
+        )
         graph = function.get_concrete_function(*case.tensors()).graph
         (loop,) = (op for op in graph.get_operations() if "While" in op.type)
         arrays = [value for value in loop.outputs if value.dtype == tf.variant]
@@ -138,6 +143,7 @@ class GradientTest(parameterized.TestCase):
                 + specifications(case.upstream[1:], 1),
             ],
             jit_compile=jit_compile,
+            autograph=False,
         )
         for steps, batch in ((6, 3), (1, 1), (9, 2)):
             case = Case(kind, steps=steps, batch=batch, masked=True)
@@ -204,7 +210,7 @@ class GradientTest(parameterized.TestCase):
             return outer.gradient(penalty, tensors)
 
         expected = twice(scan_cases.plain, *case.tensors())
-        run = tf.function(twice) if in_a_graph else twice
+        run = tf.function(twice, autograph=False) if in_a_graph else twice
         actual = run(scan_cases.scan, *case.tensors())
         for value, oracle in zip(actual, expected, strict=True):
             np.testing.assert_allclose(value, oracle, rtol=1e-9, atol=1e-9)

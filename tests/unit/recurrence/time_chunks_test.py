@@ -103,7 +103,7 @@ class StretchesTest(tf.test.TestCase, parameterized.TestCase):
         tokens = generator.integers(0, 11, (BATCH, STEPS)).astype("int32")
         states = [_random(BATCH, size) for size in state_sizes(config)]
 
-        @tf.function
+        @tf.function(autograph=False)
         def results(engine):
             with tf.GradientTape() as tape:
                 weights = tf.identity(flat)
@@ -129,7 +129,7 @@ class StretchesTest(tf.test.TestCase, parameterized.TestCase):
 def _results(layer, inputs, mask, states, upstream):
     """Outputs, final states and all derivatives of a training step."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def results(inputs, states):
         sources = [inputs, *states]
         with tf.GradientTape() as tape:
