@@ -31,6 +31,7 @@ from kerasrnn.foundation.constraints import SECONDS
 from kerasrnn.foundation.constraints import Range
 from kerasrnn_serving.programs.export_directory import check_newest
 from kerasrnn_serving.programs.export_directory import checked_export_dir
+from kerasrnn_serving.programs.heaps import limit_heaps
 from kerasrnn_serving.programs.page_process import start_page
 from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.limits import Limits
@@ -277,6 +278,7 @@ def _serve_locally(values, export_dir, port, extra):
         _say(f"the local server, as {BINARY} is not on PATH")
     else:
         _say("the local server")
+    limit_heaps()
     from kerasrnn_serving.server import local_server
 
     return local_server.serve(
