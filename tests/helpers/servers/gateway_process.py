@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 _START_SECONDS = 60
 _EXIT_SECONDS = 60
+_CLOSE_SECONDS = 5
 _WAIT_SECONDS = 60
 
 
@@ -129,8 +130,11 @@ class GatewayProcess:
         return self.process.wait(_EXIT_SECONDS)
 
     def close(self) -> None:
-        """Ends it, if it still runs."""
-        if self.process.poll() is None:
+        """Ends it, if it still runs: by a signal that it may act on first."""
+        self.process.terminate()
+        try:
+            self.process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         self.process.stderr.close()

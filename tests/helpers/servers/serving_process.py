@@ -18,6 +18,7 @@ from kerasrnn.contract import messages
 # Longer than any machine should take to import TensorFlow.
 _START_SECONDS = 120
 _EXIT_SECONDS = 60
+_CLOSE_SECONDS = 5
 
 
 class ServerProcess:
@@ -74,10 +75,13 @@ class ServerProcess:
         return self.process.exitcode
 
     def close(self) -> None:
-        """Ends it, if it still runs."""
+        """Ends it, if it still runs: by a signal that it may act on first."""
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join(_CLOSE_SECONDS)
         if self.process.is_alive():
             self.process.kill()
-            self.wait()
+        self.wait()
         self._errors.close()
 
 
