@@ -1,5 +1,6 @@
 """Lets absltest classes run under pytest, and marks tests by their folder."""
 
+import gc
 import os
 import sys
 from unittest import mock
@@ -9,6 +10,8 @@ import pytest
 from absl import flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Until all is imported there is no garbage.
+gc.disable()
 if os.environ.get("KERASRNN_FULL"):
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
@@ -32,13 +35,17 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Has XLA compile for this process without LLVM's optimizations.
+    """Makes tests quick: less garbage collection, quick compilation.
 
-    They take most of the time of the tests of gradients, and change nothing
-    but the order of roundings. The flags are read with the first
-    compilation; processes that tests start do not inherit them, and run what
-    people run.
+    What was imported stays, and is not looked through for garbage.
+
+    XLA compiles for this process without LLVM's optimizations. They take most
+    of the time of the tests of gradients, and change nothing but the order of
+    roundings. The flags are read with the first compilation; processes that
+    tests start do not inherit them, and run what people run.
     """
+    gc.freeze()
+    gc.enable()
     if "tensorflow" not in sys.modules or os.environ.get("KERASRNN_FULL"):
         return
     import tensorflow as tf
