@@ -59,6 +59,7 @@ def run(
     program_setup.open_standard_streams()
     program_setup.choose_keras_settings()
     program_setup.leave_out_scikit_learn()
+    program_setup.import_without_collecting()
     program_setup.warn_in_plain_words()
     quiet_tensorflow.install()
     names = set(flags.FLAGS)

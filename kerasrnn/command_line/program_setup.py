@@ -5,6 +5,7 @@ streams that are closed, as under cron, and Keras' settings, which are made for
 other programs.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ import types
 import absl.logging
 
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.imports import wrap_import
 
 # At another value they end in a traceback, or abort the process.
 _EXPECTED = {
@@ -75,6 +77,26 @@ def leave_out_scikit_learn() -> None:
     """
     name = "keras.src.wrappers.sklearn_wrapper"
     sys.modules.setdefault(name, _WithoutWrappers(name))
+
+
+def import_without_collecting() -> None:
+    """Lets TensorFlow and Keras be imported without collecting garbage.
+
+    What an import makes stays, and Python would look through it many times
+    meanwhile, and afterwards whenever it looks for garbage.
+    """
+    wrap_import(("tensorflow", "keras"), _execute)
+
+
+def _execute(exec_module, module):
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        exec_module(module)
+    finally:
+        if collects:
+            gc.freeze()
+            gc.enable()
 
 
 class _PlainWarnings(absl.logging.PythonFormatter):

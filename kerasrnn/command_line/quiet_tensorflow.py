@@ -8,9 +8,6 @@ in this time is lost, not even if TensorFlow aborts.
 """
 
 import contextlib
-import functools
-import importlib.abc
-import importlib.util
 import logging
 import os
 import subprocess
@@ -18,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 from typing import cast
+
+from kerasrnn.foundation.imports import wrap_import
 
 # Notes, warnings, and that there is no driver where there is no GPU.
 _FILTER = r"""
@@ -57,7 +56,7 @@ def install() -> None:
         # may be as harmless as oneDNN falling back to Eigen.
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         os.environ[_INHERITED] = "1"
-        sys.meta_path.insert(0, _Finder())
+        wrap_import(("tensorflow",), _execute)
         # Its Python side: what it writes where, and its own deprecations.
         # In a notebook it sets its level itself, so a filter is needed, too.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -72,26 +71,6 @@ def _is_an_error(record):
 def _is_not_a_note_of_tensorflow(record):
     folder = f"{os.sep}site-packages{os.sep}tensorflow{os.sep}"
     return record.levelno > logging.INFO or folder not in record.pathname
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as others do, and wraps its first execution."""
-
-    def __init__(self):
-        self._looking = False
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname != "tensorflow" or self._looking:
-            return None
-        self._looking = True
-        try:
-            spec = importlib.util.find_spec("tensorflow")
-        finally:
-            self._looking = False
-        if spec is not None and spec.loader is not None:
-            execute = functools.partial(_execute, spec.loader.exec_module)
-            spec.loader.exec_module = execute  # type: ignore[method-assign]
-        return spec
 
 
 def _execute(exec_module, module):
