@@ -1,0 +1,103 @@
+"""How much memory does TensorFlow leave behind for an operation that fails?
+
+    python -m benchmarks.reliability.failed_operations
+
+One operation that always fails, called again and again: eagerly, as the local
+server calls the functions of a model, and in a session, as TensorFlow Serving
+does. Prints the growth of the anonymous resident memory per call. What a
+server of this kind keeps for each call that is cancelled while it runs cannot
+be less. Linux only.
+"""
+
+import ctypes
+import gc
+import multiprocessing
+import pathlib
+import re
+
+from absl import flags
+
+from kerasrnn.command_line import program
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the benchmark's flags."""
+    flags.DEFINE_integer(
+        "calls",
+        5000,
+        "How many calls, after a tenth as many that warm up.",
+        lower_bound=100,
+        flag_values=flag_values,
+    )
+
+
+def main(argv) -> None:
+    """Measures both ways."""
+    del argv
+    for way in _WAYS:
+        size = bytes_per_failure(way, flags.FLAGS.calls)
+        print(f"{way}: {size:.0f} bytes per failed operation", flush=True)
+
+
+def bytes_per_failure(way: str = "eager", calls: int = 5000) -> float:
+    """Returns by how much the memory of a process of its own grows."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_measure, [way, calls])
+
+
+def _measure(way, calls):
+    import tensorflow as tf
+
+    call = _WAYS[way](tf)
+
+    def fail(times):
+        for _ in range(times):
+            try:
+                call()
+            except tf.errors.InvalidArgumentError:
+                continue
+            raise RuntimeError("it did not fail")
+
+    fail(calls // 10)
+    before = resident_bytes("self")
+    fail(calls)
+    return (resident_bytes("self") - before) / calls
+
+
+def _eager(tf):
+    value = tf.constant(float("nan"))
+    return lambda: tf.debugging.check_numerics(value, "")
+
+
+def _session(tf):
+    graph = tf.Graph()
+    with graph.as_default():
+        check = tf.debugging.check_numerics(tf.constant(float("nan")), "")
+    session = tf.compat.v1.Session(graph=graph)
+    return lambda: session.run(check)
+
+
+_WAYS = {"eager": _eager, "session": _session}
+
+
+def resident_bytes(process: int | str) -> int:
+    """Returns the anonymous resident memory of a process.
+
+    Args:
+        process: Its number, or "self", which first gives back what it can.
+    """
+    if process == "self":
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+    text = pathlib.Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+) kB", text)[1])
+
+
+def run() -> None:
+    """Entry point."""
+    program.run(main, define_flags)
+
+
+if __name__ == "__main__":
+    run()
