@@ -13,9 +13,9 @@ def limit_heaps() -> bool:
     """Limits the heaps that threads allocate from to one per CPU, at least 2.
 
     glibc has up to 8 per CPU, its arenas, and what is freed in one is not
-    used by the others: the memory of a server with many threads then grows
-    for hours. To be called before there are threads. Another C library, and
-    a limit that the environment sets, stay as they are.
+    used by the others: a server with many threads then holds more memory than
+    it needs. To be called before there are threads. Another C library, and a
+    limit that the environment sets, stay as they are.
 
     Returns:
         Whether there is the limit.
