@@ -10,8 +10,6 @@ import pytest
 from absl import flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Until all is imported there is no garbage.
-gc.disable()
 if os.environ.get("KERASRNN_FULL"):
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
@@ -34,18 +32,28 @@ def pytest_configure(config):
     flags.FLAGS.mark_as_parsed()
 
 
-def pytest_collection_finish():
-    """Makes tests quick: less garbage collection, quick compilation.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Imports the tests without collecting garbage, now or later.
 
-    What was imported stays, and is not looked through for garbage.
-
-    XLA compiles for this process without LLVM's optimizations. They take most
-    of the time of the tests of gradients, and change nothing but the order of
-    roundings. The flags are read with the first compilation; processes that
-    tests start do not inherit them, and run what people run.
+    There is none while they are imported, and what was imported stays.
     """
-    gc.freeze()
-    gc.enable()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_finish():
+    """Has XLA compile for this process without LLVM's optimizations.
+
+    They take most of the time of the tests of gradients, and change nothing
+    but the order of roundings. The flags are read with the first
+    compilation; processes that tests start do not inherit them, and run what
+    people run.
+    """
     if "tensorflow" not in sys.modules or os.environ.get("KERASRNN_FULL"):
         return
     import tensorflow as tf

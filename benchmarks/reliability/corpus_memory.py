@@ -11,7 +11,6 @@ needs free disk space of twice the text, in --directory.
 
 import json
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import time
 
 from absl import flags
 
+from benchmarks.shared.memory import anonymous_bytes
 from kerasrnn.command_line import program
 
 _LIMIT_MEGABYTES = 200
@@ -119,7 +119,7 @@ def measure(path: str, kind: str) -> dict[str, float]:
 
     path = pathlib.Path(path)
     megabytes = path.stat().st_size / 1e6
-    before = _anonymous_megabytes()
+    before = anonymous_bytes() / 1e6
     with _Peak() as peak:
         begin = time.perf_counter()
         corpus = build_corpus(
@@ -147,7 +147,7 @@ class _Peak:
     """
 
     def __enter__(self):
-        self.megabytes = _anonymous_megabytes()
+        self.megabytes = anonymous_bytes() / 1e6
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -155,16 +155,11 @@ class _Peak:
 
     def _watch(self):
         while not self._done.wait(_SAMPLE_SECONDS):
-            self.megabytes = max(self.megabytes, _anonymous_megabytes())
+            self.megabytes = max(self.megabytes, anonymous_bytes() / 1e6)
 
     def __exit__(self, *exception):
         self._done.set()
         self._thread.join()
-
-
-def _anonymous_megabytes():
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024 / 1e6
 
 
 def run() -> None:

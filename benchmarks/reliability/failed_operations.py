@@ -12,11 +12,10 @@ be less. Linux only.
 import ctypes
 import gc
 import multiprocessing
-import pathlib
-import re
 
 from absl import flags
 
+from benchmarks.shared.memory import anonymous_bytes
 from kerasrnn.command_line import program
 
 
@@ -60,9 +59,16 @@ def _measure(way, calls):
             raise RuntimeError("it did not fail")
 
     fail(calls // 10)
-    before = resident_bytes("self")
+    before = _held()
     fail(calls)
-    return (resident_bytes("self") - before) / calls
+    return (_held() - before) / calls
+
+
+def _held():
+    """Returns what this process cannot give back."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return anonymous_bytes()
 
 
 def _eager(tf):
@@ -79,19 +85,6 @@ def _session(tf):
 
 
 _WAYS = {"eager": _eager, "session": _session}
-
-
-def resident_bytes(process: int | str) -> int:
-    """Returns the anonymous resident memory of a process.
-
-    Args:
-        process: Its number, or "self", which first gives back what it can.
-    """
-    if process == "self":
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
-    text = pathlib.Path(f"/proc/{process}/status").read_text()
-    return 1024 * int(re.search(r"RssAnon:\s+(\d+) kB", text)[1])
 
 
 def run() -> None:

@@ -7,10 +7,10 @@ from the request on, and the time per character after it, through the gateway
 and through one `AsyncClient`, in alternation, with the local server over a
 model of random weights; where nginx is installed, also through the client with
 nginx in between, as a plain reverse proxy. Connections are kept from stream to
-stream. Then fairness: the time to the first character of 20
-callers that ask now and then, alone and beside one that has so many streams
-without end as it may. --backend_calls=2,32 compares gateways that send the
-server so many calls at once.
+stream. Then fairness: the time to the first character of 20 callers that ask
+now and then, alone and beside one that has so many streams without end as it
+may. --backend_calls=2,32 compares gateways that send the server so many calls
+at once.
 """
 
 import asyncio

@@ -58,8 +58,6 @@ def reverse_proxy(target: str) -> Iterator[str | None]:
         return
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
-        # Its own workers run as another user.
-        Path(folder).chmod(0o755)
         configuration = Path(folder, "nginx.conf")
         configuration.write_text(
             _CONFIGURATION.format(target=target, port=port)

@@ -56,7 +56,7 @@ def write(sampler: Sampler, directory: StrPath) -> None:
         for signature in EXPORTED
         if signature != signatures.SERVING_DEFAULT
     }
-    # It calls the other's graph, which is a third of the file.
+    # It calls the other's graph, instead of having a copy.
     functions[signatures.SERVING_DEFAULT.name] = signature_function(
         functools.partial(
             sampler.serving_default,

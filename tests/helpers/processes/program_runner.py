@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from helpers.sources.repository import PACKAGE_FOLDERS
+from helpers.sources.repository import program_environment
 
 PROGRAMS = {
     "kerasrnn-train": "kerasrnn.train",
@@ -88,7 +88,7 @@ def _server():
         [sys.executable, __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(_paths())},
+        env=program_environment(),
     )
 
     def close():
@@ -98,10 +98,6 @@ def _server():
 
     atexit.register(close)
     return process
-
-
-def _paths():
-    return [*map(str, PACKAGE_FOLDERS), *filter(None, sys.path)]
 
 
 def _serve():

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from absl.testing import parameterized
 from helpers.processes import program_runner
 from helpers.processes.forked_trainer import run_forked
 from helpers.processes.program_runner import PROGRAMS
-from helpers.sources.repository import PACKAGE_FOLDERS
+from helpers.sources.repository import program_environment
 
 from kerasrnn import train
 from kerasrnn.command_line import familiar_names
@@ -112,7 +111,7 @@ class HelpTest(parameterized.TestCase):
             subprocess.run(
                 [sys.executable, *options, "-m", module, "--help"],
                 capture_output=True,
-                env=_environment(),
+                env=program_environment(),
             )
             for options in ([], ["-OO"])
         )
@@ -168,7 +167,7 @@ class EnvironmentTest(parameterized.TestCase):
             capture_output=True,
             text=True,
             cwd=directory,
-            env=_environment() | _nonsense(directory),
+            env=program_environment() | _nonsense(directory),
         )
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn("Traceback", result.stderr)
@@ -241,7 +240,7 @@ class StreamsTest(parameterized.TestCase):
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=_environment(),
+                env=program_environment(),
             )
         self.assertEqual(result.stderr, "error: No space left on device.\n")
         self.assertEqual(result.returncode, 1)
@@ -250,18 +249,12 @@ class StreamsTest(parameterized.TestCase):
         result = subprocess.run(
             [sys.executable, "-m", "kerasrnn.evaluate", "--workdir=/né"],
             capture_output=True,
-            env=_environment() | {"PYTHONIOENCODING": "ascii"},
+            env=program_environment() | {"PYTHONIOENCODING": "ascii"},
         )
         self.assertStartsWith(
             result.stderr, b"error: There is no directory /n\\xe9"
         )
         self.assertEqual(result.returncode, 1)
-
-
-def _environment():
-    folders = map(str, PACKAGE_FOLDERS)
-    path = os.pathsep.join([*folders, *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": path}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import unittest
 
 from absl.testing import absltest
-from helpers.sources.repository import PACKAGE_FOLDERS
+from helpers.sources.repository import program_environment
 
 # Counts the heaps after so many threads have allocated at the same time.
 _THREADS = 40
@@ -40,12 +40,9 @@ def run(**variables):
     """Returns (whether heaps were limited, how many there are)."""
     environment = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in program_environment().items()
         if name not in ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")
     }
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [*map(str, PACKAGE_FOLDERS), *filter(None, sys.path)]
-    )
     printed = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
         env=environment | variables,
