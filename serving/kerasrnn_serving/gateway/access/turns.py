@@ -5,9 +5,14 @@ import collections
 import contextlib
 from collections.abc import AsyncIterator
 
-# The share of all calls that one caller leaves to others, however many it
-# has waiting: theirs then begin at once.
-_SHARE_FOR_OTHERS = 4
+# A caller that is alone leaves this part of the calls free: whoever comes then
+# begins at once.
+_LEFT_FREE = 4
+# Among how many callers the calls are shared at most: each may always run this
+# part of them.
+_LEAST_SHARE = 8
+# For so long a caller counts as one of those that share, after it has asked.
+_SECONDS = 10.0
 
 
 class Turns:
@@ -15,18 +20,22 @@ class Turns:
 
     A call that waits goes to its caller's queue. The next to run is of the
     caller with the fewest running, of several the one whose last turn was
-    longest ago. For tasks of one event loop.
+    longest ago. A caller runs no more than its share: an equal part of all
+    calls for each that has asked of late, at least an eighth; alone, three
+    quarters. So the server is not full of one caller's calls when others come.
+    For tasks of one event loop.
 
     Args:
         calls: That run at once.
     """
 
     def __init__(self, calls: int):
-        self._free = calls
-        self._most = max(calls - max(calls // _SHARE_FOR_OTHERS, 1), 1)
+        self._calls = self._free = calls
         self._running = collections.Counter[str]()
         # In the order of their last turns.
         self._waiting: dict[str, collections.deque[asyncio.Future]] = {}
+        # When each asked last, in that order.
+        self._asked: dict[str, float] = {}
 
     @property
     def running(self) -> int:
@@ -48,7 +57,9 @@ class Turns:
             self._give_back(caller)
 
     async def _take(self, caller):
-        ready = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._note(caller, loop.time())
+        ready = loop.create_future()
         self._waiting.setdefault(caller, collections.deque()).append(ready)
         self._begin_next()
         try:
@@ -68,13 +79,27 @@ class Turns:
             del self._running[caller]
         self._begin_next()
 
+    def _note(self, caller, now):
+        """Notes who asks, and forgets those that asked too long ago."""
+        self._asked.pop(caller, None)
+        self._asked[caller] = now
+        while self._asked[oldest := next(iter(self._asked))] < now - _SECONDS:
+            del self._asked[oldest]
+
+    def _share(self, caller):
+        """Returns how many calls the caller may run."""
+        sharing = len(self._asked) + (caller not in self._asked)
+        if sharing == 1:
+            return max(self._calls - max(self._calls // _LEFT_FREE, 1), 1)
+        return max(self._calls // min(sharing, _LEAST_SHARE), 1)
+
     def _begin_next(self):
         self._forget_cancelled()
         while self._free:
             callers = [
                 caller
                 for caller in self._waiting
-                if self._running[caller] < self._most
+                if self._running[caller] < self._share(caller)
             ]
             if not callers:
                 return
