@@ -14,6 +14,9 @@ if os.environ.get("KERASRNN_FULL"):
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
 
+# Its files share exports, which take a process longer to make than to test.
+_TOGETHER = "tests/unit/export/"
+
 _XLA_FLAGS = "--xla_backend_optimization_level=0"
 
 # A busy machine makes cases slowly, which is no failure. Where nobody can ask
@@ -61,6 +64,19 @@ def pytest_collection_finish():
     given = os.environ.get("XLA_FLAGS", "")
     with mock.patch.dict(os.environ, XLA_FLAGS=f"{given} {_XLA_FLAGS}"):
         tf.function(lambda: tf.zeros([]), jit_compile=True)()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Gives a worker whole files, and all of `_TOGETHER` to the same one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return _TOGETHER if file.startswith(_TOGETHER) else file
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(config, items):

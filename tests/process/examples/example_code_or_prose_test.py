@@ -11,7 +11,7 @@ class CodeOrProseTest(absltest.TestCase):
             "examples/code_or_prose.py",
             self.create_tempdir().full_path,
             "--epochs=2",
-            "--lines=2500",
+            "--lines=1500",
             "--units=32",
         )
         # As many lines are code as prose.

@@ -142,7 +142,7 @@ class ProgramTest(absltest.TestCase):
             self.create_tempdir().full_path,
             "--epochs=1",
             "--batch=256",
-            "--steps=8",
+            "--steps=4",
             "--output=canvases.png",
         )
         found = re.findall(

@@ -64,6 +64,7 @@ class HighlightTest(absltest.TestCase):
             "examples/highlight.py",
             self.create_tempdir().full_path,
             "--epochs=1",
+            "--batches=70",
             "--characters=150_000",
         )
         commonest = example.percentage("commonest class alone is ")

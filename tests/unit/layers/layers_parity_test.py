@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.covering_rows import covering
 from helpers.models.keras_parity import ANY_MASK
 from helpers.models.keras_parity import BATCH
 from helpers.models.keras_parity import FEATURES
@@ -20,19 +21,24 @@ from helpers.models.keras_parity import pair_of
 from helpers.models.keras_parity import random_inputs
 from helpers.models.keras_parity import random_states
 
+BOTH = (False, True)
+
 
 class LayerTest(ParityTestCase):
-    @parameterized.parameters(combinations(KINDS, (False, True), (False, True)))
-    def test_masks_and_directions(self, kind, go_backwards, return_sequences):
-        for mask, states in combinations(ANY_MASK, (False, True)):
-            self.check(
-                kind,
-                states,
-                mask,
-                go_backwards=go_backwards,
-                return_sequences=return_sequences,
-                return_state=True,
-            )
+    @parameterized.parameters(
+        covering(combinations(KINDS, ANY_MASK, BOTH, BOTH, BOTH), together=3)
+    )
+    def test_masks_and_directions(
+        self, kind, mask, states, go_backwards, return_sequences
+    ):
+        self.check(
+            kind,
+            states,
+            mask,
+            go_backwards=go_backwards,
+            return_sequences=return_sequences,
+            return_state=True,
+        )
 
     @parameterized.parameters(*KINDS)
     def test_return_only_outputs(self, kind):
@@ -41,20 +47,21 @@ class LayerTest(ParityTestCase):
                 kind, True, "row_masked", return_sequences=return_sequences
             )
 
-    @parameterized.parameters(*KINDS)
-    def test_zero_output_for_mask(self, kind):
-        for mask, go_backwards, return_sequences in combinations(
-            ANY_MASK, (False, True), (False, True)
-        ):
-            self.check(
-                kind,
-                True,
-                mask,
-                go_backwards=go_backwards,
-                return_sequences=return_sequences,
-                return_state=True,
-                zero_output_for_mask=True,
-            )
+    @parameterized.parameters(
+        covering(combinations(KINDS, ANY_MASK, BOTH, BOTH), together=3)
+    )
+    def test_zero_output_for_mask(
+        self, kind, mask, go_backwards, return_sequences
+    ):
+        self.check(
+            kind,
+            True,
+            mask,
+            go_backwards=go_backwards,
+            return_sequences=return_sequences,
+            return_state=True,
+            zero_output_for_mask=True,
+        )
 
     @parameterized.parameters(*KINDS)
     def test_unroll(self, kind):
@@ -116,8 +123,8 @@ class LayerTest(ParityTestCase):
                 {"reset_after": False, "implementation": 1},
                 {"reset_after": False, "activation": "relu"},
             ]
-        for options, mask, unroll in combinations(
-            alternatives, (None, "row_masked"), (False, True)
+        for options, mask, unroll in covering(
+            combinations(alternatives, (None, "row_masked"), BOTH)
         ):
             self.check(
                 kind,

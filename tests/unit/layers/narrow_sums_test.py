@@ -44,7 +44,7 @@ def _gradients(kind, dtype, options, batch, steps):
     inputs = random.normal(size=(batch, steps, FEATURES), loc=0.3)
     weights = [weight.value for weight in layer.trainable_weights]
 
-    @tf.function
+    @tf.function(autograph=False)
     def differentiate(inputs):
         with tf.GradientTape() as tape:
             outputs = layer(inputs, training=True)

@@ -237,36 +237,6 @@ class LayerTest(parameterized.TestCase):
                 err_msg=f"tensor {index}",
             )
 
-    @parameterized.parameters(
-        *itertools.product(LAYERS, (False, True), (False, True))
-    )
-    def test_second_derivative(self, kind, fast, in_a_graph):
-        """As finite differences have it, on every path."""
-        options = {} if fast else {"unroll": True}
-        layer = getattr(layers, kind)(UNITS, dtype="float64", **options)
-        random = np.random.default_rng(0)
-        inputs, direction = (
-            tf.constant(random.normal(size=(2, 3, FEATURES))) for _ in range(2)
-        )
-
-        def gradient(inputs):
-            with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                loss = tf.reduce_sum(layer(inputs, training=True) ** 3)
-            return tape.gradient(loss, inputs)
-
-        def second(inputs):
-            with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                along = tf.reduce_sum(gradient(inputs) * direction)
-            return tape.gradient(along, inputs)
-
-        if in_a_graph:
-            second = tf.function(second, autograph=False)
-        step = 1e-5 * direction
-        finite = (gradient(inputs + step) - gradient(inputs - step)) / 2e-5
-        np.testing.assert_allclose(second(inputs), finite, atol=1e-8)
-
 
 if __name__ == "__main__":
     absltest.main()
