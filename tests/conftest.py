@@ -14,8 +14,12 @@ if os.environ.get("KERASRNN_FULL"):
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
 
-# Its files share exports, which take a process longer to make than to test.
-_TOGETHER = "tests/unit/export/"
+# Files that share exports, which take a process longer to make than to test.
+_TOGETHER = (
+    "tests/process/server/bounded_work_test.py",
+    "tests/process/server/served_model_test.py",
+    "tests/unit/export/",
+)
 
 _XLA_FLAGS = "--xla_backend_optimization_level=0"
 
@@ -74,7 +78,7 @@ def pytest_xdist_make_scheduler(config, log):
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return _TOGETHER if file.startswith(_TOGETHER) else file
+            return "exports" if file.startswith(_TOGETHER) else file
 
     return Scheduling(config, log)
 

@@ -33,7 +33,6 @@ class GradientTest(parameterized.TestCase):
                 (False, True),
                 (False, True),
             ),
-            together=3,
         )
     )
     def test_engines(self, kind, engine, dtype, masked, resetting):
