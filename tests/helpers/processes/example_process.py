@@ -9,10 +9,6 @@ from pathlib import Path
 
 from helpers.sources.repository import ROOT
 
-# With KERASRNN_FULL set examples train for as long as it takes to learn;
-# without it, some only until there is something to measure and to show.
-FULL = bool(os.environ.get("KERASRNN_FULL"))
-
 
 @dataclasses.dataclass(frozen=True)
 class Finished:

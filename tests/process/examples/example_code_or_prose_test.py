@@ -1,7 +1,6 @@
 """The example that tells code from prose, in its short form."""
 
 from absl.testing import absltest
-from helpers.processes.example_process import FULL
 from helpers.processes.example_process import run_example
 from PIL import Image
 
@@ -11,14 +10,13 @@ class CodeOrProseTest(absltest.TestCase):
         example = run_example(
             "examples/code_or_prose.py",
             self.create_tempdir().full_path,
-            f"--epochs={2 if FULL else 1}",
-            f"--lines={2500 if FULL else 500}",
+            "--epochs=2",
+            "--lines=1500",
             "--units=32",
         )
         # As many lines are code as prose.
-        self.assertGreaterEqual(example.percentage(), 70 if FULL else 40)
-        passages = example.percentage("passages of 5 lines: ")
-        self.assertGreaterEqual(passages, 60 if FULL else 30)
+        self.assertGreaterEqual(example.percentage(), 70)
+        self.assertGreaterEqual(example.percentage("passages of 5 lines: "), 60)
         with Image.open(example.folder / "code_or_prose.png") as picture:
             self.assertGreater(picture.width, 400)
 

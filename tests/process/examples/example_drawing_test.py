@@ -142,7 +142,7 @@ class ProgramTest(absltest.TestCase):
             self.create_tempdir().full_path,
             "--epochs=1",
             "--batch=256",
-            "--steps=4",
+            "--steps=8",
             "--output=canvases.png",
         )
         found = re.findall(
@@ -153,7 +153,7 @@ class ProgramTest(absltest.TestCase):
         for _, nats in found:
             self.assertLess(float(nats), 0.6 * untrained)
         with Image.open(example.folder / "canvases.png") as picture:
-            self.assertGreater(picture.width, 200)
+            self.assertGreater(picture.width, 400)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Tests of whose call comes next."""
 
 import asyncio
+import collections
 import random
 import time
 from unittest import mock
@@ -24,7 +25,7 @@ class Calls:
         self.tasks = set()
 
     async def begin(self, caller):
-        task = asyncio.create_task(self._call(caller))
+        task = asyncio.create_task(self._call(caller), name=caller)
         self.tasks.add(task)
         await settle()
         return task
@@ -42,6 +43,10 @@ class Calls:
     async def end(self, index=0):
         self.running[index][1].set()
         await settle()
+
+    def waiting(self):
+        there = [task.get_name() for task in self.tasks if not task.done()]
+        return collections.Counter(there) - collections.Counter(self.callers())
 
     def callers(self):
         return [caller for caller, _ in self.running]
@@ -113,11 +118,12 @@ class TurnsTest(absltest.TestCase):
     def test_no_turn_is_lost_whoever_gives_up(self):
         async def run(seed):
             chance = random.Random(seed)
-            calls = Calls(Turns(3))
+            calls, asked = Calls(Turns(3)), set()
             for _ in range(300):
                 deed = chance.random()
                 if deed < 0.5:
-                    await calls.begin(chance.choice("abc"))
+                    asked.add(caller := chance.choice("abc"))
+                    await calls.begin(caller)
                 elif deed < 0.7 and calls.running:
                     await calls.end(chance.randrange(len(calls.running)))
                 elif calls.tasks:
@@ -129,9 +135,12 @@ class TurnsTest(absltest.TestCase):
                     await settle()
                 self.assertEqual(calls.turns.running, len(calls.running))
                 self.assertLessEqual(len(calls.running), 3)
-                if calls.turns.waiting:
-                    # Not more: the others may have asked of late.
-                    self.assertGreaterEqual(len(calls.running), 1)
+                if calls.turns.waiting and len(calls.running) < 3:
+                    # Whoever waits has its share.
+                    share = 2 if len(asked) == 1 else 3 // len(asked)
+                    for caller in calls.waiting():
+                        running = calls.callers().count(caller)
+                        self.assertGreaterEqual(running, share)
             for task in calls.tasks:
                 task.cancel()
             await settle()

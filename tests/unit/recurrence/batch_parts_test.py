@@ -208,7 +208,9 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(("simple_rnn", 64), ("gru", 64), ("lstm", 256))
+    @parameterized.parameters(
+        ("simple_rnn", 64), ("lstm", 64), ("gru", 64), ("lstm", 256)
+    )
     def test_parts_equal_the_whole_with_dropout(self, cell, units):
         config = ModelConfig(
             vocabulary_size=11, cell=cell, units=units, dropout=0.3

@@ -10,7 +10,6 @@ without it, so many that any two values of a row still meet.
 """
 
 import itertools
-import os
 
 import keras
 import numpy as np
@@ -31,7 +30,6 @@ from kerasrnn.recurrence.engine import PACKED
 from kerasrnn.recurrence.engine import PLAIN
 
 BOTH = (False, True)
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 
 
 def _table():
@@ -167,10 +165,8 @@ def _layer_table():
         if kind == "GRU":
             options |= GRU_ONLY
         for name, chosen in options.items():
-            for dtype, masked, compiled in ways:
-                if name == "unrolled" and compiled and not FULL:
-                    continue  # XLA takes longest for these
-                yield kind, name, chosen, dtype, masked, compiled
+            for way in ways:
+                yield kind, name, chosen, *way
 
 
 class LayerTest(parameterized.TestCase):

@@ -33,6 +33,7 @@ class GradientTest(parameterized.TestCase):
                 (False, True),
                 (False, True),
             ),
+            together=3,
         )
     )
     def test_engines(self, kind, engine, dtype, masked, resetting):
@@ -214,8 +215,10 @@ class GradientTest(parameterized.TestCase):
         for value, oracle in zip(actual, expected, strict=True):
             np.testing.assert_allclose(value, oracle, rtol=1e-9, atol=1e-9)
 
-    @parameterized.parameters("SimpleRNN", "LSTM", "GRU")
-    def test_second_derivative_of_an_unrolled_layer(self, kind):
+    @parameterized.product(
+        kind=("SimpleRNN", "LSTM", "GRU"), in_a_graph=(False, True)
+    )
+    def test_second_derivative_of_an_unrolled_layer(self, kind, in_a_graph):
         layer = getattr(layers, kind)(3, unroll=True, dtype="float64")
         inputs = tf.constant(np.random.default_rng(0).normal(size=(2, 4, 5)))
         direction = tf.constant(np.random.default_rng(1).normal(size=(2, 4, 5)))
@@ -226,14 +229,17 @@ class GradientTest(parameterized.TestCase):
                 loss = tf.reduce_sum(layer(inputs) ** 2)
             return tape.gradient(loss, inputs)
 
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            along = tf.reduce_sum(gradient(inputs) * direction)
+        def second(inputs):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                along = tf.reduce_sum(gradient(inputs) * direction)
+            return tape.gradient(along, inputs)
+
+        if in_a_graph:
+            second = tf.function(second, autograph=False)
         step = 1e-5 * direction
         finite = (gradient(inputs + step) - gradient(inputs - step)) / 2e-5
-        np.testing.assert_allclose(
-            tape.gradient(along, inputs), finite, atol=1e-8
-        )
+        np.testing.assert_allclose(second(inputs), finite, atol=1e-8)
 
 
 if __name__ == "__main__":
