@@ -26,8 +26,9 @@ endef
 
 # Of the repository itself; what they find is wanted before all else.
 QUICK_TESTS = tests/repository/architecture_test.py tests/repository/habits_test.py
-# By file, in the order of tests/conftest.py. Many tests wait for processes.
-IN_PARALLEL = -n 4 --dist=loadfile --no-loadscope-reorder
+# By file, in the order of tests/conftest.py. Many tests wait for processes:
+# three workers keep two cores busy, and a fourth takes the others' caches.
+IN_PARALLEL = -n 3 --dist=loadfile --no-loadscope-reorder
 
 help:  ## Lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | \

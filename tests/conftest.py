@@ -21,6 +21,16 @@ _TOGETHER = (
     "tests/unit/export/",
 )
 
+# Of their rooms, first: they take longest, and at the end the other workers
+# would wait for them.
+_LONGEST = (
+    "batch_parts_test.py",
+    "client_faults_test.py",
+    "example_reading_test.py",
+    "multi_worker_test.py",
+    "overload_test.py",
+)
+
 _XLA_FLAGS = "--xla_backend_optimization_level=0"
 
 # A busy machine makes cases slowly, which is no failure. Where nobody can ask
@@ -97,12 +107,13 @@ def _interleave(rooms):
     """Returns the files so that those of each room lie evenly among all.
 
     Tests of processes wait, and tests of one process compute: side by side
-    they share the cores best. In a room, the files with the longest tests come
-    late by name (training, server), and are wanted early: at the end, other
-    workers would wait for them.
+    they share the cores best. In a room, longer files tend to come late by
+    name (training, server), and are wanted early.
     """
     placed = []
     for room, files in sorted(rooms.items()):
-        for index, path in enumerate(sorted(files, reverse=True)):
+        files = sorted(files, reverse=True)
+        files.sort(key=lambda path: path.name not in _LONGEST)
+        for index, path in enumerate(files):
             placed.append((index / len(files), room, path))
     return [rooms[room][path] for _, room, path in sorted(placed)]

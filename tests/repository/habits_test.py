@@ -17,6 +17,7 @@ from kerasrnn.config import CELLS
 # What a reader takes in at a time.
 MOST_LINES = 320
 MOST_MODULES_OF_A_FOLDER = 14
+_FORKSERVER = "".join(("fork", "server"))
 
 SOURCES = sorted(
     path.relative_to(ROOT)
@@ -101,6 +102,19 @@ class HabitsTest(absltest.TestCase):
             path.name for path in SOURCES if path.name.endswith("_test.py")
         )
         self.assertEqual([n for n, count in names.items() if count > 1], [])
+
+    def test_one_helper_forks(self):
+        # multiprocessing has one fork server a process: who starts it decides
+        # what is imported in it, and its environment.
+        helper = "tests/helpers/processes/forked_trainer.py"
+        others = [
+            module.path
+            for module in MODULES.values()
+            if module.path.startswith("tests/")
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Constant) and node.value == _FORKSERVER
+        ]
+        self.assertEqual(others, [helper])
 
     def test_tests_can_be_run_as_scripts(self):
         wrong = [

@@ -38,9 +38,7 @@ class Evaluator:
         self._config = config
         self._layout = layout
         self._sequence_length = sequence_length
-        self._run = tf.function(
-            self._run_batches, reduce_retracing=True, autograph=False
-        )
+        self._run = tf.function(self._run_batches, autograph=False)
 
     def __call__(
         self,
@@ -82,12 +80,13 @@ class Evaluator:
         documents = bool(self._config.separator_id)
         text = Streams(ids, ranges, streams, start_id, documents, most, context)
         batches = -(-text.length // self._sequence_length)
+        run = self._run.get_concrete_function(*self._signature(streams))
         per_call, done, nats, characters = StepsPerCall(), 0, 0.0, 0
         while done < batches:
             count = min(per_call.count, batches - done)
             inputs, targets = text.batches(done, count, self._sequence_length)
             started = time.monotonic()
-            states, batch_nats, batch_characters = self._run(
+            states, batch_nats, batch_characters = run(
                 weights, tf.constant(inputs), tf.constant(targets), states
             )
             nats += float(batch_nats.numpy().sum(dtype=np.float64))
@@ -98,6 +97,19 @@ class Evaluator:
         if not characters:
             raise nothing_to_score()
         return Evaluation(nats, characters)
+
+    def _signature(self, streams):
+        """One trace serves calls of any number of batches."""
+        batches = [None, streams, self._sequence_length]
+        return (
+            tf.TensorSpec([self._layout.size]),
+            tf.TensorSpec(batches, tf.int32),
+            tf.TensorSpec(batches, tf.int32),
+            [
+                tf.TensorSpec([streams, size])
+                for size in state_sizes(self._config)
+            ],
+        )
 
     def _run_batches(self, weights, inputs, targets, states):
         count = tf.shape(inputs)[0]

@@ -138,14 +138,24 @@ def start_forked(module, arguments, cwd="/", variables=(), errors=""):
     return process, output
 
 
-def call_forked(function, *arguments) -> None:
+def start_call(function, *arguments) -> multiprocessing.Process:
     """Calls a function where TensorFlow is imported, and has not run.
+
+    Returns:
+        Its process, which has started.
+    """
+    process = _CONTEXT.Process(target=function, args=arguments)
+    _start(process)
+    return process
+
+
+def call_forked(function, *arguments) -> None:
+    """Calls a function likewise, and waits for its end.
 
     Raises:
         RuntimeError: It ends with an exception, which is on standard error.
     """
-    process = _CONTEXT.Process(target=function, args=arguments)
-    _start(process)
+    process = start_call(function, *arguments)
     process.join()
     if process.exitcode:
         raise RuntimeError(f"{function} ended with {process.exitcode}")

@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 from absl.testing import absltest
+from helpers.processes.forked_trainer import start_call
 from helpers.processes.tf_configs import tf_configs
 
 from kerasrnn.errors import UserError
@@ -17,12 +18,6 @@ from kerasrnn.training.step import devices
 
 STEPS = 200
 B, T, V, UNITS = 8, 8, 12, 8
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-# Imported before the forks; nothing of it runs in the server.
-_CONTEXT.set_forkserver_preload(
-    ["kerasrnn.training.loop", "kerasrnn.training.multi_worker.process_group"]
-)
 
 
 def train(connection, replicas, tf_config=""):
@@ -97,9 +92,8 @@ def _train(workers):
 class DistributionTest(absltest.TestCase):
     def start(self, *arguments):
         """Starts a process; returns where its result comes from."""
-        reader, writer = _CONTEXT.Pipe(duplex=False)
-        process = _CONTEXT.Process(target=train, args=(writer, *arguments))
-        process.start()
+        reader, writer = multiprocessing.Pipe(duplex=False)
+        process = start_call(train, writer, *arguments)
         self.addCleanup(process.join)
         self.addCleanup(process.kill)
         writer.close()

@@ -1,6 +1,7 @@
 """Tests of losses against NumPy, one character at a time."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +10,9 @@ from absl.testing import parameterized
 from helpers.models import small_models
 
 from kerasrnn.errors import UserError
+from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.text.batches.streams import number_of_streams
+from kerasrnn.training.evaluation import evaluator as module
 from kerasrnn.training.evaluation import loss_units
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.step import cross_entropy
@@ -178,6 +181,22 @@ class EvaluatorTest(parameterized.TestCase):
         for result in results:
             self.assertEqual(result.characters, results[0].characters)
             self.assertAlmostEqual(result.loss, results[0].loss, delta=1e-6)
+
+    def test_texts_of_all_lengths_are_read_by_one_trace(self):
+        evaluator = Evaluator(CONFIG, self.layout, 8)
+        traces = []
+
+        def traced(*arguments, **options):
+            traces.append(arguments)
+            return sequence_logits(*arguments, **options)
+
+        with mock.patch.object(module, "sequence_logits", traced):
+            evaluator(self.flat, self.ids, [(0, 17)], 2)
+            first = len(traces)
+            for length in (33, 65, 200):
+                evaluator(self.flat, self.ids, [(0, length)], 2)
+        self.assertNotEmpty(traces)
+        self.assertLen(traces, first)
 
     def test_between_calls_can_end_it(self):
         def stop(share):
