@@ -8,9 +8,10 @@ from unittest import mock
 import hypothesis
 import pytest
 from absl import flags
+from helpers.full_counts import FULL
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if os.environ.get("KERASRNN_FULL"):
+if FULL:
     # Full counts take hours; pytest-timeout's limit is for what hangs.
     os.environ.setdefault("PYTEST_TIMEOUT", "0")
 
@@ -71,7 +72,7 @@ def pytest_collection_finish():
     compilation; processes that tests start do not inherit them, and run what
     people run.
     """
-    if "tensorflow" not in sys.modules or os.environ.get("KERASRNN_FULL"):
+    if "tensorflow" not in sys.modules or FULL:
         return
     import tensorflow as tf
 

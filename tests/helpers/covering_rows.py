@@ -1,8 +1,9 @@
 """Fewer rows of a table of cases, in which all its values still meet."""
 
 import itertools
-import os
 from collections.abc import Iterable
+
+from helpers.full_counts import FULL
 
 
 def covering(
@@ -20,7 +21,7 @@ def covering(
         together: How many values have to meet.
     """
     rows = list(rows)
-    if os.environ.get("KERASRNN_FULL"):
+    if FULL:
         return rows
     columns = columns or range(len(rows[0]))
     meetings = [_meetings(row, columns, together) for row in rows]

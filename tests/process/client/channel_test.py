@@ -7,13 +7,12 @@ import unittest
 from unittest import mock
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.servers.channels import TIMEOUT
 from helpers.servers.channels import ChannelTestCase
 from helpers.servers.clients import AsyncInThread
 from helpers.servers.faulty_server import Proxy
 from kerasrnn_serving.client.errors import ServingError
-
-_FULL = os.environ.get("KERASRNN_FULL")
 
 
 class ChannelTest(ChannelTestCase):
@@ -64,7 +63,7 @@ class ChannelTest(ChannelTestCase):
         for seed in range(100):
             self.assert_answers(client, seed)
 
-    @unittest.skipUnless(_FULL, "takes a minute")
+    @unittest.skipUnless(FULL, "takes a minute")
     def test_a_connection_of_several_that_dies_is_found(self):
         dead, other = self.serve(), self.serve()
         proxy = Proxy(dead.port)
@@ -82,7 +81,7 @@ class ChannelTest(ChannelTestCase):
             self.assert_answers(client, seed)
         self.assertGreater(proxy.connections, before)
 
-    @unittest.skipUnless(_FULL, "takes a minute")
+    @unittest.skipUnless(FULL, "takes a minute")
     def test_servers_take_the_pings_of_a_long_call(self):
         server = self.serve()
         predict, release = server.loaded[1].predict, threading.Event()

@@ -1,13 +1,13 @@
 """Every flag of every program, with values from outside and from its edges."""
 
 import importlib
-import os
 import pathlib
 import typing
 
 from absl import flags
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 from helpers.processes import program_runner
 from helpers.processes.flags_of_programs import flags_of
 from helpers.processes.program_runner import PROGRAMS
@@ -58,7 +58,7 @@ def edge_values(flag):
         return []
     low = allowed.low if not allowed.above_low else allowed.high * 1e-300
     high = allowed.high if not allowed.below_high else allowed.high - 1e-16
-    return [low, high] if os.environ.get("KERASRNN_FULL") else [high]
+    return [low, high] if FULL else [high]
 
 
 class WrongValuesTest(parameterized.TestCase):

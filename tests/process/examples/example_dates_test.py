@@ -1,13 +1,12 @@
 """The example that reads dates, in its short form."""
 
 import datetime
-import os
 import re
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.processes.example_process import run_example
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 HELD_OUT = 300
 FLAGS = (
     ("--epochs=2",)

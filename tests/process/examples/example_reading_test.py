@@ -1,11 +1,11 @@
 """Tests of examples/reading.py: the window, the numbers, the program."""
 
-import os
 import re
 import sys
 
 import numpy as np
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.processes.example_process import ROOT
 from helpers.processes.example_process import run_example
 from PIL import Image
@@ -16,7 +16,6 @@ import glimpses  # noqa: E402
 import handwritten_numbers  # noqa: E402
 import reading  # noqa: E402
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 HEIGHT, WIDTH = reading.HEIGHT, reading.WIDTH
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import random
 import re
@@ -12,11 +11,11 @@ import tempfile
 import threading
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import expected
 from helpers.servers.gateway_process import GatewayProcess
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 ENDLESS = {"prompt": "a", "max_tokens": 16384, "stream": True, "seed": 1}
 
 

@@ -1,14 +1,12 @@
 """A run on two workers loses nothing when one of them ends or fails."""
 
-import os
 import signal
 
 import numpy as np
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.processes.two_workers import SECONDS_TO_NOTICE
 from helpers.processes.two_workers import MultiWorkerTestCase
-
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 
 
 class MultiWorkerTest(MultiWorkerTestCase):

@@ -16,6 +16,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.models import small_models
 from helpers.servers import fake_export
 from helpers.servers import serving_process
@@ -27,9 +28,8 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from kerasrnn.model.text_generator import TextGenerator
 
-_FULL = bool(os.environ.get("KERASRNN_FULL"))
 _CLIENTS = 16
-_REQUESTS, _SWAPS = (20_000, 20) if _FULL else (600, 3)
+_REQUESTS, _SWAPS = (20_000, 20) if FULL else (600, 3)
 _SEEDS = 20
 _LENGTH = 40
 _TIMEOUT = 120
@@ -148,7 +148,7 @@ class Load:
 class SwapsUnderLoadTest(absltest.TestCase):
     def test_no_request_fails_while_versions_are_swapped(self):
         directory = Path(self.enter_context(tempfile.TemporaryDirectory()))
-        versions = Exports() if _FULL else StandIns()
+        versions = Exports() if FULL else StandIns()
         prepared, expected = {}, {}
         for version in range(1, _SWAPS + 2):
             path, expected[version] = versions.prepare(directory, version)

@@ -7,7 +7,6 @@ draw next to a boundary: one-row products take another kernel, so the last
 bits of a row's numbers may differ between numbers of rows.
 """
 
-import os
 import random
 import sys
 
@@ -16,6 +15,7 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.exports import served_signatures
+from helpers.full_counts import FULL
 from helpers.models import small_models
 from helpers.servers import session_runner
 from kerasrnn_serving.client import Client
@@ -27,7 +27,6 @@ from kerasrnn.model.text_generator import TextGenerator
 from kerasrnn.sampling.filters import kept_characters
 from kerasrnn.sampling.gumbel import gumbel_noise
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 LENGTH = 200
 # Texts, and how many of 1,000 may differ (issue 5).
 COUNTS = {

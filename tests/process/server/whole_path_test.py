@@ -15,10 +15,10 @@ from pathlib import Path
 
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 from helpers.processes.forked_trainer import run_forked
 from helpers.servers.serving_process import ServerProcess
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 _WORDS = (
     "the",
     "öld",

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.models.small_checkpoints import damage
 from helpers.models.small_checkpoints import make_checkpoint
 from helpers.models.small_checkpoints import sign
@@ -24,7 +25,6 @@ from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.checkpoints.workdir import locked
 from kerasrnn.training.step.schedule import Limits
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 MUTATIONS = 200 if FULL else 60
 

@@ -14,13 +14,13 @@ import subprocess
 import time
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.models.small_checkpoints import make_checkpoint
 from helpers.processes.forked_trainer import ForkedTrainer
 
 from kerasrnn.errors import UserError
 from kerasrnn.training.checkpoints import checkpoint
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 60
 

@@ -10,12 +10,12 @@ import time
 import unittest
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.processes.run_test_case import RunTestCase
 from helpers.sources.repository import ROOT
 
 from kerasrnn.training.checkpoints import checkpoint
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 SECONDS = 30  # in which the checkpoint must be there and the process gone
 

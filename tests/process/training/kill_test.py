@@ -10,6 +10,7 @@ import signal
 import time
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.processes.run_test_case import RunTestCase
 from helpers.processes.run_test_case import small_flags
 
@@ -17,7 +18,6 @@ from kerasrnn.errors import UserError
 from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.records.history import read_history
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 
 

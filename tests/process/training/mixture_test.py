@@ -13,13 +13,13 @@ import signal
 import time
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.processes.forked_trainer import ForkedTrainer
 
 from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints.finding import read_best
 from kerasrnn.training.records.history import read_history
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 RUNS = 300 if FULL else 6
 SECONDS = 300  # in which a run gets somewhere, on a busy machine

@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 from helpers.models.small_checkpoints import edit_manifest
 from helpers.models.small_checkpoints import make_checkpoint
 from helpers.models.small_checkpoints import sign
@@ -26,7 +27,6 @@ from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.step.schedule import Limits
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 MUTATIONS = 5000 if FULL else 300
 

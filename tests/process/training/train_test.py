@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from helpers.processes.forked_trainer import ForkedTrainer
 from helpers.processes.forked_trainer import run_forked
 from helpers.sources.repository import ROOT
@@ -18,7 +19,6 @@ from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.records.history import read_history
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 TEXT = "It is a truth universally acknowledged, that a single man. \n" * 400
 
 SMALL = (

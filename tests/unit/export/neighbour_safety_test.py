@@ -4,21 +4,21 @@ The signatures run in a session over a SavedModel, as the server runs them.
 """
 
 import collections
-import os
 import random
 
 import numpy as np
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.exports import served_signatures
+from helpers.full_counts import FULL
 
 from kerasrnn.contract import signatures
 
 ROWS = 8
 # Issue 5 counts 10,000 rows, and each defect 200 times; here a signature.
-BATCHES = 1251 if os.environ.get("KERASRNN_FULL") else 32
-LEAST = 200 if os.environ.get("KERASRNN_FULL") else 4
-FORGERIES = 100 if os.environ.get("KERASRNN_FULL") else 3
+BATCHES = 1251 if FULL else 32
+LEAST = 200 if FULL else 4
+FORGERIES = 100 if FULL else 3
 # Of these outputs, what stands past a row's own length belongs to nobody.
 PADDED = {
     "score": ("character_log_probs",),

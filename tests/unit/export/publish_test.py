@@ -11,13 +11,13 @@ import threading
 from pathlib import Path
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from kerasrnn_export.release.publish import preparation
 from kerasrnn_export.release.publish import publish
 
 from kerasrnn.contract.versions import find_versions
 from kerasrnn.errors import UserError
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 # Issue 5 counts 1,000 versions and 50 kills.
 VERSIONS, KILLS = (1000, 50) if FULL else (100, 5)
 FILES = {"saved_model.pb": 5000, "variables/data": 20000, "assets.extra/x": 1}

@@ -1,7 +1,6 @@
 """The promises of the signatures: equalities, scores, errors."""
 
 import math
-import os
 import random
 
 import numpy as np
@@ -9,6 +8,7 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.exports import served_signatures
+from helpers.full_counts import FULL
 from helpers.models import small_models
 from kerasrnn_export.graph.options import SamplerOptions
 from kerasrnn_export.graph.sampler import Sampler
@@ -16,8 +16,6 @@ from kerasrnn_export.graph.sampler import Sampler
 from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
 from kerasrnn.sampling.generate import HISTORY
-
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 
 
 class HistoryTest(absltest.TestCase):

@@ -1,7 +1,6 @@
 """From a checkpoint to a published version that says what the model says."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from helpers.exports.small_exports import PROMPTS
 from helpers.exports.small_exports import config_of
 from helpers.exports.small_exports import published_exports
 from helpers.exports.small_exports import run_export
+from helpers.full_counts import FULL
 from kerasrnn_export.graph import archive
 from kerasrnn_export.release import manifest
 from kerasrnn_export.release import verify
@@ -29,7 +29,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.model.text_generator import TextGenerator
 
-SEEDS = 100 if os.environ.get("KERASRNN_FULL") else 2 * len(PROMPTS)
+SEEDS = 100 if FULL else 2 * len(PROMPTS)
 
 
 class SavedModelTest(parameterized.TestCase):

@@ -3,17 +3,17 @@
 The signatures run in a session over a SavedModel, as the server runs them.
 """
 
-import os
 import random
 
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.exports import served_signatures
+from helpers.full_counts import FULL
 
 from kerasrnn.contract import signatures
 
 # Issue 5 counts 1,000 random splits; here of every model.
-SPLITS = 1000 if os.environ.get("KERASRNN_FULL") else 25
+SPLITS = 1000 if FULL else 25
 LARGEST_CHUNK = 64
 LARGEST_PIECE = 40
 

@@ -6,13 +6,13 @@ switched on for the test.
 
 import gc
 import itertools
-import os
 from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
@@ -34,12 +34,11 @@ def _short(*kinds):
     kinds are read in parts by `test_stack_equals_plain_loops`, and in narrow
     numbers by scan_test.
     """
-    full = os.environ.get("KERASRNN_FULL")
-    return [[kind] for kind in kinds if full or kind == kinds[0]]
+    return [[kind] for kind in kinds if FULL or kind == kinds[0]]
 
 
 def _cores_and_rows():
-    if os.environ.get("KERASRNN_FULL"):
+    if FULL:
         return itertools.product((4, 8, 16, 64), (5, 41, 130))
     return [(16, 5)]
 

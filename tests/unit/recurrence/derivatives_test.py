@@ -5,13 +5,13 @@ on their fast path, against Keras' layer of the same weights.
 """
 
 import itertools
-import os
 from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 
 import kerasrnn.layers
 from kerasrnn.recurrence import reader
@@ -20,7 +20,6 @@ from kerasrnn.recurrence.engine import COMPILED_STEPS
 from kerasrnn.recurrence.engine import TILED_STEPS
 
 BATCH, STEPS, FEATURES, UNITS = 3, 4, 5, 3
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 LAYERS = ("SimpleRNN", "LSTM", "GRU")
 OPTIONS = {
     "default": {},

@@ -1,12 +1,12 @@
 """A long sequence that is read in stretches is read as one."""
 
 import itertools
-import os
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 
 import kerasrnn.layers
 from kerasrnn.config import ModelConfig
@@ -21,7 +21,6 @@ from kerasrnn.training.step.flat_weights import initial_weights
 BATCH, STEPS, FEATURES, UNITS = 32, 301, 5, 24
 LAYERS = ("SimpleRNN", "LSTM", "GRU")
 CELLS = ("simple_rnn", "lstm", "gru")
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 
 
 def _short(rows, *turns):

@@ -12,6 +12,7 @@ import sys
 import tracemalloc
 
 from absl.testing import absltest
+from helpers.full_counts import FULL
 from kerasrnn_serving.server.request_checks import PreparedSignature
 from kerasrnn_serving.server.request_checks import feeds_of
 from kerasrnn_serving.server.rpc import StatusError
@@ -19,7 +20,6 @@ from kerasrnn_serving.server.rpc import StatusError
 from kerasrnn.contract import messages
 from kerasrnn.contract import tensors
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 STRINGS = 3000 if FULL else 150
 # What a request may cost whatever its length: `_MAX_REPEATS` strings for each

@@ -11,6 +11,7 @@ import textwrap
 import numpy as np
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 from helpers.models.small_checkpoints import FILES
 from helpers.models.small_checkpoints import edit_manifest
 from helpers.models.small_checkpoints import make_checkpoint
@@ -22,8 +23,6 @@ from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints import finding
 from kerasrnn.training.checkpoints import manager
 from kerasrnn.training.checkpoints.load_model import load_model
-
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 
 
 class CheckpointTest(parameterized.TestCase):

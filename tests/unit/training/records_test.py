@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 from absl.testing import absltest
+from helpers.full_counts import FULL
 
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.workdir import Workdir
@@ -19,7 +20,6 @@ from kerasrnn.training.records.observers import Observers
 from kerasrnn.training.records.tensorboard import TensorBoard
 from kerasrnn.training.step.trainer import StepRecords
 
-FULL = bool(os.environ.get("KERASRNN_FULL"))
 SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 TRAININGS = 1000 if FULL else 30
 STEPS_PER_EPOCH = 7
