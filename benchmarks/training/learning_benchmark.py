@@ -2,7 +2,7 @@ r"""Validation loss against minutes of training, beside other programs.
 
     python -m benchmarks.training.learning_benchmark --data=shakespeare.txt
     python -m benchmarks.training.learning_benchmark --data=shakespeare.txt \
-        --minutes=1,3,10 --rounds=3
+        --minutes=1,3,10 --rounds=3 --picture=learning.svg
 
 Each side trains for the same minutes on the first 90 % of the text, in a
 process of its own and alone on the machine; sides take turns. Then all
@@ -29,6 +29,7 @@ from absl import flags
 from benchmarks.shared.alternation import define_worker
 from benchmarks.shared.alternation import is_installed
 from benchmarks.shared.alternation import this_program
+from benchmarks.training.learning_picture import picture
 from benchmarks.training.train_and_score import last_line
 from benchmarks.training.train_and_score import train_and_score
 
@@ -53,6 +54,12 @@ def define_flags(flag_values=flags.FLAGS):
         "Flags for kerasrnn-train, without the dashes, as units=256.",
         flag_values=flag_values,
     )
+    flags.DEFINE_string(
+        "picture",
+        "",
+        "Where to draw the losses against the minutes, as SVG.",
+        flag_values=flag_values,
+    )
     define_worker(flag_values)
 
 
@@ -68,7 +75,7 @@ def main(argv):
         seed = options.rounds
         print(json.dumps(train_peer(options.worker, text, minutes, seed)))
         return
-    has_torch = is_installed("torch")
+    has_torch, results = is_installed("torch"), []
     print("minutes  round  side          nats/character  parameters  steps")
     for minutes in options.minutes:
         for number in range(options.rounds):
@@ -83,6 +90,9 @@ def main(argv):
                     f"{result['steps']:>5,}",
                     flush=True,
                 )
+                results.append((side, float(minutes), result["loss"]))
+                if options.picture:
+                    pathlib.Path(options.picture).write_text(picture(results))
 
 
 def _peer(options, side, minutes, number):
