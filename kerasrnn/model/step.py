@@ -3,8 +3,7 @@
 The product of one row and a matrix is bound by the memory that holds the
 matrix; everything else is bound by the time that each operation takes to start.
 So a step has few operations, and a large product is cut into pieces that the
-cores share.
-docs/performance.md has the measurements.
+cores share. docs/performance_sampling.md has the measurements.
 
 Glossary of shapes: N rows, V vocabulary size, U units, G gates, K what a
 product sums over.
