@@ -13,15 +13,20 @@ with XLA:
     inprocess  `TextGenerator`, which kerasrnn-sample uses (one row)
     score      signature score of that export, on texts as long
     evaluate   the evaluation loop of kerasrnn-evaluate, 32 rows
-    state      signature generate with a length of 0, with state_bytes
-    token      of that, only reading state_bytes and writing it again
+    state      signature generate with a length of 0, with state_bytes; only if
+               asked for
+    token      of that, only reading state_bytes and writing it again; likewise
     keras      keras.layers, one call a character in a tf.function, as
                TensorFlow's tutorial on text generation does it (one row)
     torch      torch.nn, one call a character, without gradients
                (`pip install '.[bench]'`)
 
-Each side lives in a process of its own and they take turns. Medians over the
-rounds are printed, and ratios with the quartiles of their spread.
+Each side lives in a process of its own and they take turns of as many steps.
+Medians over the rounds are printed, and ratios with the quartiles of their
+spread. The steps of `state` and `token` are so short that they are measured by
+themselves:
+
+    python -m benchmarks.sampling.sampling_benchmark --sides=state,token
 """
 
 import sys
@@ -43,6 +48,9 @@ _RATIOS = (
     ("score", "evaluate"),
 )
 
+# Beside the others a turn would be one step, with cold caches.
+_SHORT = ("state", "token")
+
 
 def define_flags(flag_values=flags.FLAGS):
     """Defines the program's flags."""
@@ -61,7 +69,7 @@ def define_flags(flag_values=flags.FLAGS):
     )
     flags.DEFINE_list(
         "sides",
-        list(sides.SIDES),
+        [side for side in sides.SIDES if side not in _SHORT],
         "Which sides take part.",
         flag_values=flag_values,
     )
