@@ -26,9 +26,11 @@ endef
 
 # Of the repository itself; what they find is wanted before all else.
 QUICK_TESTS = tests/repository/architecture_test.py tests/repository/habits_test.py
-# By file, in the order of tests/conftest.py. Many tests wait for processes:
-# three workers keep two cores busy, and a fourth takes the others' caches.
-IN_PARALLEL = -n 3 --dist=loadfile --no-loadscope-reorder
+# Some tests wait for processes: one worker more than there are cores keeps
+# them busy, and another only takes the others' caches. A worker needs 2 GB.
+WORKERS = $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n + 1 : 8)))
+# By file, in the order of tests/conftest.py.
+IN_PARALLEL = -n $(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 help:  ## Lists what can be made
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | \
@@ -74,6 +76,7 @@ bench: .venv-bench/.installed  ## Speed compared with Keras and PyTorch, in alte
 	  benchmark=$$(echo "$${file%.py}" | tr / .); \
 	  echo "== $$benchmark"; .venv-bench/bin/python -m "$$benchmark" || exit 1; \
 	done
+	@.venv-bench/bin/python -m benchmarks.sampling.sampling_benchmark --sides=state,token
 
 package: .venv-package/.installed  ## Builds, checks and tries the wheel and the source distribution
 	@.venv-package/bin/python scripts/package.py

@@ -22,8 +22,8 @@ _TOGETHER = (
     "tests/unit/export/",
 )
 
-# Of their rooms, first: they take longest, and at the end the other workers
-# would wait for them.
+# They come first in their rooms: they take longest, and at the end the other
+# workers would wait for them.
 _LONGEST = (
     "batch_parts_test.py",
     "client_faults_test.py",

@@ -48,7 +48,7 @@ _RATIOS = (
     ("score", "evaluate"),
 )
 
-# Beside the others a turn would be one step, with cold caches.
+# Beside the others a turn would be a few steps, with cold caches.
 _SHORT = ("state", "token")
 
 

@@ -76,6 +76,9 @@ def main(argv):
         print(json.dumps(train_peer(options.worker, text, minutes, seed)))
         return
     has_torch, results = is_installed("torch"), []
+    if options.picture:
+        # A path that cannot be written is found before minutes are spent.
+        pathlib.Path(options.picture).touch()
     print("minutes  round  side          nats/character  parameters  steps")
     for minutes in options.minutes:
         for number in range(options.rounds):
@@ -92,7 +95,9 @@ def main(argv):
                 )
                 results.append((side, float(minutes), result["loss"]))
                 if options.picture:
-                    pathlib.Path(options.picture).write_text(picture(results))
+                    pathlib.Path(options.picture).write_text(
+                        picture(results), encoding="utf-8"
+                    )
 
 
 def _peer(options, side, minutes, number):

@@ -31,7 +31,7 @@ def picture(results: Sequence[tuple[str, float, float]]) -> str:
     series = [
         _series(side, colour, by_minutes)
         for colour, (side, by_minutes) in zip(
-            _COLOURS, losses.items(), strict=False
+            _COLOURS[: len(losses)], losses.items(), strict=True
         )
     ]
     chart, _ = line_chart(

@@ -39,7 +39,8 @@ class Series:
 
     Attributes:
         name: For those who point at it.
-        colour: "first", "second" or "third", as in the page's style.
+        colour: A class of the page's style: "first", "second", "third", or one
+            that the page adds.
         xs: Rising positions, [N].
         ys: Values, [N]; those that are not finite interrupt the line.
         low: Least value that a point stands for, [N]; None: no band.

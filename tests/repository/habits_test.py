@@ -103,6 +103,14 @@ class HabitsTest(absltest.TestCase):
         )
         self.assertEqual([n for n, count in names.items() if count > 1], [])
 
+    def test_files_that_conftest_names_exist(self):
+        text = (ROOT / "tests" / "conftest.py").read_text()
+        names = re.findall(r'"([\w/]+_test\.py)"', text)
+        self.assertNotEmpty(names)
+        ours = [str(path) for path in SOURCES]
+        wrong = [n for n in names if not any(o.endswith(n) for o in ours)]
+        self.assertEqual(wrong, [])
+
     def test_one_helper_forks(self):
         # multiprocessing has one fork server a process: who starts it decides
         # what is imported in it, and its environment.
