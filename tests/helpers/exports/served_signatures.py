@@ -39,7 +39,7 @@ MODELS = {
         },
     ),
 }
-# The sizes that issue 5 counts with, over 65 characters.
+# The sizes that full counts are of, over 65 characters.
 SIZES = {
     "2x128": {"units": 128, "num_layers": 2},
     "3x512": {"units": 512, "num_layers": 3},

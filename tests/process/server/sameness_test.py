@@ -28,7 +28,7 @@ from kerasrnn.sampling.filters import kept_characters
 from kerasrnn.sampling.gumbel import gumbel_noise
 
 LENGTH = 200
-# Texts, and how many of 1,000 may differ (issue 5).
+# Texts, and how many of 1,000 may differ.
 COUNTS = {
     "2x128": (1000 if FULL else 16, 0),
     "3x512": (1000 if FULL else 3, 10),

@@ -15,7 +15,7 @@ from helpers.full_counts import FULL
 from kerasrnn.contract import signatures
 
 ROWS = 8
-# Issue 5 counts 10,000 rows, and each defect 200 times; here a signature.
+# In full 10,000 rows, and each defect 200 times, for each signature.
 BATCHES = 1251 if FULL else 32
 LEAST = 200 if FULL else 4
 FORGERIES = 100 if FULL else 3

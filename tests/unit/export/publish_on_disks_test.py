@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 from absl.testing import absltest
+from helpers.sources.repository import ROOT
 
 # Publishes one version, then says what is there.
 PUBLISHER = """
@@ -12,10 +12,10 @@ import os
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import publish_test
+from helpers.exports.published_files import publish_one
 from kerasrnn.errors import UserError
 try:
-    publish_test.publish_one(Path(sys.argv[1]))
+    publish_one(Path(sys.argv[1]))
     print("published")
 except UserError as error:
     print(error)
@@ -47,7 +47,7 @@ class FileSystemTest(absltest.TestCase):
     def _publish(self, options):
         arguments = [
             self.directory,
-            str(Path(__file__).parent),
+            str(ROOT / "tests"),
         ]
         return self._mounted(
             options, [sys.executable, "-c", PUBLISHER, *arguments]

@@ -11,44 +11,27 @@ import threading
 from pathlib import Path
 
 from absl.testing import absltest
+from helpers.exports.published_files import FILES
+from helpers.exports.published_files import publish_one
 from helpers.full_counts import FULL
+from helpers.sources.repository import ROOT
 from kerasrnn_export.release.publish import preparation
 from kerasrnn_export.release.publish import publish
 
 from kerasrnn.contract.versions import find_versions
 from kerasrnn.errors import UserError
 
-# Issue 5 counts 1,000 versions and 50 kills.
 VERSIONS, KILLS = (1000, 50) if FULL else (100, 5)
-FILES = {"saved_model.pb": 5000, "variables/data": 20000, "assets.extra/x": 1}
 
 # Publishes versions until it is killed, saying so after each step.
 WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import publish_test
+from helpers.exports.published_files import publish_one
 while True:
-    publish_test.publish_one(Path(sys.argv[1]), sys.stdout)
+    publish_one(Path(sys.argv[1]), sys.stdout)
 """
-
-
-def publish_one(export_dir, progress=None):
-    """Publishes a version of `FILES`, and says how far it is."""
-
-    def say(step):
-        if progress:
-            print(step, file=progress, flush=True)
-
-    with preparation(export_dir) as directory:
-        for name, size in FILES.items():
-            path = directory / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(b"x" * size)
-            say("wrote")
-        target = publish(directory)
-        say("published")
-    return target
 
 
 def _contents(directory):
@@ -71,7 +54,10 @@ class Reader(threading.Thread):
         self.incomplete = []
 
     def run(self):
-        while not self.done.wait(0.001):
+        done = False
+        while not done:
+            # Asked before it looks, so that it looks once more at the end.
+            done = self.done.wait(0.001)
             self.polls += 1
             for version in set(find_versions(self.export_dir)) - self.seen:
                 contents = _contents(self.export_dir / str(version))
@@ -262,7 +248,7 @@ class KilledTest(absltest.TestCase):
     def _publish_and_kill(self, export_dir, steps):
         arguments = [
             str(export_dir),
-            str(Path(__file__).parent),
+            str(ROOT / "tests"),
         ]
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, *arguments],

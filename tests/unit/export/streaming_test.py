@@ -12,7 +12,7 @@ from helpers.full_counts import FULL
 
 from kerasrnn.contract import signatures
 
-# Issue 5 counts 1,000 random splits; here of every model.
+# Random splits of the text, for every model.
 SPLITS = 1000 if FULL else 25
 LARGEST_CHUNK = 64
 LARGEST_PIECE = 40

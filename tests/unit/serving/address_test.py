@@ -101,6 +101,12 @@ class WayTest(parameterized.TestCase):
             {"grpc_proxy": "http://me:secret@p:1", "https_proxy": "http://q"},
             "p:1, which grpc_proxy names",
         ),
+        ({"http_proxy": "me:secret@p:1"}, "p:1, which http_proxy names"),
+        ({"http_proxy": "p:1/path?@"}, "that http_proxy names"),
+        ({"http_proxy": "http://me:secret@/"}, "that http_proxy names"),
+        ({"http_proxy": "http://me:a/?b@p/"}, "p, which http_proxy names"),
+        ({"http_proxy": "http://[::1]:1"}, "[::1]:1, which http_proxy names"),
+        ({"http_proxy": "A://["}, "[, which http_proxy names"),
         ({"http_proxy": "http://p:1", "no_proxy": "a,.example"}, None),
         (
             {

@@ -3,7 +3,6 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from kerasrnn.errors import UserError
 
@@ -72,8 +71,19 @@ def proxy_of(address: str, environment: Mapping[str, str]) -> str | None:
     )
     if any(_is_excepted(hosts[0], entry) for entry in exceptions.split(",")):
         return None
-    proxy = urlsplit(environment[name]).netloc.rpartition("@")[2]
-    return f"the proxy {proxy or environment[name]}, which {name} names"
+    proxy = _without_password(environment[name])
+    if not proxy:
+        return f"the proxy that {name} names"
+    return f"the proxy {proxy}, which {name} names"
+
+
+def _without_password(url: str) -> str:
+    """Returns the host and port of a URL, or of what should be one."""
+    # By hand: urlsplit refuses some texts, and takes what has no scheme for a
+    # path, with the password in it.
+    _, at, after = url.rpartition("@")
+    host = after if at else re.sub(r"^[^/]*://", "", url)
+    return re.split(r"[/?#]", host, maxsplit=1)[0]
 
 
 def _hosts(address: str) -> list[tuple[str, str | None]]:
