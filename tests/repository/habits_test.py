@@ -17,7 +17,6 @@ from kerasrnn.config import CELLS
 # What a reader takes in at a time.
 MOST_LINES = 320
 MOST_MODULES_OF_A_FOLDER = 14
-_FORKSERVER = "".join(("fork", "server"))
 
 SOURCES = sorted(
     path.relative_to(ROOT)
@@ -120,7 +119,10 @@ class HabitsTest(absltest.TestCase):
             for module in MODULES.values()
             if module.path.startswith("tests/")
             for node in ast.walk(module.tree)
-            if isinstance(node, ast.Constant) and node.value == _FORKSERVER
+            if isinstance(node, ast.Call)
+            for argument in node.args
+            if isinstance(argument, ast.Constant)
+            and argument.value == "forkserver"
         ]
         self.assertEqual(others, [helper])
 

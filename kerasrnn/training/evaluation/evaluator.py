@@ -80,8 +80,6 @@ class Evaluator:
         documents = bool(self._config.separator_id)
         text = Streams(ids, ranges, streams, start_id, documents, most, context)
         batches = -(-text.length // self._sequence_length)
-        if batches < 1:
-            raise nothing_to_score()
         run = self._run.get_concrete_function(*self._signature(streams))
         per_call, done, nats, characters = StepsPerCall(), 0, 0.0, 0
         while done < batches:

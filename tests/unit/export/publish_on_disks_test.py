@@ -4,14 +4,13 @@ import subprocess
 import sys
 
 from absl.testing import absltest
-from helpers.sources.repository import ROOT
+from helpers.sources.repository import program_environment
 
 # Publishes one version, then says what is there.
 PUBLISHER = """
 import os
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from helpers.exports.published_files import publish_one
 from kerasrnn.errors import UserError
 try:
@@ -39,18 +38,15 @@ class FileSystemTest(absltest.TestCase):
         return subprocess.run(
             ["unshare", "-rm", "sh", "-c", mount, "sh", options]
             + [self.directory, *command],
+            env=program_environment(),
             capture_output=True,
             text=True,
             check=False,
         )
 
     def _publish(self, options):
-        arguments = [
-            self.directory,
-            str(ROOT / "tests"),
-        ]
         return self._mounted(
-            options, [sys.executable, "-c", PUBLISHER, *arguments]
+            options, [sys.executable, "-c", PUBLISHER, self.directory]
         )
 
     def test_a_file_system_that_has_room_is_published_on(self):

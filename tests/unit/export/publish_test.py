@@ -14,7 +14,7 @@ from absl.testing import absltest
 from helpers.exports.published_files import FILES
 from helpers.exports.published_files import publish_one
 from helpers.full_counts import FULL
-from helpers.sources.repository import ROOT
+from helpers.sources.repository import program_environment
 from kerasrnn_export.release.publish import preparation
 from kerasrnn_export.release.publish import publish
 
@@ -27,7 +27,6 @@ VERSIONS, KILLS = (1000, 50) if FULL else (100, 5)
 WRITER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
 from helpers.exports.published_files import publish_one
 while True:
     publish_one(Path(sys.argv[1]), sys.stdout)
@@ -246,12 +245,9 @@ class KilledTest(absltest.TestCase):
         )
 
     def _publish_and_kill(self, export_dir, steps):
-        arguments = [
-            str(export_dir),
-            str(ROOT / "tests"),
-        ]
         with subprocess.Popen(
-            [sys.executable, "-c", WRITER, *arguments],
+            [sys.executable, "-c", WRITER, str(export_dir)],
+            env=program_environment(),
             stdout=subprocess.PIPE,
             text=True,
         ) as writer:

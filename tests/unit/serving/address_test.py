@@ -121,6 +121,17 @@ class WayTest(parameterized.TestCase):
         found = address.proxy_of("dns:///models.example:8500", environment)
         self.assertEqual(found, clause and f"the proxy {clause}")
 
+    @given(st.text(), st.text("@:/?#[]p1"))
+    def test_what_stands_before_the_last_at_sign_is_never_shown(
+        self, before, after
+    ):
+        after = after.replace("@", "")
+        shown, expected = (
+            address.proxy_of("models:8500", {"http_proxy": f"{secret}@{after}"})
+            for secret in (before, "")
+        )
+        self.assertEqual(shown, expected)
+
     def test_networks_without_a_proxy(self):
         environment = {"http_proxy": "http://p:1", "no_proxy": "10.0.0.0/8"}
         self.assertIsNone(address.proxy_of("10.1.2.3:8500", environment))
