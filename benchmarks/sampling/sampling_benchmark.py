@@ -15,7 +15,8 @@ with XLA:
     evaluate   the evaluation loop of kerasrnn-evaluate, 32 rows
     state      signature generate with a length of 0, with state_bytes; only if
                asked for
-    token      of that, only reading state_bytes and writing it again; likewise
+    token      only reading state_bytes and writing it again, 16 times in one
+               call of a graph; likewise
     keras      keras.layers, one call a character in a tf.function, as
                TensorFlow's tutorial on text generation does it (one row)
     torch      torch.nn, one call a character, without gradients
@@ -141,7 +142,7 @@ def _report(shape, rows, seconds):
             ratio = alternation.ratio(seconds[slow], seconds[fast])
             print(f"  {fast} / {slow}: {ratio}")
     if state is not None and token is not None:
-        milliseconds = 1000 * np.median(token) / rows
+        milliseconds = 1000 * np.median(token) / rows / sides.ROUND_TRIPS
         whole = 1000 * np.median(state) / rows
         print(
             f"  what state_bytes costs: {milliseconds:.2f} ms a row, of "

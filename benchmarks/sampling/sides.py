@@ -14,6 +14,9 @@ _TORCH = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 # step of the peers.
 LENGTH = 512
 PEER_LENGTH = 32
+# Times that tokens are read and written in one call: Python's call of a graph
+# takes longer than once.
+ROUND_TRIPS = 16
 
 
 def characters_of_a_step(side: str) -> int:
@@ -84,7 +87,7 @@ def _state(cell, layers, units, rows):
 
 
 def _token(cell, layers, units, rows):
-    """Reads tokens and writes them again, in a function of its own."""
+    """Reads tokens and writes them again, many times in one graph."""
     import tensorflow as tf
     from kerasrnn_export.graph.state_token import FINGERPRINT_LENGTH
     from kerasrnn_export.graph.state_token import Carried
@@ -113,8 +116,11 @@ def _token(cell, layers, units, rows):
 
     @tf.function(autograph=False)
     def turn(tokens):
-        carried, errors = codec.decode(tokens, tf.fill(tf.shape(tokens), ""))
-        return codec.encode(carried), errors
+        errors = tf.fill(tf.shape(tokens), "")
+        for _ in range(ROUND_TRIPS):
+            carried, errors = codec.decode(tokens, errors)
+            tokens = codec.encode(carried)
+        return tokens, errors
 
     def work():
         nonlocal tokens

@@ -9,14 +9,16 @@ process of its own and alone on the machine; sides take turns. Then all
 characters of the last 10 % are scored, each once:
 
     kerasrnn     kerasrnn-train with no flag but --minutes (and the split)
-    keras        the same LSTM of keras.layers, model.fit, Adam
-    char_rnn     the same LSTM in PyTorch, with char-rnn's recipe
+    keras        the same LSTM of keras.layers, model.fit, Adam; the best epoch
+    char_rnn     the same LSTM in PyTorch, with char-rnn's recipe; the best
+                 of its checkpoints, one every 1,000 steps
     transformer  a PyTorch transformer of nanoGPT's size for CPUs: 4 layers, 4
                  heads, 128 wide, context 64, batch 12, its schedule
 
-The minutes include compiling, and neither the start of a framework nor the
-scoring. Recurrent networks carry their state through the text that they
-score; the transformer sees 48 to 64 characters before each that it scores.
+The minutes include compiling and validations, and neither the start of a
+framework nor the scoring. Recurrent networks carry their state through the
+text that they score; the transformer sees 48 to 64 characters before each that
+it scores. Its rate falls to the end, so its last weights are scored.
 """
 
 import json

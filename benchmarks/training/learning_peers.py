@@ -12,6 +12,8 @@ _UNITS, _LAYERS, _BATCH, _LENGTH = 128, 2, 50, 50
 # nanoGPT's `train_shakespeare_char.py`, as its README starts it on a CPU.
 _WIDTH, _BLOCKS, _HEADS, _CONTEXT, _SAMPLES = 128, 4, 4, 64, 12
 _SCORED = 16  # Characters that each window of the transformer scores.
+# Steps between validations of char-rnn, which keeps a checkpoint of each.
+_EVALUATE_EVERY = 1000
 
 
 def train_peer(
@@ -48,8 +50,29 @@ def _streams(ids, length):
     ]
 
 
+def _rows(ids):
+    """Returns inputs and targets of the batches in order, [N * B, T]."""
+    return (values.reshape(-1, _LENGTH) for values in _streams(ids, _LENGTH))
+
+
+class _Best:
+    """The weights with the lowest validation loss so far."""
+
+    def __init__(self):
+        self.loss, self.weights = math.inf, None
+
+    def take(self, loss, weights):
+        """Keeps what `weights` returns if `loss` is the lowest."""
+        if loss < self.loss:
+            self.loss, self.weights = loss, weights()
+
+
 def _keras(train, validation, size, seconds, seed):
-    """A stateful Keras model, `fit` on the batches in order."""
+    """A stateful Keras model, `fit` on the batches in order.
+
+    Of the weights after each epoch, the best are scored, and those at the end
+    if they are better.
+    """
     import keras
     import tensorflow as tf
 
@@ -88,10 +111,20 @@ def _keras(train, validation, size, seconds, seed):
                 self.model.stop_training = True
                 raise TimeoutError
 
-    model = model_of(_BATCH)
-    inputs, targets = (
-        values.reshape(-1, _LENGTH) for values in _streams(train, _LENGTH)
-    )
+    model, validator = model_of(_BATCH), model_of(_BATCH)
+    inputs, targets = _rows(train)
+    best = _Best()
+
+    def validate():
+        validator.set_weights(model.get_weights())
+        for layer in validator.layers:
+            if isinstance(layer, keras.layers.LSTM):
+                layer.reset_states()
+        loss = validator.evaluate(
+            *_rows(validation), batch_size=_BATCH, verbose=0
+        )
+        best.take(loss, model.get_weights)
+
     end = time.monotonic() + seconds
     try:
         while True:
@@ -103,10 +136,11 @@ def _keras(train, validation, size, seconds, seed):
                 verbose=0,
                 callbacks=[Stop()],
             )
+            validate()
     except TimeoutError:
-        pass
+        validate()
     scorer = model_of(1)
-    scorer.set_weights(model.get_weights())
+    scorer.set_weights(best.weights)
     loss = scorer.evaluate(
         validation[None, :-1], validation[None, 1:], batch_size=1, verbose=0
     )
@@ -114,7 +148,12 @@ def _keras(train, validation, size, seconds, seed):
 
 
 def _char_rnn(train, validation, size, seconds, seed):
-    """char-rnn's recipe: RMSprop, clipping of elements, decay by epochs."""
+    """char-rnn's recipe: RMSprop, clipping of elements, decay by epochs.
+
+    Of its checkpoints, the one with the lowest validation loss is scored.
+    """
+    import copy
+
     import torch
     from torch import nn
 
@@ -136,6 +175,19 @@ def _char_rnn(train, validation, size, seconds, seed):
         logits = dense(hidden).flatten(0, 1)
         return nn.functional.cross_entropy(logits, labels.flatten()), state
 
+    modules = nn.ModuleList([lstm, dense])
+    best = _Best()
+
+    @torch.no_grad()
+    def validate():
+        state, losses = None, []
+        for ids, labels in zip(
+            *map(torch.from_numpy, _streams(validation, _LENGTH)), strict=True
+        ):
+            loss, state = loss_of(ids, labels, state)
+            losses.append(loss.item())
+        best.take(np.mean(losses), lambda: copy.deepcopy(modules.state_dict()))
+
     state, steps = None, 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -150,6 +202,10 @@ def _char_rnn(train, validation, size, seconds, seed):
         nn.utils.clip_grad_value_(parameters, 5 / _LENGTH)
         optimizer.step()
         steps += 1
+        if steps % _EVALUATE_EVERY == 0:
+            validate()
+    validate()
+    modules.load_state_dict(best.weights)
     with torch.no_grad():
         ids = torch.from_numpy(validation)[None]
         loss, _ = loss_of(ids[:, :-1], ids[:, 1:], None)

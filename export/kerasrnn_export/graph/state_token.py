@@ -89,14 +89,23 @@ class TokenCodec:
                 f"Expected {FINGERPRINT_LENGTH} characters as fingerprint, "
                 f"received {fingerprint!r}."
             )
-        self._fingerprint = fingerprint
-        self._start_states = list(start_states)
-        self._sizes = [len(state) for state in self._start_states]
+        self._name = MAGIC + fingerprint
+        self._sizes = [len(state) for state in start_states]
         self._bounds = np.repeat(
             np.array(bounds, np.float32), self._sizes
         )  # [S]
         self._vocabulary_size = vocabulary_size
         self._num_words = FIXED_WORDS + sum(self._sizes)
+        start = Carried(
+            tf.zeros([1], tf.int64),
+            tf.zeros([1, HISTORY], tf.int32),
+            tf.zeros([1], tf.int32),
+            [tf.constant(state[None], tf.float32) for state in start_states],
+        )
+        self._start: bytes = self.encode(start)[0].numpy()
+        self._start_words = np.frombuffer(
+            self._start[HEADER_LENGTH:], "<i4"
+        )  # [W]
 
     def encode(self, carried: Carried) -> tf.Tensor:
         """Returns the tokens, string [N]."""
@@ -110,9 +119,7 @@ class TokenCodec:
             axis=1,
         )  # [N, W]
         payload = self._to_bytes(words)
-        return tf.strings.join(
-            [MAGIC, self._fingerprint, self._checksum(payload), payload]
-        )
+        return tf.strings.join([self._header(payload), payload])
 
     def decode(
         self, tokens: tf.Tensor, errors: tf.Tensor
@@ -124,90 +131,85 @@ class TokenCodec:
             errors: string [N], see `row_errors`.
 
         Returns:
-            `(Carried, errors)`; a refused row carries the start.
+            `(Carried, errors)`; a row whose token is refused carries the
+            start.
         """
-        start = tokens == ""
-        errors, payload = self._check(tokens, start, errors)
+        complete = tf.strings.length(tokens) == len(self._start)
+        # No work on more bytes than a token has; and what is not complete may
+        # have no payload to cut out.
+        whole = tf.where(complete, tokens, self._start)
+        payload = tf.strings.substr(whole, HEADER_LENGTH, 4 * self._num_words)
+        header = tf.strings.substr(whole, 0, HEADER_LENGTH)
+        intact = header == self._header(payload)
         words = tf.io.decode_raw(
             payload,
             tf.int32,
             little_endian=True,
             fixed_length=4 * self._num_words,
         )  # [N, W]
-        history_end = 2 + HISTORY
         states = tf.bitcast(words[:, FIXED_WORDS:], tf.float32)  # [N, S]
         # Every comparison with NaN is false.
         possible = tf.reduce_all(tf.abs(states) <= self._bounds, axis=1)
+        usable = intact & possible
         errors = refuse(
             errors,
-            ~possible,
-            "state_bytes holds numbers that are not finite, or that no state "
-            "has: start again with an empty one.",
+            ~((tokens == "") | (complete & usable)),
+            self._why(tokens, complete & intact),
         )
-        start |= errors != ""
-        words = tf.where(start[:, None], 0, words)
-        states = [
-            tf.where(start[:, None], start_state[None], state)
-            for start_state, state in zip(
-                self._start_states,
-                tf.split(states, self._sizes, axis=1),
-                strict=True,
-            )
-        ]
+        return self._carried(
+            tf.where(usable[:, None], words, self._start_words)
+        ), errors
+
+    def _carried(self, words):
+        """Returns what words [N, W] are, within what can be carried."""
+        history_end = 2 + HISTORY
         # A token with a forged checksum gives odd text, but raises nothing.
-        history = tf.clip_by_value(
-            words[:, 2:history_end], 0, self._vocabulary_size - 1
+        return Carried(
+            tf.bitcast(words[:, :2], tf.int64),
+            tf.clip_by_value(
+                words[:, 2:history_end], 0, self._vocabulary_size - 1
+            ),
+            tf.clip_by_value(words[:, history_end], 0, MAX_UNFINISHED),
+            tf.split(
+                tf.bitcast(words[:, FIXED_WORDS:], tf.float32),
+                self._sizes,
+                axis=1,
+            ),
         )
-        unfinished = tf.clip_by_value(words[:, history_end], 0, MAX_UNFINISHED)
-        draws = tf.bitcast(words[:, :2], tf.int64)
-        return Carried(draws, history, unfinished, states), errors
 
-    def _check(self, tokens, start, errors):
-        """Returns errors, and payloads [N] that are empty in bad rows."""
-        length = tf.strings.length(tokens)
-        # Cutting a string where it has ended raises.
-        whole = length >= HEADER_LENGTH
-        padded = tf.where(whole, tokens, "-" * HEADER_LENGTH)
-        position = 0
-
-        def field(size):
-            nonlocal position
-            value = tf.strings.substr(padded, position, size)
-            position += size
-            return value
-
-        magic = field(len(MAGIC))
-        fingerprint = field(FINGERPRINT_LENGTH)
-        checksum = field(CHECKSUM_LENGTH)
-        complete = length == HEADER_LENGTH + 4 * self._num_words
-        # No work on more bytes than a token has.
-        payload = field(4 * self._num_words)
-        payload = tf.where(complete, payload, "")
-        errors = refuse(
-            errors,
-            ~start & (magic != MAGIC),
+    def _why(self, tokens, is_whole):
+        """Returns why tokens are refused, string [N], if they are."""
+        return tf.where(
+            tf.strings.substr(tokens, 0, len(MAGIC)) != MAGIC,
             "state_bytes is not a state: send what an earlier call returned, "
             "unchanged.",
+            tf.where(
+                tf.strings.substr(tokens, 0, len(self._name)) != self._name,
+                "state_bytes comes from another model: start again with an "
+                "empty one, or ask for the version that it came from.",
+                tf.where(
+                    is_whole,
+                    "state_bytes holds numbers that are not finite, or that "
+                    "no state has: start again with an empty one.",
+                    "state_bytes is damaged: send what an earlier call "
+                    "returned, unchanged.",
+                ),
+            ),
         )
-        errors = refuse(
-            errors,
-            ~start & (fingerprint != self._fingerprint),
-            "state_bytes comes from another model: start again with an empty "
-            "one, or ask for the version that it came from.",
-        )
-        errors = refuse(
-            errors,
-            ~start & (~complete | (checksum != self._checksum(payload))),
-            "state_bytes is damaged: send what an earlier call returned, "
-            "unchanged.",
-        )
-        return errors, tf.where(errors == "", payload, "")
 
-    def _checksum(self, payload):
-        """Returns decimal digits [N]: FarmHash's Fingerprint64."""
-        signed = tf.strings.join([self._fingerprint, payload])
+    def _header(self, payload):
+        """Returns what stands before payloads, string [N].
+
+        The checksum is FarmHash's Fingerprint64.
+        """
+        signed = tf.strings.join([self._name[len(MAGIC) :], payload])
         number = tf.strings.to_hash_bucket_fast(signed, 2**63 - 1)
-        return tf.strings.as_string(number, width=CHECKSUM_LENGTH, fill="0")
+        return tf.strings.join(
+            [
+                self._name,
+                tf.strings.as_string(number, width=CHECKSUM_LENGTH, fill="0"),
+            ]
+        )
 
     def _to_bytes(self, words):
         """Returns the bytes [N] of int32 words [N, W]."""
