@@ -20,9 +20,8 @@ from mkdocs.structure.pages import Page
 from kerasrnn.contract import signatures
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("*.md", "docs/*.md", "docs/api/*.md", "examples/README.md")
-# Files that pages link to.
-LINKED = ("LICENSE", "docs/*.png", "docs/*.css", "examples/*.py")
+# Pages, and the files that they link to.
+FILES = ("*.md", "LICENSE", "docs/*.*", "docs/api/*.md", "examples/*.*")
 
 # The tutorial as scripts/tutorial.py has run it, or as it was committed.
 NOTEBOOKS = ("build/tutorial.ipynb", "examples/tutorial.ipynb")
@@ -54,7 +53,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if not Path(file.abs_src_path or "/").is_relative_to(docs)
     ]
     paths = sorted(
-        path for pattern in (*PAGES, *LINKED) for path in ROOT.glob(pattern)
+        path
+        for pattern in FILES
+        for path in ROOT.glob(pattern)
+        if path.suffix != ".ipynb"  # Pages of their own, below.
     )
     pages = [
         File.generated(
