@@ -100,7 +100,8 @@ clean:  ## Removes what make has made: environments, caches, demo/
 	@touch $@
 
 .venv-oldest/.installed: pyproject.toml scripts/environment.py
-	$(call environment,.venv-oldest,'.[test]' 'tensorflow==2.20.*' 'keras==3.12.*')
+	$(call environment,.venv-oldest,'.[test]' 'tensorflow==2.20.*' 'keras==3.12.*' \
+	  'numpy<2; python_version < "3.13"')
 	@touch $@
 
 # Nothing of this checkout: an export is a file that others load.

@@ -164,9 +164,11 @@ def _text(values: flags.FlagValues, saved: "Checkpoint") -> _Text:
         values.split, saved.config.training.sequence_length
     )
     if not ranges:
+        fraction = f"{values.split}_fraction"
         raise UserError(
             f"The {values.split} split is empty: the model was trained with "
-            f"--{values.split}_fraction=0. Give another --split, or --file."
+            f"--{fraction}={getattr(corpus.config, fraction, 0):g}. Give "
+            "another --split, or --file."
         )
     name = f"{values.split} split ({corpus.config.split})"
     return _Text(corpus.ids, ranges, name)

@@ -1,5 +1,7 @@
 """Kinds of flags that absl has not: numbers in a range, and local paths."""
 
+import os
+
 from absl import flags
 
 from kerasrnn.foundation.constraints import Range
@@ -133,7 +135,7 @@ class _PathParser(flags.ArgumentParser):
         self._may_be_empty = may_be_empty
 
     def parse(self, argument):
-        """Returns the path as it was given."""
+        """Returns the path; as for a shell, "~" is the home directory."""
         if not isinstance(argument, str):
             raise TypeError(f"expected a path, received {argument!r}")
         complaint = complaint_about(argument)
@@ -141,7 +143,8 @@ class _PathParser(flags.ArgumentParser):
             complaint = "expected a path."
         if complaint:
             raise ValueError(complaint)
-        return argument
+        # Shells expand it in a word of its own, but few do after "--flag=".
+        return os.path.expanduser(argument)
 
     def flag_type(self):
         """Returns what `--helpxml` calls it."""

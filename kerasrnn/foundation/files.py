@@ -165,9 +165,23 @@ def read_text(path: os.PathLike | str, limit: int = 2**20) -> str:
 def write_arrays(
     path: os.PathLike | str, arrays: dict[str, np.ndarray]
 ) -> None:
-    """Writes arrays by name to an .npz file, uncompressed, and syncs it."""
+    """Writes arrays by name to an .npz file, uncompressed, and syncs it.
+
+    Raises:
+        ValueError: An array holds objects.
+    """
     with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        # Not `np.savez`: before NumPy 2.2 it cannot be told to refuse objects.
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                info = zipfile.ZipInfo(f"{name}.npy")
+                with archive.open(info, "w", force_zip64=True) as member:
+                    np.lib.format.write_array(
+                        member,
+                        np.asarray(array, order="C"),
+                        version=(1, 0),
+                        allow_pickle=False,
+                    )
         file.flush()
         os.fsync(file.fileno())
 

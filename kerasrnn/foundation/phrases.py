@@ -28,6 +28,18 @@ def command(*arguments: object) -> str:
     return " ".join(_quoted(str(argument)) for argument in arguments)
 
 
+def path_flag(name: str, path: object) -> str:
+    """Returns a flag for a path, as in "--workdir=my_model".
+
+    Args:
+        name: Of the flag, without hyphens.
+        path: Its value, which programs are to take literally: they would
+            read a first "~" as the home directory.
+    """
+    text = str(path)
+    return f"--{name}={'./' if text.startswith('~') else ''}{text}"
+
+
 def _quoted(argument: str) -> str:
     # Of a flag its value alone, as people write it.
     flag, equals, value = argument.partition("=")

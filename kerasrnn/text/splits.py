@@ -49,6 +49,32 @@ def split_ranges(
     return [(start, stop) for start, stop in ranges if start < stop]
 
 
+def check_splits(
+    num_characters: int, config: DataConfig, multiple: int = 1
+) -> None:
+    """Checks that no split is empty of which a share was asked for.
+
+    The arguments are those of `split_ranges`.
+
+    Raises:
+        UserError: One is: the pieces of "interleaved" are too short.
+    """
+    if config.split == "tail":
+        return
+    for name in SPLIT_NAMES[1:]:
+        share = getattr(config, f"{name}_fraction")
+        if share and not split_ranges(num_characters, config, name, multiple):
+            size = num_characters // config.split_streams // multiple
+            raise UserError(
+                f"--{name}_fraction={share:g} of each piece of the text is "
+                f"less than one sequence: {config.split_streams:,} pieces have "
+                f"{counted(size, 'sequence')} of "
+                f"{counted(multiple, 'character')} each. Give a larger "
+                f"--{name}_fraction, a smaller --split_streams or "
+                "--sequence_length, or --split=tail."
+            )
+
+
 def characters_in(ranges: Iterable[tuple[int, int]]) -> int:
     """Returns how many characters lie in ranges (start, stop) of a text."""
     return sum(stop - start for start, stop in ranges)
@@ -60,12 +86,12 @@ def _interleaved(
     num_pieces = config.split_streams
     size = num_characters // (num_pieces * multiple)
     if not size:
+        most = num_characters // multiple
+        fewer = f"--split_streams={most} or less, " if most else ""
         raise UserError(
             f"The text of {counted(num_characters, 'character')} cannot be "
             f"divided into {counted(num_pieces, 'piece')} of at least "
-            f"{multiple:,}; give "
-            f"--split_streams={max(num_characters // multiple, 1)} or less, "
-            "--split=tail, or more text."
+            f"{multiple:,}; give {fewer}--split=tail, or more text."
         )
     bounds = [bound * multiple for bound in _bounds(size, config)]
     start, stop, step = bounds[index], bounds[index + 1], bounds[-1]

@@ -45,7 +45,10 @@ class Choice(NamedTuple):
 
 
 def choices(
-    model: ModelConfig, given: Mapping[str, Any], characters: int
+    model: ModelConfig,
+    given: Mapping[str, Any],
+    characters: int,
+    validates: bool = True,
 ) -> list[Choice]:
     """Returns what is chosen for fields of the configuration not given.
 
@@ -53,6 +56,7 @@ def choices(
         model: The network.
         given: The fields of `ModelConfig` and `TrainingConfig` that are given.
         characters: Length of the training text.
+        validates: Whether there is text to validate on.
     """
     found = []
     if "dropout" not in given:
@@ -65,9 +69,31 @@ def choices(
         found.append(_epochs(characters))
         epochs = found[-1].value
     # With a period of the user's own, nobody knows what one validation is.
-    if not {"patience", "evaluate_every"} & set(given):
+    if validates and not {"patience", "evaluate_every"} & set(given):
         found.append(_patience(epochs))
     return found
+
+
+def choices_of_resumed_run(
+    was: TrainingConfig, given: Mapping[str, Any]
+) -> list[Choice]:
+    """Returns what is chosen again when a run resumes.
+
+    Args:
+        was: How the run was trained until now.
+        given: The fields of `TrainingConfig` that are given anew.
+
+    Returns:
+        The patience for another number of epochs, if it is what the rule
+        chose for the former number.
+    """
+    epochs = given.get("epochs", was.epochs)
+    chosen = was.patience == _patience(was.epochs).value
+    if epochs == was.epochs or not chosen or was.evaluate_every:
+        return []
+    if {"patience", "evaluate_every"} & set(given):
+        return []
+    return [_patience(epochs)]
 
 
 def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:

@@ -25,6 +25,7 @@ from rich.console import Console
 from kerasrnn.config import ModelConfig
 from kerasrnn.foundation.phrases import command
 from kerasrnn.foundation.phrases import counted
+from kerasrnn.foundation.phrases import path_flag
 from kerasrnn.foundation.signals import Interruption
 from kerasrnn.text.batches.beginnings import first_words
 from kerasrnn.text.batches.dataset import training_dataset
@@ -111,10 +112,12 @@ def train_as_chief(
         else:
             settings = settings_of_resumed_run(request, workdir, saved, display)
         if settings.finished and saved is not None:
+            flags = " and a larger ".join(settings.finished)
             display.note(
-                f"{workdir.path} is trained already: {settings.finished}, "
-                f"{_summary(saved.step, read_best(workdir.best))}. A larger "
-                "--epochs, --max_steps, --minutes or --patience resumes it."
+                f"{workdir.path} is trained already: "
+                f"{next(iter(settings.finished.values()))}, "
+                f"{_summary(saved.step, read_best(workdir.best))}. To resume "
+                f"it, give a larger {flags}."
             )
             _send_to_others(group, None)
             return
@@ -219,7 +222,7 @@ def _send_to_others(
 
 def _sampling_command(workdir: Workdir, settings: Settings) -> str:
     """Returns a command that samples, with a prompt that the text suggests."""
-    arguments = ["kerasrnn-sample", f"--workdir={workdir.path}"]
+    arguments = ["kerasrnn-sample", path_flag("workdir", workdir.path)]
     corpus, multiple = settings.text(), settings.config.training.sequence_length
     # Of documents a prompt would be most of one.
     if not corpus.separator_id:

@@ -4,6 +4,8 @@ Nothing here needs TensorFlow, so a mistake is reported before it starts.
 """
 
 import dataclasses
+import types
+from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
@@ -11,16 +13,19 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.text.batches.streams import is_scorable
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.encoding import Progress
 from kerasrnn.text.splits import characters_in
+from kerasrnn.text.splits import check_splits
 from kerasrnn.training.checkpoints import resuming
 from kerasrnn.training.checkpoints import warm_start
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.defaults import choices
+from kerasrnn.training.defaults import choices_of_resumed_run
 from kerasrnn.training.records import announcement
 from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.step.schedule import Limits
@@ -56,13 +61,14 @@ class Settings(NamedTuple):
         config: What is trained, and how.
         limits: When to stop before the epochs are over.
         corpus: The encoded text; None if the run is over and none was read.
-        finished: Why nothing is left to do, or "".
+        finished: Why nothing is left to do, by the flags that would change
+            it; empty of a run that is not over.
     """
 
     config: Config
     limits: Limits
     corpus: Corpus | None
-    finished: str = ""
+    finished: Mapping[str, str] = types.MappingProxyType({})
 
     def text(self) -> Corpus:
         """Returns the encoded text of a run that is not over.
@@ -71,7 +77,7 @@ class Settings(NamedTuple):
             ValueError: It is over.
         """
         if self.corpus is None:
-            raise ValueError(f"The run is over: {self.finished}.")
+            raise ValueError(f"The run is over: {dict(self.finished)}.")
         return self.corpus
 
 
@@ -109,13 +115,15 @@ def settings_of_new_run(
     )
     for sentence in announcement.of_text(corpus):
         observer.note(sentence)
+    multiple = training.sequence_length
+    check_splits(len(corpus), data, multiple)
     chosen = choices(
         model,
         {**request.model, **request.training},
-        characters_in(corpus.split_ranges("train", training.sequence_length)),
+        characters_in(corpus.split_ranges("train", multiple)),
+        validates=is_scorable(corpus.split_ranges("validation", multiple)),
     )
-    if chosen:
-        observer.note(f"Chosen by rule: {', '.join(map(str, chosen))}.")
+    _note_choices(chosen, observer)
     model, training = (
         _replaced(part, {choice.name: choice.value for choice in chosen})
         for part in (model, training)
@@ -142,10 +150,16 @@ def settings_of_resumed_run(
     # The file may say anything, so it is checked before it is used.
     RunStatus.from_dict(saved.info)
     limits = dataclasses.replace(Limits.from_info(saved.info), **request.limits)
+    chosen = choices_of_resumed_run(saved.config.training, request.training)
+    _note_choices(chosen, observer)
+    training = {
+        **request.training,
+        **{choice.name: choice.value for choice in chosen},
+    }
     config = resuming.resumed_config(
-        saved, workdir, request.data, request.model, request.training
+        saved, workdir, request.data, request.model, training
     )
-    finished = resuming.reason_it_is_over(saved, config, limits)
+    finished = resuming.limits_reached(saved, config, limits)
     # Of a finished run only files that are newly named are looked at.
     if finished and config.data.data == saved.config.data.data:
         return Settings(config, limits, None, finished)
@@ -153,6 +167,11 @@ def settings_of_resumed_run(
     if text.note:
         observer.note(text.note)
     return Settings(config, limits, text.corpus, finished)
+
+
+def _note_choices(chosen, observer):
+    if chosen:
+        observer.note(f"Chosen by rule: {', '.join(map(str, chosen))}.")
 
 
 def _replaced(part, fields):

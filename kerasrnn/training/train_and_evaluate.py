@@ -84,6 +84,11 @@ def train_and_evaluate(
         if plan.validates and workers.is_chief:
             guesses = _baselines(corpus, config, held_out)
             observer.note(of_baselines(guesses))
+        if not plan.validates:
+            observer.note(
+                "No text is held out to validate on, so no checkpoint is the "
+                "best one: programs use the newest."
+            )
         loop = TrainingLoop(
             RunContext(
                 config=config,

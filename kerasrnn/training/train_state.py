@@ -212,8 +212,9 @@ class TrainingState:
         except UserError as error:
             path = self._context.workdir.checkpoints / str(saved.status.step)
             raise UserError(
-                f"{path} is not a checkpoint that this run can resume from: "
-                f"{error}. Remove it to resume from the one before."
+                f"{path} is intact, but not what this version of kerasrnn "
+                f"resumes from: {error}. Resume with the version that wrote "
+                "it, or give another --workdir."
             ) from None
         self.states = distribute(self._workers.strategy, saved.states, 0)
         if self._workers.is_chief:

@@ -89,8 +89,8 @@ class SegmentOrder:
         bits = np.random.Philox(key=[self._shuffling.seed, epoch])
         drawn = bits.random_raw(2 * segments + 1)
         order = np.argsort(drawn[:segments], kind="stable")
-        moved = drawn[segments:-1] % 2 == 0
-        return int(drawn[-1] % self._ranges.length), order, moved
+        moved = drawn[segments:-1] % np.uint64(2) == 0
+        return int(drawn[-1]) % self._ranges.length, order, moved
 
     def _starts_of(self, epoch: int, number: int) -> np.ndarray:
         offset, order, moved = self._order(epoch)

@@ -4,6 +4,7 @@ Nothing here writes: programs that only read a working directory use it while
 a run may be writing there.
 """
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -15,6 +16,7 @@ from absl import logging
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.paths import local_path
 from kerasrnn.foundation.phrases import command
+from kerasrnn.foundation.phrases import path_flag
 from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints.checkpoint import Checkpoint
 
@@ -63,11 +65,14 @@ class Best:
 
 def newest_intact(directory: os.PathLike | str) -> Intact:
     """Returns the newest intact checkpoint, and the newer, damaged ones."""
+    return _read_while_there(directory, _newest_intact)
+
+
+def _newest_intact(directory, steps):
     damaged: dict[int, UserError] = {}
-    for step in reversed(checkpoint.steps(directory)):
+    for step in reversed(steps):
         try:
-            path = pathlib.Path(directory) / str(step)
-            return Intact(checkpoint.load(path), damaged)
+            return Intact(_load(directory, step), damaged)
         except UserError as error:
             damaged[step] = error
     return Intact(None, damaged)
@@ -79,16 +84,40 @@ def best_intact(directory: os.PathLike | str) -> Intact:
     There are several where a process was killed as it replaced one by a
     better one.
     """
+    return _read_while_there(directory, _best_intact)
+
+
+def _best_intact(directory, steps):
     intact, damaged = [], {}
-    for step in checkpoint.steps(directory):
+    for step in steps:
         try:
-            path = pathlib.Path(directory) / str(step)
-            intact.append(checkpoint.load(path))
+            intact.append(_load(directory, step))
         except UserError as error:
             damaged[step] = error
     # Of equals the newest.
     best = min(reversed(intact), key=recorded_loss, default=None)
     return Intact(best, damaged)
+
+
+class _ReplacedError(Exception):
+    """A run has replaced a checkpoint after the directory was listed."""
+
+
+def _read_while_there(directory, read):
+    """Lists steps and reads them, until none was replaced meanwhile."""
+    while True:
+        with contextlib.suppress(_ReplacedError):
+            return read(directory, checkpoint.steps(directory))
+
+
+def _load(directory, step):
+    path = pathlib.Path(directory) / str(step)
+    try:
+        return checkpoint.load(path)
+    except UserError:
+        if path.exists():
+            raise
+        raise _ReplacedError from None
 
 
 def recorded_loss(saved: Checkpoint) -> float:
@@ -165,5 +194,5 @@ def find(workdir: os.PathLike | str, which: str = "best") -> Found:
 
 
 def _how_to_train(workdir):
-    training = command("kerasrnn-train", f"--workdir={workdir}")
+    training = command("kerasrnn-train", path_flag("workdir", workdir))
     return f"train a model first (`{training}`), or give another --workdir."

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import command
+from kerasrnn.foundation.phrases import path_flag
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
 from kerasrnn.text.encoding import Progress
@@ -100,17 +101,22 @@ def check_resumable(
         )
 
 
-def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
-    """Returns why a finished run stays finished, or "" if it resumes.
+def limits_reached(
+    saved: Checkpoint, config: Config, limits: Limits
+) -> dict[str, str]:
+    """Returns why a finished run stays finished; nothing if it resumes.
 
     Args:
         saved: Its newest checkpoint.
         config: What is asked for now.
         limits: When to stop, as asked for now.
+
+    Returns:
+        Reasons, by the flags that they are of, such as "--epochs".
     """
     steps_per_epoch = saved.info.get("steps_per_epoch")
     if not saved.info.get("finished") or type(steps_per_epoch) is not int:
-        return ""
+        return {}
     status = RunStatus.from_dict(saved.info)
     # It ended a little before its minutes were over, so that what follows the
     # last step was over by then.
@@ -119,9 +125,9 @@ def reason_it_is_over(saved: Checkpoint, config: Config, limits: Limits) -> str:
         saved.info["finished"] == before.reached_minutes
         and 0 < limits.minutes <= before.minutes
     ):
-        return limits.reached_minutes
+        return {"--minutes": limits.reached_minutes}
     plan = Plan(config.training, steps_per_epoch, limits, validates=False)
-    return plan.reason_to_end(status.step, status.elapsed, status.stale)
+    return plan.limits_reached(status.step, status.elapsed, status.stale)
 
 
 class ResumedText(NamedTuple):
@@ -190,8 +196,8 @@ def _note(change, data, workdir):
         return f"{names} cannot be read any more. {copy}"
     arguments = [
         "kerasrnn-train",
-        f"--init_from={workdir.path.absolute()}",
-        *(f"--data={pattern}" for pattern in data),
+        path_flag("init_from", workdir.path.absolute()),
+        *(path_flag("data", pattern) for pattern in data),
     ]
     return (
         f"{names} has changed since it was read. {copy} To train on it as it "
@@ -212,6 +218,8 @@ def _differences(saved, wanted):
 def _shown(value):
     if isinstance(value, tuple):
         return ",".join(value) or "the standard library"
+    if value == "":
+        return "not given"
     if isinstance(value, str) and not value.isprintable():
         return repr(value)
     return str(value)

@@ -7,6 +7,7 @@ import pathlib
 
 from kerasrnn.foundation.phrases import command
 from kerasrnn.foundation.phrases import counted
+from kerasrnn.foundation.phrases import path_flag
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.frequencies import Baselines
 from kerasrnn.text.sources import standard_library_root
@@ -45,7 +46,7 @@ def of_standard_library(path: os.PathLike | str) -> str:
             "Runs in directories with similar names; resume them with:"
         )
         lines += [
-            f"    {command('kerasrnn-train', f'--workdir={found}')}"
+            f"    {command('kerasrnn-train', path_flag('workdir', found))}"
             for found in similar
         ]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Annotated
 
 from kerasrnn.config import TrainingConfig
@@ -13,6 +14,8 @@ from kerasrnn.foundation.phrases import counted
 
 # Training batches that a validation may always read.
 _LEAST_BATCHES = 4
+# Steps in a minute where nobody knows yet; most machines make more.
+_FEW_PER_MINUTE = 60
 # A step computes the gradient, too, which takes twice as long as the loss.
 _FORWARD_SHARE = 1 / 3
 
@@ -144,9 +147,10 @@ class Plan:
         if not self.config.validation_cost:
             return 0
         if step == 0:
-            # How many there will be in some minutes is not known yet.
-            period = min(self.evaluate_every, self.total_steps)
-            step = 1 if self.limits.minutes else period
+            step = min(self.evaluate_every, self.total_steps)
+            if self.limits.minutes:
+                # How many there will be is not known yet.
+                step = min(step, _FEW_PER_MINUTE * self.limits.minutes)
         affordable = self.config.validation_cost * step / _FORWARD_SHARE
         batches = max(affordable, _LEAST_BATCHES)
         characters = int(batches * self._characters_per_step)
@@ -181,19 +185,39 @@ class Plan:
             elapsed: Seconds of training so far, and those it takes to end.
             stale: Number of validations since the best one.
         """
-        if step >= self.config.epochs * self.steps_per_epoch:
-            if self.config.epochs == 1:
-                return "the one epoch is done"
-            return f"all {self.config.epochs:,} epochs are done"
-        if step >= self.total_steps:
-            return f"--max_steps={self.limits.max_steps} is reached"
-        minutes = self.limits.minutes
-        if minutes and step and elapsed >= 60 * minutes:
-            return self.limits.reached_minutes
+        reached = self.limits_reached(step, elapsed, stale)
+        return next(iter(reached.values()), "")
+
+    def limits_reached(
+        self, step: int, elapsed: float, stale: int
+    ) -> dict[str, str]:
+        """Returns what allows no other step: reasons, by the flags they are of.
+
+        The arguments are those of `reason_to_end`.
+        """
+        return dict(self._limits_reached(step, elapsed, stale))
+
+    def _limits_reached(
+        self, step, elapsed, stale
+    ) -> Iterator[tuple[str, str]]:
+        epochs, limits = self.config.epochs, self.limits
+        if step >= epochs * self.steps_per_epoch:
+            done = (
+                "the one epoch is"
+                if epochs == 1
+                else f"all {epochs:,} epochs are"
+            )
+            yield "--epochs", f"{done} done"
+        if limits.max_steps and step >= limits.max_steps:
+            yield "--max_steps", f"--max_steps={limits.max_steps} is reached"
+        if limits.minutes and step and elapsed >= 60 * limits.minutes:
+            yield "--minutes", limits.reached_minutes
         if self.config.patience and stale >= self.config.patience:
             validations = counted(stale, "validation")
-            return f"{validations} in a row did not improve on the best"
-        return ""
+            yield (
+                "--patience",
+                f"{validations} in a row did not improve on the best",
+            )
 
     def expected_steps(
         self, step: int, elapsed: float, seconds_per_step: float | None

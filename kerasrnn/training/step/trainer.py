@@ -184,7 +184,7 @@ class Trainer:
         """Takes back what `snapshot` returned.
 
         Averages that were not kept start from the weights, a loss scale
-        from where it always starts.
+        and SGD's momentum from where they always start.
 
         Raises:
             UserError: Another one is not there, or of another size; then
@@ -192,7 +192,7 @@ class Trainer:
         """
         taken = []
         for name, variable in self._updater.variables().items():
-            if name not in arrays and name.startswith("loss_scale"):
+            if name not in arrays and self._may_start(name):
                 continue
             source = name
             if name not in arrays and name == "average":
@@ -207,6 +207,14 @@ class Trainer:
             taken.append((variable, array))
         for variable, array in taken:
             variable.assign(array)
+
+    def _may_start(self, name):
+        """Whether a variable that was not kept may have its first value."""
+        is_sgd = self.config.training.optimizer == "sgd"
+        # Without momentum, SGD has no such variable.
+        return name.startswith("loss_scale") or (
+            is_sgd and name == "optimizer_momentum"
+        )
 
     def _dropout_key(self, context, step):
         """Dropout is a function of (seed, step, stream), see `CharRNN`."""

@@ -1,6 +1,7 @@
 """Every flag of every program, with values from outside and from its edges."""
 
 import importlib
+import os
 import pathlib
 import typing
 
@@ -59,6 +60,23 @@ def edge_values(flag):
     low = allowed.low if not allowed.above_low else allowed.high * 1e-300
     high = allowed.high if not allowed.below_high else allowed.high - 1e-16
     return [low, high] if FULL else [high]
+
+
+class PathsTest(parameterized.TestCase):
+    @parameterized.parameters(*PROGRAMS)
+    def test_a_tilde_is_the_home_directory(self, name):
+        importlib.import_module(PROGRAMS[name])
+        paths = [
+            flag
+            for flag in flags_of(name).values()
+            if flag.parser.flag_type() == "path"
+        ]
+        self.assertNotEmpty(paths)
+        for flag in paths:
+            for given in ("~", "~/model", "./~", "a/~", "~nobody-of-that-name"):
+                self.assertEqual(
+                    flag.parser.parse(given), os.path.expanduser(given)
+                )
 
 
 class WrongValuesTest(parameterized.TestCase):

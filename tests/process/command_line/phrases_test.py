@@ -24,7 +24,7 @@ from kerasrnn.training.step.schedule import Limits
 from kerasrnn.training.step.schedule import Plan
 
 # Directories as people name them, and as nobody should.
-NAMES = ("my model", "it's", 'a "b" c', "$HOME", "a;b", "~", "-x", "é*?")
+NAMES = ("my model", "it's", 'a "b" c', "$HOME", "a;b", "./~", "-x", "é*?")
 
 # Tells its arguments, as a shell has passed them.
 _TELLER = f"""#!{sys.executable}
@@ -156,7 +156,7 @@ class CommandTest(parameterized.TestCase):
         self.assertEqual(result.status, 1)
         # It is the directory meant, whose checkpoint is none.
         self.assertIn("None of the checkpoints in", result.errors)
-        self.assertIn(name, result.errors)
+        self.assertIn(str(pathlib.Path(name)), result.errors)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from hypothesis import strategies
 from kerasrnn.config import DataConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.splits import SPLIT_NAMES
+from kerasrnn.text.splits import check_splits
 from kerasrnn.text.splits import split_ranges
 
 quick = hypothesis.settings(deadline=None, max_examples=100)
@@ -55,6 +56,35 @@ class SplitTest(parameterized.TestCase):
             rounding = 1 if split == "tail" else 3 * pieces * multiple
             self.assertAlmostEqual(size, fraction * length, delta=rounding + 1)
 
+    @quick
+    @hypothesis.given(
+        strategies.integers(400, 10_000),
+        strategies.sampled_from(["tail", "interleaved"]),
+        strategies.integers(1, 50),
+        strategies.integers(1, 8),
+        strategies.sampled_from([0, 0.01, 0.05, 0.3]),
+        strategies.sampled_from([0, 0.01, 0.05, 0.3]),
+    )
+    def test_what_is_asked_for_is_there_or_refused(
+        self, length, split, pieces, multiple, validation, test
+    ):
+        config = DataConfig(
+            split=split,
+            split_streams=pieces,
+            validation_fraction=validation,
+            test_fraction=test,
+        )
+        empty = [
+            name
+            for name, share in (("validation", validation), ("test", test))
+            if share and not split_ranges(length, config, name, multiple)
+        ]
+        if not empty:
+            check_splits(length, config, multiple)
+            return
+        with self.assertRaisesRegex(UserError, f"^--{empty[0]}_fraction="):
+            check_splits(length, config, multiple)
+
     @parameterized.parameters(
         # char-rnn: loader of tinyshakespeare, batches of 50 x 50.
         ("interleaved", 0.05, 0, 50, 423 * 2500, 23 * 2500 + 394, 0),
@@ -86,6 +116,8 @@ class SplitTest(parameterized.TestCase):
             split_ranges(1000, config, "all")
         with self.assertRaisesRegex(UserError, "--split_streams=40 or less"):
             split_ranges(1000, config, "train", multiple=25)
+        with self.assertRaisesRegex(UserError, "give --split=tail, or more"):
+            split_ranges(20, config, "train", multiple=25)
         fitting = dataclasses.replace(config, split_streams=40)
         self.assertLen(split_ranges(1000, fitting, "validation", 25), 40)
 

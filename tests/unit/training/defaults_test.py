@@ -10,6 +10,7 @@ from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.defaults import choices
+from kerasrnn.training.defaults import choices_of_resumed_run
 
 
 def chosen(given=None, characters=1_000_000, **model):
@@ -52,6 +53,39 @@ class DefaultsTest(parameterized.TestCase):
         # What a validation is worth is the user's own choice then.
         self.assertEmpty(chosen({**given, "evaluate_every": 1000}))
         self.assertNotIn("learning_rate", chosen({"optimizer": "rmsprop"}))
+
+    def test_without_text_to_validate_on_there_is_no_patience(self):
+        config = ModelConfig(vocabulary_size=65)
+        names = [c.name for c in choices(config, {}, 10**6, validates=False)]
+        self.assertEqual(names, ["dropout", "learning_rate", "epochs"])
+
+    @parameterized.parameters(
+        # How it was trained, what is given anew, what is chosen.
+        ({"epochs": 25, "patience": 5}, {"epochs": 100}, {"patience": 20}),
+        ({"epochs": 100, "patience": 20}, {"epochs": 25}, {"patience": 5}),
+        ({"epochs": 25, "patience": 6}, {"epochs": 100}, {}),
+        ({"epochs": 25, "patience": 0}, {"epochs": 100}, {}),
+        ({"epochs": 25, "patience": 5}, {"epochs": 25}, {}),
+        ({"epochs": 25, "patience": 5}, {"learning_rate": 0.1}, {}),
+        (
+            {"epochs": 25, "patience": 5},
+            {"epochs": 100, "patience": 5},
+            {},
+        ),
+        (
+            {"epochs": 25, "patience": 5, "evaluate_every": 10},
+            {"epochs": 100},
+            {},
+        ),
+        (
+            {"epochs": 25, "patience": 5},
+            {"epochs": 100, "evaluate_every": 10},
+            {},
+        ),
+    )
+    def test_a_chosen_patience_follows_the_epochs(self, was, given, expected):
+        found = choices_of_resumed_run(TrainingConfig(**was), given)
+        self.assertEqual({c.name: c.value for c in found}, expected)
 
     def test_a_trained_model_is_changed_by_smaller_steps(self):
         anew, trained = chosen(), chosen({"init_from": "/model"})

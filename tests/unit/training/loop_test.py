@@ -228,6 +228,13 @@ class LoopTest(TrainingTestCase):
         self.train("a", Limits(max_steps=7), averaging=0.0)
         self.assertLen(self.losses("a"), 7)
 
+    def test_momentum_may_be_switched_on_and_off(self):
+        options = {"optimizer": "sgd", "learning_rate": 0.1}
+        for step, momentum in ((3, 0.0), (5, 0.9), (7, 0.0)):
+            limits = Limits(max_steps=step)
+            self.train("a", limits, beta_1=momentum, **options)
+        self.assertLen(self.losses("a"), 7)
+
     def test_interleaved_split_and_other_cells(self):
         data = DataConfig(
             data=(str(self.text),),

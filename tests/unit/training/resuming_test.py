@@ -10,7 +10,9 @@ from absl.testing import parameterized
 from helpers.models.trained_workdir import make_workdir
 from helpers.processes.forked_trainer import ForkedTrainer
 
+from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
+from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
@@ -114,6 +116,21 @@ class TextTest(parameterized.TestCase):
         self.assertEqual(self.resume(), "")
 
 
+class OtherSettingsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("training", {"init_from": "/a"}, "--init_from is not given there and"),
+        ("training", {"seed": 7}, "--seed is 0 there and 7 here"),
+        ("data", {"split": "interleaved"}, "--split is tail there"),
+    )
+    def test_a_difference_is_shown(self, part, fields, message):
+        saved = Config(model=ModelConfig(vocabulary_size=5))
+        changed = dataclasses.replace(getattr(saved, part), **fields)
+        wanted = dataclasses.replace(saved, **{part: changed})
+        resuming.check_resumable(saved, saved, "run")
+        with self.assertRaisesRegex(UserError, message):
+            resuming.check_resumable(saved, wanted, "run")
+
+
 class FinishedTest(parameterized.TestCase):
     """What a run that is over is asked for, and what follows."""
 
@@ -123,6 +140,7 @@ class FinishedTest(parameterized.TestCase):
         ({"max_steps": 41}, {}, ""),
         ({"max_steps": 0}, {}, ""),
         ({"max_steps": 0}, {"epochs": 4}, "all 4 epochs are done"),
+        ({}, {"epochs": 4}, "all 4 epochs are done"),
         ({"max_steps": 41}, {"epochs": 4}, "all 4 epochs are done"),
         ({"max_steps": 0, "minutes": 1.0}, {"epochs": 9}, "--minutes=1 is"),
         ({"max_steps": 0, "minutes": 2.0}, {"epochs": 9}, ""),
@@ -135,16 +153,31 @@ class FinishedTest(parameterized.TestCase):
         training = dataclasses.replace(saved.config.training, **training)
         config = dataclasses.replace(saved.config, training=training)
         limits = Limits(**{"max_steps": 40, **limits})
-        found = resuming.reason_it_is_over(saved, config, limits)
-        self.assertStartsWith(found, reason)
+        found = resuming.limits_reached(saved, config, limits)
+        self.assertStartsWith(next(iter(found.values()), ""), reason)
         self.assertEqual(bool(found), bool(reason))
+        # With more of just what it names, the run resumes.
+        more = {
+            "--epochs": ("training", "epochs", 99),
+            "--patience": ("training", "patience", 99),
+            "--max_steps": ("limits", "max_steps", 99),
+            "--minutes": ("limits", "minutes", 99.0),
+        }
+        for flag in found:
+            part, name, value = more[flag]
+            if part == "limits":
+                limits = dataclasses.replace(limits, **{name: value})
+            else:
+                training = dataclasses.replace(config.training, **{name: value})
+                config = dataclasses.replace(config, training=training)
+        self.assertEmpty(resuming.limits_reached(saved, config, limits))
         # One that was interrupted at its last step has not been validated.
         unfinished = dataclasses.replace(
             saved, info={**saved.info, "finished": ""}
         )
-        self.assertEqual(
-            resuming.reason_it_is_over(unfinished, config, limits), ""
-        )
+        config = dataclasses.replace(config, training=training)
+        limits = Limits(max_steps=1)
+        self.assertEmpty(resuming.limits_reached(unfinished, config, limits))
 
     @parameterized.parameters((1.0, True), (0.5, True), (1.1, False))
     def test_its_minutes_end_a_little_sooner(self, minutes, is_over):
@@ -158,11 +191,9 @@ class FinishedTest(parameterized.TestCase):
         saved = dataclasses.replace(saved, info={**saved.info, **info})
         training = dataclasses.replace(saved.config.training, epochs=9)
         config = dataclasses.replace(saved.config, training=training)
-        reason = resuming.reason_it_is_over(
-            saved, config, Limits(minutes=minutes)
-        )
-        expected = f"--minutes={minutes:g} is reached" if is_over else ""
-        self.assertEqual(reason, expected)
+        found = resuming.limits_reached(saved, config, Limits(minutes=minutes))
+        reason = f"--minutes={minutes:g} is reached"
+        self.assertEqual(found, {"--minutes": reason} if is_over else {})
 
     def finished(self):
         """Returns one that is over: 40 steps of 5 epochs of 9, in 70 s."""
@@ -215,6 +246,7 @@ class ProgramTest(absltest.TestCase):
         }
         shown = self.train(*command)
         self.assertIn("workdir is trained already: --max_steps=13", shown)
+        self.assertIn("To resume it, give a larger --max_steps.", shown)
         self.assertNotIn("TensorFlow", shown)
         for path, data in before.items():
             self.assertEqual(path.read_bytes(), data, path)

@@ -1,8 +1,10 @@
 """What is saved stays saved, and nothing worse takes the place of the best."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
+import threading
 from unittest import mock
 
 from absl.testing import absltest
@@ -133,6 +135,39 @@ class StoryTest(TrainingTestCase):
         info = self.newest("a").info
         self.assertEqual(info["finished"], result.reason)
         self.assertGreaterEqual(info["elapsed"], 60e-6)
+
+
+def validated_checkpoint(step):
+    """Returns one whose loss is the lower the later it is."""
+    saved = make_checkpoint(step, size=200_000)
+    loss = {"validated": step, "validation_loss": 5.0 - step / 1000}
+    return dataclasses.replace(saved, info={**saved.info, **loss})
+
+
+class ReplacedTest(absltest.TestCase):
+    """A program reads while a run replaces what it reads."""
+
+    def test_readers_always_find_the_best(self):
+        folder = pathlib.Path(self.create_tempdir().full_path)
+        manager = CheckpointManager(Workdir(folder))
+        first = validated_checkpoint(1)
+        manager.save(first)
+        manager.save_best(first)
+        found, over = [], threading.Event()
+
+        def read():
+            while not over.is_set():
+                found.append(finding.find(folder).path)
+
+        with self.assertNoLogs(level="WARNING"):
+            reader = threading.Thread(target=read)
+            reader.start()
+            for step in range(2, 150):
+                manager.save_best(validated_checkpoint(step))
+            over.set()
+            reader.join()
+        self.assertNotEmpty(found)
+        self.assertEqual({path.parent.name for path in found}, {"best"})
 
 
 class BestTest(absltest.TestCase):

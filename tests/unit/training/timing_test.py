@@ -59,8 +59,10 @@ class PlanTest(parameterized.TestCase):
         for limits, expected in (
             (Limits(), 100 * 2500 * 3 // 10),
             (Limits(max_steps=50), 50 * 2500 * 3 // 10),
-            # How many steps there will be is not known.
-            (Limits(minutes=1.0), 4 * 2500),
+            # How many steps there will be is not known: 60 a minute.
+            (Limits(minutes=1.0), 60 * 2500 * 3 // 10),
+            (Limits(minutes=0.01), 4 * 2500),
+            (Limits(minutes=60.0), 100 * 2500 * 3 // 10),
         ):
             plan = make_plan(limits=limits)
             self.assertEqual(plan.validation_sample(0, 10**9), expected)
