@@ -95,7 +95,7 @@ class TokenCodec:
             np.array(bounds, np.float32), self._sizes
         )  # [S]
         self._vocabulary_size = vocabulary_size
-        self._num_words = FIXED_WORDS + sum(self._sizes)
+        self._payload_length = 4 * (FIXED_WORDS + sum(self._sizes))
         start = Carried(
             tf.zeros([1], tf.int64),
             tf.zeros([1, HISTORY], tf.int32),
@@ -138,14 +138,14 @@ class TokenCodec:
         # No work on more bytes than a token has; and what is not complete may
         # have no payload to cut out.
         whole = tf.where(complete, tokens, self._start)
-        payload = tf.strings.substr(whole, HEADER_LENGTH, 4 * self._num_words)
+        payload = tf.strings.substr(whole, HEADER_LENGTH, self._payload_length)
         header = tf.strings.substr(whole, 0, HEADER_LENGTH)
         intact = header == self._header(payload)
         words = tf.io.decode_raw(
             payload,
             tf.int32,
             little_endian=True,
-            fixed_length=4 * self._num_words,
+            fixed_length=self._payload_length,
         )  # [N, W]
         states = tf.bitcast(words[:, FIXED_WORDS:], tf.float32)  # [N, S]
         # Every comparison with NaN is false.
@@ -219,7 +219,7 @@ class TokenCodec:
             fn_output_signature=tf.TensorSpec([], tf.string),
         )
         # A TensorProto ends with the tensor's bytes.
-        size = 4 * self._num_words
+        size = self._payload_length
         position = tf.strings.length(serialized) - size
         return tf.strings.substr(
             serialized, position, tf.fill(tf.shape(position), size)
