@@ -22,6 +22,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.foundation.constraints import AMOUNT
 from kerasrnn.foundation.constraints import COUNT
 from kerasrnn.foundation.constraints import INT64
+from kerasrnn.foundation.constraints import SHARE
 from kerasrnn.foundation.constraints import Range
 from kerasrnn.foundation.constraints import check_fields
 from kerasrnn.foundation.constraints import constraints
@@ -53,7 +54,7 @@ class SamplingOptions:
     length: Annotated[int, COUNT] = 500
     temperature: Annotated[float, AMOUNT] = 1.0
     top_k: Annotated[int, COUNT] = 0
-    top_p: Annotated[float, Range(0, 1, above_low=True)] = 1.0
+    top_p: Annotated[float, SHARE] = 1.0
     seed: Annotated[int | None, INT64] = None
     stop: str = ""
     num_samples: Annotated[int, Range(1, 10**6)] = 1

@@ -291,7 +291,8 @@ SERVING_DEFAULT = Signature(
     (_PROMPT,),
     (Output("text", "string", _ROWS, "What was generated."),),
     "Generates text with the length, temperature and seed fixed at export: "
-    "the signature that REST calls in one line.",
+    "the signature that REST calls in one line. The text is empty where "
+    "`generate` has an error.",
 )
 
 SIGNATURES: Mapping[str, Signature] = MappingProxyType(

@@ -13,6 +13,7 @@ The flags of the programs are made from the same declarations.
 
 import dataclasses
 import numbers
+import types
 import typing
 from typing import Any
 
@@ -84,6 +85,7 @@ class LocalPath:
 
 
 FRACTION = Range(0, 1, below_high=True)
+SHARE = Range(0, 1, above_low=True)
 COUNT = Range(0, INT32_MAX)
 POSITIVE_COUNT = Range(1, INT32_MAX)
 # Neither infinite nor NaN, not even as float32.
@@ -113,10 +115,14 @@ def check_fields(settings: object) -> None:
     limits = constraints(type(settings))
     for name, hint in hints.items():
         value = getattr(settings, name)
+        if isinstance(hint, types.UnionType):
+            if value is None:
+                continue
+            hint = typing.get_args(hint)[0]
         expected = _TYPES.get(hint)
         if expected and not _is(value, expected[0]):
             raise UserError(f"{name} must be {expected[1]}, not {value!r}.")
-        if value is None or name not in limits:
+        if name not in limits:
             continue
         complaint = limits[name].complaint(value)
         if complaint:

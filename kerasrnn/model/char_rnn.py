@@ -22,6 +22,8 @@ from keras.src.backend.common.variables import AutocastScope
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.layers.kinds import kind_of
+from kerasrnn.model.arguments import check_states
+from kerasrnn.model.arguments import check_tokens
 from kerasrnn.model.dropout import keyed_dropout
 from kerasrnn.model.initialization import embedding_initializer
 from kerasrnn.model.initialization import layer_initializers
@@ -66,7 +68,8 @@ class CharRNN(keras.Model):
             `config.dtype_policy`.
 
     Raises:
-        UserError: `dtype` is not a policy that the configuration knows.
+        UserError: `dtype` is not a policy that the configuration knows; in a
+            call, tokens or states are not of the shapes above.
     """
 
     built: bool
@@ -141,6 +144,7 @@ class CharRNN(keras.Model):
         training: bool = False,
         dropout_key: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        check_tokens(tokens)
         if training and self.config.dropout and dropout_key is None:
             raise UserError(
                 "Training with dropout draws by a dropout_key, an int tensor "
@@ -149,6 +153,7 @@ class CharRNN(keras.Model):
             )
         if states is None:
             states = self.initial_states(tf.shape(tokens)[0])
+        check_states(self.config, tokens, states)
         with AutocastScope(None):
             weights = [variable.value for variable in self.weights]
         return sequence_logits(

@@ -19,6 +19,8 @@ import tensorflow as tf
 
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
+from kerasrnn.model.arguments import SamplingNumbers
+from kerasrnn.model.arguments import check_weights
 from kerasrnn.model.step import step_model
 from kerasrnn.model.weights import state_sizes
 from kerasrnn.model.weights import weight_shapes
@@ -166,8 +168,17 @@ class TextGenerator:
                 the share of it that has been read.
 
         Raises:
-            UserError: `stop` is too long.
+            UserError: A number is out of range, such as a temperature below
+                0, `stop` is too long, or there are too few weights.
         """
+        check_weights(self._config, weights)
+        SamplingNumbers(
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
         stop_ids, stop_length = self._stop_ids(stop)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         text, state = self._after_prompt(

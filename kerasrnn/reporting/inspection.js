@@ -241,9 +241,13 @@ function makeProbes() {
   });
 }
 
-// The named units, each once, in the order of the probes.
-const named = [...new Map(probes.flatMap((probe, index) =>
-  probe.best.map((unit) => [`${unit}`, [unit, index]]))).values()];
+// The named units, each once, with the first probe that names it.
+const named = [];
+probes.forEach((probe, index) => {
+  for (const unit of probe.best) {
+    if (!named.some(([other]) => other === unit)) named.push([unit, index]);
+  }
+});
 
 function step(places) {
   if (!named.length) return;

@@ -29,14 +29,19 @@ class BrowserTest(absltest.TestCase):
 
     def setUp(self):
         super().setUp()
-        path = pathlib.Path(self.create_tempdir().full_path, "page.html")
-        document = inspection_page(
+        self.show(self.document())
+
+    def document(self):
+        return inspection_page(
             self.reading,
             self.findings,
             unit=self.findings.first_unit(),
             model="a <b>",
             name="<i>.py",
         )
+
+    def show(self, document):
+        path = pathlib.Path(self.create_tempdir().full_path, "page.html")
         path.write_text(document, encoding="utf-8", newline="")
         self.browser.open(path)
 
@@ -113,6 +118,20 @@ class BrowserTest(absltest.TestCase):
                 self.browser.evaluate("location.hash"),
                 f"#unit={layer + 1}:{within + 1}",
             )
+
+    def test_a_named_unit_is_shown_with_the_first_probe_that_names_it(self):
+        names = iter(["[4,1]", "[1,2,4]", "[]", "[2]"])
+        document = re.sub(
+            r'"best": ?\[[^]]*\]',
+            lambda found: f'"best":{next(names, "[]")}',
+            self.document(),
+        )
+        self.show(document)
+        found = []
+        for _ in range(3):
+            self.browser.press("n")
+            found.append(self.browser.evaluate("[shown.unit, shown.probe]"))
+        self.assertCountEqual(found, [[4, 0], [1, 0], [2, 1]])
 
     def test_lists_choose_layer_and_unit(self):
         def choose(name, value):

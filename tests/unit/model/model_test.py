@@ -24,6 +24,43 @@ from kerasrnn.model.weights import weight_shapes
 _EACH_MODEL = tuple(itertools.product(CELLS, (0, 5), (1, 3)))
 
 
+class ArgumentsTest(parameterized.TestCase):
+    """A slip is told in a sentence, and never answered with other shapes."""
+
+    @parameterized.product(
+        cell=CELLS, embedding_size=(0, 5), graph=(False, True)
+    )
+    def test_mistakes(self, cell, embedding_size, graph):
+        model = make_model(cell=cell, embedding_size=embedding_size)
+        states = model.initial_states(len(TOKENS))
+
+        def call(tokens, states=None):
+            if not graph:
+                return model(tokens, states=states)
+            function = tf.function(model, autograph=False)
+            return function(tf.constant(tokens), states=states)
+
+        for arguments, message in (
+            ((TOKENS[0],), r"of shape \[batch, time\].*np.newaxis"),
+            ((TOKENS[None],), r"of shape \[batch, time\], not of shape \(1, "),
+            ((TOKENS.astype(np.float32),), "must be ids, integers"),
+            ((TOKENS, states[:-1]), f"list of {len(states)} tensors"),
+            ((TOKENS, [*states, states[0]]), f"not of {len(states) + 1}"),
+            ((TOKENS[:1], states), r"states\[0\] must be of shape \[1, "),
+        ):
+            with self.assertRaisesRegex(UserError, message):
+                call(*arguments)
+        call(TOKENS, states)
+
+    def test_a_batch_of_unknown_size_is_taken(self):
+        model = make_model()
+        signature = [tf.TensorSpec([None, None], tf.int32)]
+        function = tf.function(model, signature, autograph=False)
+        np.testing.assert_allclose(
+            function(tf.constant(TOKENS))[0], model(TOKENS)[0], atol=1e-4
+        )
+
+
 class SequenceTest(parameterized.TestCase):
     @parameterized.parameters(*_EACH_MODEL)
     def test_equals_the_step_model(self, cell, embedding_size, num_layers):

@@ -16,6 +16,7 @@ from helpers.models import small_models
 from helpers.models import trained_workdir
 
 import kerasrnn
+from kerasrnn.errors import UserError
 
 _SAMPLING = {"seed": 3, "temperature": 1.3, "top_k": 12, "top_p": 0.95}
 
@@ -46,6 +47,25 @@ class ContinuationTest(parameterized.TestCase):
         self.assertEqual(text, whole.text)
         self.assertAlmostEqual(log_prob, whole.log_prob, delta=1e-3)
         self.assertEqual(state.unfinished, whole.state.unfinished)
+
+    @parameterized.parameters(
+        ("temperature", (float("nan"), float("inf"), -1.0, "1", True)),
+        ("top_p", (float("nan"), 0.0, -1.0, 2.0)),
+        ("top_k", (-3, 10**12, 1.5)),
+        ("length", (-5, 3.5, 10**12)),
+        ("seed", (2**64, 0.5)),
+    )
+    def test_numbers_out_of_range_are_refused(self, name, values):
+        generator, weights = self._generator("characters")
+        for value in values:
+            options = {"length": 10, name: value}
+            with self.assertRaisesRegex(UserError, f"^{name} must be "):
+                next(generator.stream(weights, **options))
+
+    def test_another_number_of_weights_is_refused(self):
+        generator, weights = self._generator("characters")
+        with self.assertRaisesRegex(UserError, "weights must be the"):
+            next(generator.stream(weights[:-1], length=10))
 
     def test_a_prompt_may_be_read_in_parts(self):
         generator, weights = self._generator("characters")
