@@ -41,9 +41,9 @@ def foreign_model(target: str, name: str, why: str) -> ServingError:
 
 
 def version_gone(version: int, error: ServingError) -> VersionGone:
-    """Returns the exception for a text whose version was unloaded."""
+    """Returns the exception for a version that is not served."""
     return VersionGone(
-        f"The server unloaded version {version} while it was writing the text.",
+        f"The server does not serve version {version}, or no longer.",
         code=error.code,
         said=error.said,
         advice="Start again with the newest version, or give it the text so "

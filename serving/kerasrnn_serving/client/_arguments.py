@@ -102,6 +102,16 @@ def whole_number(value: Any, name: str, minimum: int, maximum: int) -> None:
         raise UserError(f"{name} must be {minimum} to {maximum}, not {value}.")
 
 
+def version_number(version: int | None) -> None:
+    """Checks the number of a version; None is the newest.
+
+    Raises:
+        UserError: It is no whole number, or out of range.
+    """
+    if version is not None:
+        whole_number(version, "version", 0, 2**63 - 1)
+
+
 def _each(
     value: Any,
     count: int,

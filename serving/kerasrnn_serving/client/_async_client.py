@@ -59,12 +59,14 @@ class AsyncClient(BaseClient[AsyncTransport]):
         seed: int | Sequence[int] | None = None,
         stop: Text | Sequence[Text] = "",
         state_bytes: bytes | Sequence[bytes] = b"",
+        version: int | None = None,
     ) -> list[Generation]:
         """Continues each prompt; see `Client.generate`."""
         return await self._hold(
             _operations.generate(
                 self._model,
                 prompts,
+                version,
                 length=length,
                 temperature=temperature,
                 top_k=top_k,
@@ -112,11 +114,14 @@ class AsyncClient(BaseClient[AsyncTransport]):
         texts: Text | Sequence[Text],
         *,
         state_bytes: bytes | Sequence[bytes] = b"",
+        version: int | None = None,
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> list[Score]:
         """Gives each text its probability; see `Client.score`."""
         return await self._hold(
-            _operations.score(self._model, texts, state_bytes, between_calls)
+            _operations.score(
+                self._model, texts, state_bytes, version, between_calls
+            )
         )
 
     async def inspect(
@@ -124,6 +129,7 @@ class AsyncClient(BaseClient[AsyncTransport]):
         texts: Text | Sequence[Text],
         *,
         state_bytes: bytes | Sequence[bytes] = b"",
+        version: int | None = None,
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> list[Inspection]:
         """Shows what the network does; see `Client.inspect`."""
@@ -132,6 +138,7 @@ class AsyncClient(BaseClient[AsyncTransport]):
                 self._model,
                 texts,
                 state_bytes,
+                version,
                 self._max_message_bytes,
                 between_calls,
             )

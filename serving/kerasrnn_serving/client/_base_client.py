@@ -5,7 +5,7 @@ from typing import NoReturn
 from typing import TypeVar
 
 from kerasrnn.errors import UserError
-from kerasrnn_serving.client._arguments import whole_number
+from kerasrnn_serving.client._arguments import version_number
 from kerasrnn_serving.client._connection.channel import Target
 from kerasrnn_serving.client._connection.channel import Tls
 from kerasrnn_serving.client._model import Model
@@ -35,8 +35,7 @@ class BaseClient(Generic[Transport]):
         for name, text in (("model", model), ("token", token)):
             if not isinstance(text, str) and (name, text) != ("token", None):
                 raise UserError(f"{name} must be text, not {text!r}.")
-        if version is not None:
-            whole_number(version, "version", 0, 2**63 - 1)
+        version_number(version)
         self._model = Model(target, model, version)
         self._max_message_bytes = max_message_bytes
         self._transport = self._make_transport(

@@ -80,6 +80,7 @@ class Client(BaseClient[Transport]):
         seed: int | Sequence[int] | None = None,
         stop: Text | Sequence[Text] = "",
         state_bytes: bytes | Sequence[bytes] = b"",
+        version: int | None = None,
     ) -> list[Generation]:
         """Continues each prompt.
 
@@ -98,18 +99,23 @@ class Client(BaseClient[Transport]):
                 prompt, which the result has.
             stop: Ends a text once it ends with this; empty never does.
             state_bytes: Token of an earlier result to continue from.
+            version: The version to ask for, such as that of the result which
+                `state_bytes` comes from; None is the client's. No other one
+                takes its place.
 
         Returns:
             A list of N `Generation`, all from one version.
 
         Raises:
-            ServingError: The call failed, or a row was refused.
+            ServingError: The call failed, a row was refused, or the version
+                is not served.
             UserError: A parameter's type or number is wrong.
         """
         return self._hold(
             _operations.generate(
                 self._model,
                 prompts,
+                version,
                 length=length,
                 temperature=temperature,
                 top_k=top_k,
@@ -190,6 +196,7 @@ class Client(BaseClient[Transport]):
         texts: Text | Sequence[Text],
         *,
         state_bytes: bytes | Sequence[bytes] = b"",
+        version: int | None = None,
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> list[Score]:
         """Computes how likely each text is.
@@ -197,6 +204,7 @@ class Client(BaseClient[Transport]):
         Args:
             texts: The N texts, of any length; one text is a list of one.
             state_bytes: Token of an earlier result to continue from.
+            version: See `generate`.
             between_calls: Called with the share of the texts that is read,
                 after each call.
 
@@ -204,11 +212,14 @@ class Client(BaseClient[Transport]):
             A list of N `Score`, all by one version.
 
         Raises:
-            ServingError: The call failed, or a row was refused.
+            ServingError: The call failed, a row was refused, or the version
+                is not served.
             UserError: A parameter's type or number is wrong.
         """
         return self._hold(
-            _operations.score(self._model, texts, state_bytes, between_calls)
+            _operations.score(
+                self._model, texts, state_bytes, version, between_calls
+            )
         )
 
     def inspect(
@@ -216,6 +227,7 @@ class Client(BaseClient[Transport]):
         texts: Text | Sequence[Text],
         *,
         state_bytes: bytes | Sequence[bytes] = b"",
+        version: int | None = None,
         between_calls: Callable[[float], None] = lambda share: None,
     ) -> list[Inspection]:
         """Shows what the network does while it reads each text.
@@ -223,6 +235,7 @@ class Client(BaseClient[Transport]):
         Args:
             texts: The N texts, of any length; one text is a list of one.
             state_bytes: Token of an earlier result to continue from.
+            version: See `generate`.
             between_calls: Called with the share of the texts that is read,
                 after each call.
 
@@ -230,7 +243,8 @@ class Client(BaseClient[Transport]):
             A list of N `Inspection`, all by one version.
 
         Raises:
-            ServingError: The call failed, or a row was refused.
+            ServingError: The call failed, a row was refused, or the version
+                is not served.
             UserError: A parameter's type or number is wrong.
         """
         return self._hold(
@@ -238,6 +252,7 @@ class Client(BaseClient[Transport]):
                 self._model,
                 texts,
                 state_bytes,
+                version,
                 self._max_message_bytes,
                 between_calls,
             )

@@ -23,6 +23,7 @@ from kerasrnn_serving.client._answers import ContractError
 from kerasrnn_serving.client._answers import ExtraInput
 from kerasrnn_serving.client._connection.conversation import Call
 from kerasrnn_serving.client._connection.conversation import Conversation
+from kerasrnn_serving.client._connection.conversation import Result
 from kerasrnn_serving.client._connection.conversation import reply_to
 from kerasrnn_serving.client.errors import ServingError
 from kerasrnn_serving.client.results import VersionStatus
@@ -85,22 +86,30 @@ class Model:
             ServingError: The call failed, or the model is not one of ours.
             VersionGone: The version that was asked for is not served.
         """
-        try:
-            return (yield from self._call(signature, inputs, version))
-        except ServingError as error:
-            # A version that the user did not ask for was there before.
-            if error.code != "NOT_FOUND" or version in (None, self._version):
-                raise
-            raise _answer_errors.version_gone(version, error) from None
+        work = self._call(signature, inputs, version)
+        return (yield from self._while_served(version, work))
 
     def output_dimensions(
-        self, signature: signatures.Signature, output: str
+        self,
+        signature: signatures.Signature,
+        output: str,
+        version: int | None = None,
     ) -> Conversation[list[Dimension]]:
         """Returns the dimensions of an output.
 
         There are none where the model does not say them.
+
+        Args:
+            signature: Whose output.
+            output: Its name.
+            version: The version to ask for; None is the model's.
+
+        Raises:
+            ServingError: The call failed.
+            VersionGone: The version that was asked for is not served.
         """
-        definitions = yield from self._definitions(self._version)
+        work = self._definitions(self._version if version is None else version)
+        definitions = yield from self._while_served(version, work)
         # To look up what is not in a map of a message would put it there.
         if signature.name not in definitions.by_name:
             return []
@@ -129,6 +138,18 @@ class Model:
     def unusable(self, why: str) -> ServingError:
         """Returns the exception for an answer that breaks the contract."""
         return _answer_errors.unusable_answer(self._target, why)
+
+    def _while_served(
+        self, version: int | None, work: Conversation[Result]
+    ) -> Conversation[Result]:
+        try:
+            return (yield from work)
+        except ServingError as error:
+            # The client's own version was never there, maybe: the server
+            # says so in its words.
+            if error.code != "NOT_FOUND" or version in (None, self._version):
+                raise
+            raise _answer_errors.version_gone(version, error) from None
 
     def _call(
         self,

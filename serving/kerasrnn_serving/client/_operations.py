@@ -3,7 +3,7 @@
 A call takes at most 32 rows, 4,096 characters of prompt and 512 of new text.
 A longer request takes several calls, each with the token that the one before
 returned, all to the same version. If the server unloads that version meanwhile,
-the work begins again with the newest one.
+the work begins again with the newest one, unless one version was asked for.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from typing import Unpack
 from kerasrnn.contract import signatures
 from kerasrnn_serving.client._answer_errors import refused_row
 from kerasrnn_serving.client._arguments import Text
+from kerasrnn_serving.client._arguments import version_number
 from kerasrnn_serving.client._arguments import whole_number
 from kerasrnn_serving.client._call_sizes import inspection_sizes
 from kerasrnn_serving.client._connection.conversation import Conversation
@@ -44,11 +45,17 @@ def versions(model: Model) -> Conversation[list[VersionStatus]]:
 
 
 def generate(
-    model: Model, prompts: Text | Sequence[Text], **sampling: Unpack[Sampling]
+    model: Model,
+    prompts: Text | Sequence[Text],
+    version: int | None,
+    **sampling: Unpack[Sampling],
 ) -> Conversation[list[Generation]]:
     """Does the work of `Client.generate`."""
+    version_number(version)
     rows = begin_generating(prompts, **sampling)
-    yield from _beginning_again(rows, lambda: _generate(model, rows))
+    yield from _beginning_again(
+        rows, version, lambda: _generate(model, rows, version)
+    )
     return [row.result() for row in rows]
 
 
@@ -56,12 +63,16 @@ def score(
     model: Model,
     texts: Text | Sequence[Text],
     state_bytes: bytes | Sequence[bytes],
+    version: int | None,
     between_calls: _OnShare,
 ) -> Conversation[list[Score]]:
     """Does the work of `Client.score`."""
+    version_number(version)
     rows = begin_reading(texts, state_bytes)
     yield from _beginning_again(
-        rows, lambda: _read(model, signatures.SCORE, rows, between_calls)
+        rows,
+        version,
+        lambda: _read(model, signatures.SCORE, rows, version, between_calls),
     )
     return [row.score() for row in rows]
 
@@ -70,6 +81,7 @@ def inspect(
     model: Model,
     texts: Text | Sequence[Text],
     state_bytes: bytes | Sequence[bytes],
+    version: int | None,
     max_message_bytes: int | None,
     between_calls: _OnShare,
 ) -> Conversation[list[Inspection]]:
@@ -79,15 +91,19 @@ def inspect(
     the calls are cut by the size of their replies, at most
     `max_message_bytes` (None is some megabytes).
     """
+    version_number(version)
     rows = begin_reading(texts, state_bytes)
     dimensions = yield from model.output_dimensions(
-        signatures.INSPECT, "activations"
+        signatures.INSPECT, "activations", version
     )
     units, name = dimensions[-1] if dimensions else (0, "")
     sizes = inspection_sizes(units, len(rows), max_message_bytes)
     yield from _beginning_again(
         rows,
-        lambda: _read(model, signatures.INSPECT, rows, between_calls, *sizes),
+        version,
+        lambda: _read(
+            model, signatures.INSPECT, rows, version, between_calls, *sizes
+        ),
     )
     num_layers = signatures.num_layers_named(name)
     return [row.inspection(num_layers) for row in rows]
@@ -155,6 +171,7 @@ class Stream:
 
 def _beginning_again(
     rows: Sequence[GenerationProgress | ReadingProgress],
+    version: int | None,
     work: Callable[[], Conversation[None]],
 ) -> Conversation[None]:
     for restarts in range(_RESTARTS + 1):
@@ -163,16 +180,15 @@ def _beginning_again(
             return
         except VersionGone:
             known = all(row.can_begin_again for row in rows)
-            if not known or restarts == _RESTARTS:
+            if version is not None or not known or restarts == _RESTARTS:
                 raise
             for row in rows:
                 row.begin()
 
 
 def _generate(
-    model: Model, rows: list[GenerationProgress]
+    model: Model, rows: list[GenerationProgress], version: int | None
 ) -> Conversation[None]:
-    version = None
     while pending := [row for row in rows if not row.finish]:
         for start in range(0, len(pending), signatures.MAX_ROWS):
             group = pending[start : start + signatures.MAX_ROWS]
@@ -213,11 +229,11 @@ def _read(
     model: Model,
     signature: signatures.Signature,
     rows: list[ReadingProgress],
+    version: int | None,
     between_calls: _OnShare,
     max_rows: int = signatures.MAX_ROWS,
     max_text: int = signatures.MAX_PROMPT,
 ) -> Conversation[None]:
-    version = None
     while pending := [row for row in rows if not row.is_read]:
         for start in range(0, len(pending), max_rows):
             group = pending[start : start + max_rows]

@@ -25,7 +25,7 @@ _Values = Mapping[str, Any]
 
 
 class Sampling(TypedDict):
-    """The arguments of `Client.generate` but for the prompts."""
+    """The arguments of `Client.generate` but for prompts and version."""
 
     length: int | Sequence[int]
     temperature: float | Sequence[float]

@@ -31,4 +31,4 @@ class ServingError(UserError):
 
 
 class VersionGone(ServingError):
-    """The version that a text began with is no longer served."""
+    """The version that a text began with, or asked for, is not served."""

@@ -4,13 +4,16 @@ A version is an empty directory with a number for its name. It answers what
 `fake_export` says, and keeps the requests that it received.
 """
 
+import contextlib
 import re
 import string
 import threading
 
 import grpc
 from kerasrnn_serving.server.local_server import LocalServer
+from kerasrnn_serving.server.model_versions import InUse
 from kerasrnn_serving.server.model_versions import ModelVersions
+from kerasrnn_serving.server.model_versions import not_found
 from kerasrnn_serving.server.rpc import StatusError
 
 from kerasrnn.contract import messages
@@ -167,6 +170,28 @@ class FakeServable:
         }
 
 
+class OwnTokensServable(FakeServable):
+    """A version that refuses the tokens of others, as those of exports do."""
+
+    def _generate(self, **inputs):
+        return self._with_own_tokens(super()._generate, **inputs)
+
+    def _score(self, **inputs):
+        return self._with_own_tokens(super()._score, **inputs)
+
+    def _inspect(self, **inputs):
+        return self._with_own_tokens(super()._inspect, **inputs)
+
+    def _with_own_tokens(self, compute, state_bytes, **inputs):
+        own = b"version %d, " % self.version
+        row = compute(state_bytes=state_bytes.removeprefix(own), **inputs)
+        if state_bytes and not state_bytes.startswith(own):
+            lists = {k: [] for k, v in row.items() if isinstance(v, list)}
+            error = b"state_bytes comes from another model."
+            return {**row, **lists, "length": 0, "error": error}
+        return {**row, "state_bytes": own + row["state_bytes"]}
+
+
 def _read_token(state_bytes):
     match = re.fullmatch(rb"fake:(\d+)", state_bytes)
     error = "" if match or not state_bytes else "state_bytes is damaged."
@@ -203,22 +228,70 @@ class FakeServer:
         target: Its address.
         versions: Its `ModelVersions`.
         loaded: The versions' `FakeServable` by number.
+
+    Args:
+        servable_class: What makes a servable of a version's directory.
+        keeps_versions: Whether each stays in service when the next comes, as
+            with a version policy of TensorFlow Serving.
     """
 
-    def __init__(self, directory, credentials=None, port=0):
+    def __init__(
+        self,
+        directory,
+        credentials=None,
+        port=0,
+        servable_class=FakeServable,
+        keeps_versions=False,
+    ):
         self.directory = directory
         self.loaded = {}
+        self._servable_class = servable_class
+        self._keeps_versions = keeps_versions
         self._lock = threading.Lock()
         self.versions = ModelVersions("kerasrnn", directory, self._load)
+        if keeps_versions:
+            self.versions.use = self._use_any
         self.publish(1)
         self._server = LocalServer(self.versions, credentials)
         self.port = self._server.start("127.0.0.1", port)
         self.target = f"127.0.0.1:{self.port}"
 
     def _load(self, directory):
-        servable = FakeServable(directory)
+        servable = self._servable_class(directory)
+        if self._keeps_versions:
+            servable.close = lambda: None
         self.loaded[servable.version] = servable
         return servable
+
+    @contextlib.contextmanager
+    def _use_any(self, version=None):
+        servable = self.loaded.get(version or max(self.loaded))
+        if servable is None:
+            raise not_found("kerasrnn", version)
+        yield InUse(servable.version, servable)
+
+    def publish_after(self, calls: int, *names: str) -> None:
+        """Publishes the next version once the one in service has had calls.
+
+        Args:
+            calls: How many.
+            names: Of the signatures whose calls count; none is all.
+        """
+        old = self.versions.version
+        servable = self.loaded[old]
+        predict, count, lock = servable.predict, 0, threading.Lock()
+
+        def counting(request, call=None):
+            nonlocal count
+            response = predict(request, call)
+            with lock:
+                name = request.model_spec.signature_name
+                count += name in (names or (name,))
+                if count == calls and self.versions.version == old:
+                    self.publish(old + 1)
+            return response
+
+        servable.predict = counting
 
     def publish(self, version: int) -> None:
         """Makes the version, and has it swapped in."""

@@ -1,10 +1,18 @@
 """What the client scores and inspects, in pieces and under new versions."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 from absl.testing import absltest
 from helpers.servers.client_cases import ClientTestCase
 from helpers.servers.clients import AsyncInThread
+from helpers.servers.fake_servable import FakeServer
+from helpers.servers.fake_servable import OwnTokensServable
 from helpers.servers.fake_servable import expected
+from kerasrnn_serving.client.errors import VersionGone
+
+from kerasrnn.errors import UserError
 
 
 class ReadingTest(ClientTestCase):
@@ -41,6 +49,57 @@ class ReadingTest(ClientTestCase):
             (result,) = work()
             self.assertEqual(result.version, old + 1)
             check(result)
+
+    def test_a_version_that_is_asked_for_is_kept_to(self):
+        kept = FakeServer(
+            Path(self.enter_context(tempfile.TemporaryDirectory())),
+            servable_class=OwnTokensServable,
+            keeps_versions=True,
+        )
+        self.addCleanup(kept.stop)
+        with self.client_class(kept.target) as client:
+            (first,) = client.generate("a", length=3, seed=1)
+            kept.publish(2)
+            options = {"state_bytes": first.state_bytes, "version": 1}
+            (rest,) = client.generate("", length=900, seed=1, **options)
+            self.assertEqual(rest.text, expected(1, 1, 900, draws=3))
+            for results in (
+                [rest],
+                client.score("b" * 9000, **options),
+                client.inspect("b" * 9000, **options),
+            ):
+                self.assertEqual(results[0].version, 1)
+                self.assertTrue(
+                    results[0].state_bytes.startswith(b"version 1, ")
+                )
+            (newest,) = client.score("b")
+            self.assertEqual(newest.version, 2)
+
+    def test_no_other_version_takes_the_place_of_one_asked_for(self):
+        self.client.generate("a", length=1, seed=0)
+        self.server.publish(2)
+        for work in (
+            lambda version: self.client.generate("a", version=version),
+            lambda version: self.client.score("a", version=version),
+            lambda version: self.client.inspect("a", version=version),
+        ):
+            for version in (1, 9):
+                error = self.assert_serving_error(
+                    "NOT_FOUND", f"serve version {version},", work, version
+                )
+                self.assertIsInstance(error, VersionGone)
+            for version in (-1, 2**63, "1"):
+                with self.assertRaisesRegex(UserError, "^version must be"):
+                    work(version)
+
+    def test_a_version_asked_for_that_goes_meanwhile(self):
+        self.server.publish_after(1)
+        error = self.assert_serving_error(
+            "NOT_FOUND",
+            "serve version 1,",
+            lambda: self.client.generate("a", length=900, version=1),
+        )
+        self.assertIsInstance(error, VersionGone)
 
     def test_score(self):
         first, second = self.client.score(["abc?d", ""])

@@ -62,6 +62,50 @@ class ExportedModelTest(absltest.TestCase):
                 rest = self.create("", choice.state, max_tokens=30)
                 self.assertEqual(rest.text, whole[end : end + 30])
 
+    def test_a_stop_string_that_began_before_the_state(self):
+        whole = self.create("to be", max_tokens=300).text
+        for begin, size, cut in ((8, 2, 1), (20, 12, 11), (62, 9, 2)):
+            stop = whole[begin : begin + size]
+            self.assertEqual(whole.index(stop), begin)
+            seam = begin + cut
+            begun = self.create(
+                "to be", max_tokens=300, stop=whole[seam - 6 : seam]
+            )
+            self.assertEqual(begun.text + begun.stop_reason, whole[:seam])
+            for others in ([], ["\x00 never", "\x01"]):
+                for options in ({}, {"logprobs": 0}):
+                    rest = self.create(
+                        "", begun.state, stop=[*others, stop], **options
+                    )
+                    # What of the string came before was given out.
+                    self.assertEqual(rest.text, "")
+                    self.assertEqual(rest.finish_reason, "stop")
+                    self.assertEqual(rest.stop_reason, stop)
+                    end = begin + size
+                    after = self.create("", rest.state, max_tokens=30)
+                    self.assertEqual(after.text, whole[end : end + 30])
+
+    def test_the_first_stop_string_ends_a_text_wherever_it_began(self):
+        whole = self.create("to be", max_tokens=300).text
+        begun = self.create("to be", max_tokens=300, stop=whole[18:20])
+        inside, across = whole[22:24], whole[17:26]
+        self.assertEqual(whole.index(across), 17)
+        for stops, text, stop in (
+            ([across, inside], whole[20:22], inside),
+            ([inside, whole[17:24]], "", whole[17:24]),
+            ([inside, whole[17:23]], "", whole[17:23]),
+        ):
+            rest = self.create("", begun.state, max_tokens=300, stop=stops)
+            self.assertEqual((rest.text, rest.stop_reason), (text, stop))
+
+    def test_a_prompt_ends_what_was_written_before_it(self):
+        begun = self.create("to be", max_tokens=8, stop="\n")
+        for stops in (["\n\n"], ["\n\n", "\x00 never"]):
+            fields = {"max_tokens": 100, "seed": 8}
+            plain = self.create("x", begun.state, **fields)
+            rest = self.create("x", begun.state, stop=stops, **fields)
+            self.assertEqual(rest.text, plain.text.split("\n\n")[0])
+
     def test_log_probs_are_those_of_the_text_read_again(self):
         written = self.create("to be", logprobs=0, echo=True)
         read = self.create(written.text, logprobs=0, echo=True, max_tokens=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from collections.abc import Awaitable
+from collections.abc import Mapping
 from typing import TypeVar
 
 from kerasrnn_serving.client import CHUNK
@@ -19,6 +20,9 @@ Result = TypeVar("Result")
 class Backend:
     """Makes calls for one caller, each when it is the caller's turn.
 
+    A text's tokens are of use to the version alone that wrote them. So the
+    calls beside a stream name the version that they mean.
+
     Args:
         client: Of the model's server.
         turns: Whose turn it is.
@@ -30,19 +34,42 @@ class Backend:
         self._turns = turns
         self._caller = caller
 
-    async def read(self, text: str, state: bytes) -> Generation:
-        """Reads a text from a state on; generates nothing."""
-        return await self._one(
-            self._client.generate([text], length=0, state_bytes=state)
+    async def read(
+        self, text: str, state: bytes, version: int | None
+    ) -> Generation:
+        """Reads a text from a state on; generates nothing.
+
+        Args:
+            text: To read.
+            state: Token of the text before; empty is the start.
+            version: Which is to read it; None is the newest.
+
+        Raises:
+            ServingError: The call failed.
+            VersionGone: The version is not served.
+        """
+        (read,) = await self._in_turn(
+            self._client.generate(
+                [text], length=0, state_bytes=state, version=version
+            )
         )
+        return read
 
-    async def score(self, text: str, state: bytes) -> Score:
-        """Returns the text's probability from a state on."""
-        return await self._one(self._client.score([text], state_bytes=state))
+    async def score(self, text: str, state: bytes, version: int) -> Score:
+        """Returns the text's probability from a state on; see `read`."""
+        (score,) = await self._in_turn(
+            self._client.score([text], state_bytes=state, version=version)
+        )
+        return score
 
-    async def inspect(self, text: str, state: bytes) -> Inspection:
-        """Returns what the network does as it reads the text."""
-        return await self._one(self._client.inspect([text], state_bytes=state))
+    async def inspect(
+        self, text: str, state: bytes, version: int
+    ) -> Inspection:
+        """Returns what the network does as it reads the text; see `read`."""
+        (inspection,) = await self._in_turn(
+            self._client.inspect([text], state_bytes=state, version=version)
+        )
+        return inspection
 
     async def write_until(
         self,
@@ -50,16 +77,33 @@ class Backend:
         completion: Completion,
         prompt: str,
         state: bytes,
-        length: int,
-        stop: str,
-    ) -> Generation:
-        """Writes a piece again from a state on, up to a stop string."""
-        return await self._one(
+        version: int,
+        stops: Mapping[str, int],
+    ) -> list[Generation]:
+        """Writes a piece again from a state on, up to each stop string.
+
+        Args:
+            request: How to write it.
+            completion: Which.
+            prompt: To read first.
+            state: Token of the text before.
+            version: That wrote the piece.
+            stops: By stop string the characters to write at most.
+
+        Returns:
+            A text for each stop string.
+
+        Raises:
+            ServingError: The call failed.
+            VersionGone: The version is not served.
+        """
+        return await self._in_turn(
             self._client.generate(
-                [prompt],
-                length=length,
-                stop=stop,
+                [prompt] * len(stops),
+                length=list(stops.values()),
+                stop=list(stops),
                 state_bytes=state,
+                version=version,
                 **_sampling(request, completion),
             )
         )
@@ -91,10 +135,9 @@ class Backend:
                 return
             yield chunk
 
-    async def _one(self, call: Awaitable[list[Result]]) -> Result:
+    async def _in_turn(self, call: Awaitable[Result]) -> Result:
         async with self._turns.turn(self._caller):
-            (result,) = await call
-        return result
+            return await call
 
 
 def _sampling(request, completion):

@@ -11,10 +11,12 @@ class Stopped:
     Attributes:
         text: What of it is left to give out, without the stop string.
         stop: The string that ended it.
+        end: Where in the piece that came last the string ends.
     """
 
     text: str
     stop: str
+    end: int
 
 
 class StopScanner:
@@ -46,7 +48,7 @@ class StopScanner:
         ]
         if ends:
             end, _, stop = min(ends)
-            return Stopped(text[: end - len(stop)], stop)
+            return Stopped(text[: end - len(stop)], stop, end - len(self.held))
         kept = max(
             (
                 size
