@@ -101,8 +101,8 @@ async function write(sample, read, wanted, given, signal) {
     quiet = setTimeout(async () => {
       try {
         await get("/readyz");
-      } catch {
-        say("The model's server does not answer. Waiting for it…", true);
+      } catch (error) {
+        say(`${error.message} Waiting for the server…`, true);
       }
     }, QUIET);
   };
@@ -115,13 +115,18 @@ async function write(sample, read, wanted, given, signal) {
     showState();
   };
   watch();
+  let restartedAt = -1;
   try {
     for (;;) {
       try {
         await text.write(read, left(), given, signal, changed);
         return;
       } catch (error) {
-        if (["invalid_state", "version_gone"].includes(error.code)) {
+        const gone = ["invalid_state", "version_gone"].includes(error.code);
+        if (gone && text.version) {
+          // Whoever got nowhere since the last time does not ask at once.
+          if (text.written === restartedAt) await untilReady(signal);
+          restartedAt = text.written;
           read = text.forgetStates();
           say("A new version of the model has read the text so far.");
         } else if (error.passes) {
