@@ -132,6 +132,31 @@ class PageTest(GatewayPageTestCase):
         self.assertEqual(self.shown(), "abc" + expected(1, 1, 300))
         self.assertEqual(self.browser.text("#notice"), "")
 
+    def test_a_model_that_the_server_does_not_have(self):
+        gateway = GatewayProcess(self.server.target, "--model_version=7")
+        self.addCleanup(gateway.close)
+        self.browser.open(gateway.url)
+        notice = "document.getElementById('notice').textContent"
+        self.until(f"{notice}.includes('--model_version')")
+        self.browser.click("#start")
+        self.until(f"{notice}.includes('Waiting')")
+        self.browser.evaluate(
+            """(() => {
+              const before = window.fetch;
+              window.asked = [];
+              window.fetch = (path, ...others) => {
+                window.asked.push(path);
+                return before(path, ...others);
+              };
+            })()"""
+        )
+        self.until("window.asked.length >= 4")
+        # It waits until the server is ready, and sends the text no more.
+        self.assertEqual(
+            set(self.browser.evaluate("window.asked")), {"/readyz"}
+        )
+        self.assertIn("--model_version", self.browser.text("#notice"))
+
     def test_another_version_reads_the_text_and_goes_on(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         server = FakeServer(pathlib.Path(folder))

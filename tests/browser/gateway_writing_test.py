@@ -5,6 +5,7 @@ import urllib.parse
 from absl.testing import absltest
 from helpers.servers.fake_servable import expected
 from helpers.servers.gateway_page import GatewayPageTestCase
+from helpers.servers.gateway_process import GatewayProcess
 from helpers.servers.held_calls import HeldCalls
 
 
@@ -99,6 +100,46 @@ class WritingTest(GatewayPageTestCase):
             self.browser.evaluate("document.getElementById('prompt').value"),
             "abc",
         )
+
+    def test_a_link_to_more_than_one_request_may_write(self):
+        gateway = GatewayProcess(self.server.target, "--max_tokens=150")
+        self.addCleanup(gateway.close)
+        self.open(gateway.url)
+        self.write(length=100)
+        self.browser.click("#continue")
+        self.until_written()
+        text = "abc" + expected(1, 1, 200)
+        self.assertEqual(self.shown(), text)
+        self.browser.evaluate(
+            "navigator.clipboard.writeText = async (text) => {"
+            " window.copied = text; }"
+        )
+        self.browser.click("#copy-curl")
+        self.until("window.copied")
+        command = self.browser.evaluate("window.copied")
+        self.assertIn('"max_tokens": 150', command)
+        self.assertIn(
+            "It writes the first 150 of 200 characters",
+            self.browser.text("#notice"),
+        )
+        self.browser.click("#copy-link")
+        self.until("location.hash.length > 1")
+        self.open(self.browser.evaluate("location.href"))
+        self.until_written()
+        self.assertEqual(self.shown(), text)
+        # A link may ask for far more; it is written in parts, too.
+        self.browser.click("#copy-link")
+        self.browser.evaluate(
+            """(() => {
+              const fields = JSON.parse(atob(location.hash.slice(1)));
+              fields.texts[0].segments[0].write = 1000;
+              location.hash = btoa(JSON.stringify(fields)).replace(/=*$/, "");
+            })()"""
+        )
+        self.until(
+            "document.querySelector('.characters').textContent.length == 1003"
+        )
+        self.assertEqual(self.shown(), "abc" + expected(1, 1, 1000))
 
     def test_damaged_links_are_none(self):
         for part in ("x", "e30", "W10", "%00", "eyJ0ZXh0cyI6W3t9XX0"):

@@ -40,6 +40,7 @@ _LOGGER = logging.getLogger("kerasrnn_serving.gateway")
 _FRESH_SECONDS = 1.0
 # A probe waits no longer.
 _STATUS_SECONDS = 3.0
+_NO_VERSIONS = ServingError("No versions.", code="UNAVAILABLE", said="")
 
 
 def make_app(
@@ -93,6 +94,7 @@ class _Information:
         self._settings = settings
         self.metrics: Metrics
         self._versions = []
+        self._why_none = _NO_VERSIONS
         self._asked = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -159,11 +161,15 @@ class _Information:
         async with self._asking:
             if time.monotonic() > self._asked + _FRESH_SECONDS:
                 self._versions = []
+                self._why_none = _NO_VERSIONS
                 try:
                     async with asyncio.timeout(_STATUS_SECONDS):
                         self._versions = await self._client.versions()
-                except (TimeoutError, ServingError) as error:
+                except TimeoutError as error:
                     _LOGGER.info("no versions: %s", error)
+                except ServingError as error:
+                    _LOGGER.info("no versions: %s", error)
+                    self._why_none = error
                 self._asked = time.monotonic()
                 self.metrics.saw_versions(self._versions)
         found = [
@@ -172,9 +178,7 @@ class _Information:
             if status.state == "AVAILABLE"
         ]
         if not found:
-            raise from_serving(
-                ServingError("No versions.", code="UNAVAILABLE", said="")
-            )
+            raise from_serving(self._why_none) from self._why_none
         return sorted(found)
 
 

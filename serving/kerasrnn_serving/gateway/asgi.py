@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 from typing import Protocol
@@ -19,6 +20,10 @@ _EVENTS = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+
+
+# Of a body, so much is sent at once: a client that has read as much has got on.
+PART = 2**16
 
 
 class ClientLeft(Exception):
@@ -77,7 +82,32 @@ async def send_reply(
     await send(
         {"type": "http.response.start", "status": status, "headers": raw}
     )
-    await send({"type": "http.response.body", "body": body})
+    await _send_body(send, body, last=True)
+
+
+async def _send_body(send, data, last):
+    for start in range(0, max(len(data), 1), PART):
+        end = start + PART
+        await send(
+            {
+                "type": "http.response.body",
+                "body": data[start:end],
+                "more_body": not last or end < len(data),
+            }
+        )
+
+
+async def join_parts(parts: Iterable[bytes]) -> bytes:
+    """Joins parts; while they are made, other tasks have their turns."""
+    whole = bytearray()
+    since = 0
+    for part in parts:
+        whole += part
+        since += len(part)
+        if since >= PART:
+            await asyncio.sleep(0)
+            since = 0
+    return bytes(whole)
 
 
 async def start_stream(send: Send) -> SendBody:
@@ -91,13 +121,7 @@ async def start_stream(send: Send) -> SendBody:
     )
 
     async def body(data: bytes, last: bool = False) -> None:
-        await send(
-            {
-                "type": "http.response.body",
-                "body": data,
-                "more_body": not last,
-            }
-        )
+        await _send_body(send, data, last)
 
     return body
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from kerasrnn.errors import PicklableError
 from kerasrnn_serving.client import ServingError
+from kerasrnn_serving.client.errors import VersionGone
 
 INVALID_REQUEST = "invalid_request_error"
 _SERVER_ERROR = "server_error"
@@ -92,12 +93,22 @@ def from_serving(error: ServingError) -> ApiError:
             "logprobs",
             "no_alternatives",
         )
-    if error.code == "NOT_FOUND":
+    if isinstance(error, VersionGone):
         return _failed(
             503,
             "The version of the model that the text began with is no longer "
             "served. Send the text so far as the prompt.",
             "version_gone",
+        )
+    if error.code == "NOT_FOUND":
+        # Repeating it is of no use, so that it has no Retry-After.
+        return ApiError(
+            503,
+            "The model's server does not serve this model, or not yet. If it "
+            "goes on, the gateway's operator has to look at --model and "
+            "--model_version.",
+            kind=_SERVER_ERROR,
+            code="model_not_served",
         )
     if error.code == "DEADLINE_EXCEEDED":
         return _failed(

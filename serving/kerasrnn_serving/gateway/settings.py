@@ -17,13 +17,18 @@ class Settings:
         max_prompt_characters: Of one prompt.
         max_tokens: Characters that one completion may have.
         max_choices: Completions of one request: prompts times n.
+        max_request_characters: Read and written for one request; each reading
+            of each of its completions counts.
+        max_reply_log_probs: Characters whose probabilities one reply lists,
+            unless it is a stream: such a reply is held in memory as a whole.
         max_connections: Open at once; any more get status 503.
         max_requests: Completions requests in progress for one caller that
             has no key.
         backend_calls: Calls that the model's server is sent at once; others
             wait for their turn, each caller's in a queue of its own.
         request_seconds: In which a client has to send its whole request.
-        write_seconds: For which a client may leave a reply unread.
+        write_seconds: For which a client may leave a reply unread; reading
+            some 64 kB of it begins them anew.
         idle_seconds: For which a connection without a request stays open. A
             proxy in between must give its own up sooner, or it sends requests
             to a connection that closes; nginx and most others do, after 60.
@@ -34,6 +39,8 @@ class Settings:
     max_prompt_characters: Annotated[int, POSITIVE_COUNT] = 2**16
     max_tokens: Annotated[int, POSITIVE_COUNT] = 2**14
     max_choices: Annotated[int, POSITIVE_COUNT] = 32
+    max_request_characters: Annotated[int, POSITIVE_COUNT] = 2**21
+    max_reply_log_probs: Annotated[int, POSITIVE_COUNT] = 2**17
     max_connections: Annotated[int, POSITIVE_COUNT] = 1024
     max_requests: Annotated[int, POSITIVE_COUNT] = 256
     backend_calls: Annotated[int, POSITIVE_COUNT] = 32
@@ -52,6 +59,10 @@ DESCRIPTIONS = {
     "max_prompt_characters": "Characters of one prompt, at most.",
     "max_tokens": "Characters of one completion, at most.",
     "max_choices": "Completions of one request (prompts times n), at most.",
+    "max_request_characters": "Characters read and written for one request, "
+    "at most; each reading of each completion counts.",
+    "max_reply_log_probs": "Characters whose log probabilities one reply "
+    "lists, at most, unless it is a stream.",
     "max_connections": "Connections open at once; any more get status 503.",
     "max_requests": "Completions requests in progress for one address, where "
     "there are no keys.",

@@ -169,6 +169,25 @@ class CompletionsTest(parameterized.TestCase):
             self.create(stream=True, extra_body={"state": "c29tZQ"})
         self.assertEqual(caught.exception.code, "invalid_state")
 
+    @parameterized.parameters("--model=shakespeare", "--model_version=7")
+    def test_a_model_that_the_server_does_not_have(self, flag):
+        gateway = GatewayProcess(self.server.target, flag)
+        self.addCleanup(gateway.close)
+        for method, path, body in (
+            ("POST", "/v1/completions", '{"prompt": "a"}'),
+            ("POST", "/v1/completions", '{"prompt": "a", "stream": true}'),
+            ("GET", "/readyz", None),
+            ("GET", "/v1/models", None),
+        ):
+            with self.subTest(path):
+                status, headers, reply = gateway.request(method, path, body)
+                self.assertEqual(status, 503)
+                error = json.loads(reply)["error"]
+                self.assertEqual(error["code"], "model_not_served")
+                self.assertIn("--model_version", error["message"])
+                # It does not pass, so that nobody is told to try again.
+                self.assertNotIn("retry-after", headers)
+
     def test_langchain(self):
         model = OpenAI(
             base_url=self.url,

@@ -62,7 +62,53 @@ class RequestTest(parameterized.TestCase):
         seeds = [one.seed for one in request.completions]
         self.assertEqual(seeds, 2 * [2**63 - 2, 2**63 - 1, -(2**63)])
         self.assertEqual(request.prompt_characters, 2)
-        self.assertEqual(request.characters, 2 + 6 * request.max_tokens)
+        # Each sample reads its prompt by itself.
+        self.assertEqual(request.characters, 6 + 6 * request.max_tokens)
+
+    @parameterized.parameters(
+        ({}, 1, 1),
+        ({"echo": True}, 1, 1),
+        ({"logprobs": 0}, 2, 2),
+        ({"logprobs": 0, "echo": True}, 2, 2),
+        ({"logprobs": 1}, 2, 3),
+        ({"logprobs": 1, "echo": True}, 3, 3),
+    )
+    def test_each_reading_counts(self, fields, prompts, texts):
+        request = parse(prompt=["a" * 10, "b" * 20], n=2, **fields)
+        self.assertEqual(
+            request.characters_with(100), 60 * prompts + 100 * texts
+        )
+
+    def test_more_characters_than_allowed(self):
+        bounds = Settings(max_request_characters=1000, max_reply_log_probs=100)
+        for fields, param in (
+            ({"prompt": "a" * 100, "n": 10, "max_tokens": 0}, None),
+            ({"prompt": "a" * 100, "n": 10, "max_tokens": 1}, "n"),
+            ({"prompt": "a" * 1001, "max_tokens": 0}, "prompt"),
+            ({"prompt": "a", "max_tokens": 1000}, "max_tokens"),
+            ({"max_tokens": 400, "logprobs": 1, "stream": True}, "max_tokens"),
+            ({"max_tokens": 300, "logprobs": 1, "stream": True}, None),
+            ({"max_tokens": 101, "logprobs": 1}, "logprobs"),
+            ({"prompt": "a" * 101, "max_tokens": 0, "logprobs": 1}, None),
+            (
+                {
+                    "prompt": "a" * 101,
+                    "max_tokens": 0,
+                    "logprobs": 0,
+                    "echo": True,
+                },
+                "logprobs",
+            ),
+        ):
+            with self.subTest(fields):
+                if param is None:
+                    parse_request(fields, "m", bounds)
+                    continue
+                with self.assertRaises(ApiError) as caught:
+                    parse_request(fields, "m", bounds)
+                self.assertEqual(caught.exception.param, param)
+                self.assertRegex(caught.exception.message, r"\d are allowed")
+                self.assertRegex(caught.exception.message, "ower n.*max_tok")
 
     def test_a_state_comes_back_as_it_was_sent(self):
         for size in range(6):

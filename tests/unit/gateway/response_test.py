@@ -1,12 +1,27 @@
 """Tests of the shape of replies: offsets, bytes, states and usage."""
 
+import json
+
 from absl.testing import absltest
+from hypothesis import given
+from hypothesis import strategies
 from kerasrnn_serving.gateway.completions.log_probs import LogProbs
 from kerasrnn_serving.gateway.completions.request import encode_state
 from kerasrnn_serving.gateway.completions.request import parse_request
 from kerasrnn_serving.gateway.completions.response import Reply
+from kerasrnn_serving.gateway.completions.response import json_parts
+from kerasrnn_serving.gateway.completions.response import to_json
 from kerasrnn_serving.gateway.completions.writer import Piece
 from kerasrnn_serving.gateway.settings import Settings
+
+VALUES = strategies.recursive(
+    strategies.none() | strategies.integers() | strategies.text(max_size=5),
+    lambda inner: (
+        strategies.lists(inner, max_size=4)
+        | strategies.dictionaries(strategies.text(max_size=5), inner)
+    ),
+    max_leaves=10,
+)
 
 
 def byte_tokens(text):
@@ -39,7 +54,7 @@ class ReplyTest(absltest.TestCase):
             )
             for text in ("aé", "", "中🙂\n", "b")
         ]
-        choice = reply.whole([pieces])["choices"][0]
+        choice = json.loads(b"".join(reply.whole([pieces])))["choices"][0]
         text = choice["text"]
         expected = [
             index for index, one in enumerate(text) for _ in one.encode()
@@ -63,7 +78,7 @@ class ReplyTest(absltest.TestCase):
             ]
             for one in reply.request.completions
         ]
-        whole = reply.whole(choices)
+        whole = json.loads(b"".join(reply.whole(choices)))
         self.assertEqual(
             [choice["state"] for choice in whole["choices"]],
             [encode_state(bytes([index])) for index in range(4)],
@@ -73,6 +88,41 @@ class ReplyTest(absltest.TestCase):
             {"prompt_tokens": 4, "completion_tokens": 12, "total_tokens": 16},
         )
         self.assertEqual(whole["system_fingerprint"], "version-7")
+
+    def test_large_replies_are_made_in_parts(self):
+        """None holds up the event loop, and joined they are plain JSON."""
+        text = 'a"\ud800' * 2000
+        reply = self.reply(n=2, echo=True, logprobs=5, stream=True)
+        pieces = [
+            Piece(
+                completion=one,
+                text=text,
+                log_probs=LogProbs(
+                    list(text), [-1.0] * 6000, [{"a": -1.0}] * 6000
+                ),
+                version=1,
+            )
+            for one in reply.request.completions
+        ]
+        whole = list(reply.whole([[piece] for piece in pieces]))
+        event = list(reply.event(pieces[0]))
+        for parts in (whole, event):
+            self.assertLess(max(map(len, parts)), 2**15)
+        choices = json.loads(b"".join(whole))["choices"]
+        self.assertEqual([one["text"] for one in choices], [text] * 2)
+        for choice in choices:
+            self.assertLen(choice["logprobs"]["top_logprobs"], 6000)
+            self.assertEqual(choice["logprobs"]["tokens"], list(text))
+        (line, *others) = b"".join(event).split(b"\n")
+        self.assertEqual(others, [b"", b""])
+        (choice,) = json.loads(line.removeprefix(b"data: "))["choices"]
+        self.assertEqual(choice["logprobs"]["tokens"], list(text))
+
+    @given(VALUES)
+    def test_parts_are_the_json(self, value):
+        self.assertEqual(b"".join(json_parts(value)), to_json(value))
+        entries = iter([value, value])
+        self.assertEqual(b"".join(json_parts(entries)), to_json([value] * 2))
 
 
 if __name__ == "__main__":

@@ -149,7 +149,8 @@ class Gate:
             if amount > size:
                 raise invalid(
                     f"The request may need {amount} {name}, and {size} a "
-                    "minute are allowed: ask for less with max_tokens or n.",
+                    "minute are allowed: lower max_tokens, n or the prompts' "
+                    "length, or leave logprobs out.",
                     "max_tokens",
                 )
             bucket = getattr(account, name) or _Bucket(size, now)

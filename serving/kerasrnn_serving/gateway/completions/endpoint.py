@@ -16,6 +16,7 @@ from kerasrnn_serving.gateway.access.callers import Callers
 from kerasrnn_serving.gateway.access.limits import Gate
 from kerasrnn_serving.gateway.access.turns import Turns
 from kerasrnn_serving.gateway.asgi import SendBody
+from kerasrnn_serving.gateway.asgi import join_parts
 from kerasrnn_serving.gateway.asgi import read_body
 from kerasrnn_serving.gateway.asgi import send_reply
 from kerasrnn_serving.gateway.asgi import start_stream
@@ -27,7 +28,6 @@ from kerasrnn_serving.gateway.completions.request import parse_request
 from kerasrnn_serving.gateway.completions.response import LAST_EVENT
 from kerasrnn_serving.gateway.completions.response import Reply
 from kerasrnn_serving.gateway.completions.response import as_event
-from kerasrnn_serving.gateway.completions.response import to_json
 from kerasrnn_serving.gateway.completions.writer import Piece
 from kerasrnn_serving.gateway.completions.writer import write
 from kerasrnn_serving.gateway.errors import ApiError
@@ -92,9 +92,14 @@ class Completions:
             self._metrics.completing.track_inprogress(),
         ):
             record.prompt_characters = request.prompt_characters
+            again = 0
 
             async def write_all(emit: Emit) -> None:
                 async def note(piece):
+                    nonlocal again
+                    if piece.stop and len(request.stop) > 1:
+                        # See `writer`: to stop there it is written again.
+                        again += len(piece.completion.prompt) + piece.generated
                     record.wrote(piece.generated)
                     await emit(piece)
                     record.version = reply.version
@@ -105,7 +110,7 @@ class Completions:
                 work = answer(write_all, reply, send, self._failed(record))
                 await until_left(receive, work)
             finally:
-                admission.characters = request.prompt_characters + (
+                admission.characters = again + request.characters_with(
                     record.characters or 0
                 )
 
@@ -131,7 +136,8 @@ async def _whole(write_all, reply: Reply, send: Send, failed) -> None:
             reply.version = piece.version
 
     await write_all(keep)
-    await send_reply(send, 200, to_json(reply.whole(list(pieces.values()))))
+    parts = reply.whole(list(pieces.values()))
+    await send_reply(send, 200, await join_parts(parts))
 
 
 async def _stream(write_all, reply: Reply, send: Send, failed) -> None:
@@ -145,7 +151,7 @@ async def _stream(write_all, reply: Reply, send: Send, failed) -> None:
             if body is None:
                 # Until now an error had a status of its own.
                 body = await start_stream(send)
-            await body(reply.event(piece))
+            await body(await join_parts(reply.event(piece)))
 
     try:
         await write_all(emit)

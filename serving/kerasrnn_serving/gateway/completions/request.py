@@ -86,15 +86,37 @@ class CompletionRequest:
 
     @property
     def prompt_characters(self) -> int:
-        """Characters of the prompts; one counts once for all its samples."""
+        """Characters of the prompts, each once for all its samples."""
         prompts = self.completions[:: self.samples]
         return sum(len(one.prompt) for one in prompts)
 
     @property
     def characters(self) -> int:
         """Characters to be read and generated at most."""
-        written = self.max_tokens * len(self.completions)
-        return self.prompt_characters + written
+        return self.characters_with(self.max_tokens * len(self.completions))
+
+    def characters_with(self, written: int) -> int:
+        """Returns what the model's server reads and generates.
+
+        Each sample reads its prompt by itself. Probabilities take further
+        readings of what is listed: one, or two with alternatives.
+
+        Args:
+            written: Characters of all completions together.
+        """
+        listings = 0 if self.logprobs is None else 1 + (self.logprobs > 0)
+        # Without an echo the prompt is read once more, up to its end.
+        readings = listings if self.echo else min(listings, 1)
+        read = self.prompt_characters * self.samples
+        return read * (1 + readings) + written * (1 + listings)
+
+    @property
+    def listed(self) -> int:
+        """Characters whose probabilities the reply lists at most."""
+        if self.logprobs is None:
+            return 0
+        read = self.prompt_characters * self.samples if self.echo else 0
+        return read + self.max_tokens * len(self.completions)
 
 
 def parse_request(
@@ -132,7 +154,7 @@ def parse_request(
         "stream_options", ("include_usage", "include_states")
     )
     logprobs = reader.integer("logprobs", -1, 0, signatures.TOP_CHARACTERS)
-    return CompletionRequest(
+    request = CompletionRequest(
         completions=_completions(reader, n, settings),
         samples=n,
         max_tokens=reader.integer(
@@ -152,11 +174,40 @@ def parse_request(
         include_states=options.boolean("include_states"),
         user=reader.text("user"),
     )
+    _check_size(request, settings)
+    return request
 
 
 def encode_state(token: bytes) -> str:
     """Returns a state token as the API has it."""
     return base64.urlsafe_b64encode(token).decode("ascii").rstrip("=")
+
+
+def _check_size(request, settings):
+    count = len(request.completions)
+    texts = f"its {count} completions" if count > 1 else "its completion"
+    if request.characters > settings.max_request_characters:
+        read = request.prompt_characters * request.samples
+        longer = read > request.max_tokens * count
+        raise invalid(
+            f"The request may have {request.characters} characters read and "
+            f"written, with each reading for {texts}; "
+            f"{settings.max_request_characters} are allowed. Lower n, "
+            "max_tokens or the prompts' length, or leave logprobs out.",
+            "n"
+            if request.samples > 1
+            else "prompt"
+            if longer
+            else "max_tokens",
+        )
+    if not request.stream and request.listed > settings.max_reply_log_probs:
+        raise invalid(
+            f"The reply may list the probabilities of {request.listed} "
+            f"characters for {texts}; {settings.max_reply_log_probs} are "
+            "allowed in one that is no stream. Set stream, or lower n, "
+            "max_tokens or the prompts' length.",
+            "logprobs",
+        )
 
 
 def _completions(reader, n, settings):

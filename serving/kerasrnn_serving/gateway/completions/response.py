@@ -4,11 +4,15 @@
 """
 
 import dataclasses
+import itertools
 import json
 import re
 import secrets
 import time
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from typing import Any
 
 from kerasrnn_serving.gateway.completions.log_probs import LogProbs
 from kerasrnn_serving.gateway.completions.request import CompletionRequest
@@ -16,6 +20,11 @@ from kerasrnn_serving.gateway.completions.request import encode_state
 from kerasrnn_serving.gateway.completions.writer import Piece
 
 LAST_EVENT = b"data: [DONE]\n\n"
+# Of a list, so much is encoded in one go: other requests wait for that long.
+_AT_ONCE = 1024
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False
+)
 
 
 @dataclasses.dataclass
@@ -43,19 +52,23 @@ class Reply:
         }
         self._offsets: dict[int, int] = {}
 
-    def event(self, piece: Piece) -> bytes:
-        """Returns the server-sent event of one piece."""
+    def event(self, piece: Piece) -> Iterable[bytes]:
+        """Returns the parts of the server-sent event of one piece."""
         self._count(piece)
         # Only the last event has the state, unless all are wanted.
         with_state = bool(piece.finish) or self.request.include_states
-        return as_event(self._object([self._choice([piece], with_state)]))
+        choice = self._choice([piece], with_state)
+        if len(piece.text) <= _AT_ONCE:
+            return [as_event(self._object([choice]))]
+        parts = json_parts(self._object(iter([choice])))
+        return itertools.chain([b"data: "], parts, [b"\n\n"])
 
     def usage_event(self) -> bytes:
         """Returns the event that a stream with its usage ends with."""
         return as_event({**self._object([]), "usage": self._usage()})
 
-    def whole(self, pieces: Sequence[Sequence[Piece]]) -> dict:
-        """Returns the one object of a reply that is no stream.
+    def whole(self, pieces: Sequence[Sequence[Piece]]) -> Iterator[bytes]:
+        """Iterates over the JSON of a reply that is no stream, in parts.
 
         Args:
             pieces: Those of each choice.
@@ -63,8 +76,8 @@ class Reply:
         for some in pieces:
             for piece in some:
                 self._count(piece)
-        choices = [self._choice(some, True) for some in pieces]
-        return {**self._object(choices), "usage": self._usage()}
+        choices = (self._choice(some, True) for some in pieces)
+        return json_parts({**self._object(choices), "usage": self._usage()})
 
     def _count(self, piece):
         self.generated += piece.generated
@@ -128,7 +141,7 @@ def _offsets(tokens, following):
     offsets = []
     for token in tokens:
         # Of a character of several bytes, the others continue the first.
-        if re.fullmatch(r"bytes:\\x[89ab].", token):
+        if len(token) > 1 and re.fullmatch(r"bytes:\\x[89ab].", token):
             offsets.append(max(following - 1, 0))
         else:
             offsets.append(following)
@@ -143,9 +156,42 @@ def as_event(fields: dict) -> bytes:
 
 def to_json(fields: dict) -> bytes:
     """Returns JSON as compact UTF-8."""
-    text = json.dumps(
-        fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
+    return _encode(fields)
+
+
+def json_parts(value: Any) -> Iterator[bytes]:
+    """Iterates over the parts of what `to_json` returns.
+
+    They are made when they are asked for: of an object one field after the
+    other, of a list some entries at a time, and of an iterator, which becomes
+    a list, one entry after the other.
+    """
+    before = b""
+    if isinstance(value, dict):
+        yield b"{"
+        for name, field in value.items():
+            yield before + _encode(name) + b":"
+            yield from json_parts(field)
+            before = b","
+        yield b"}"
+    elif isinstance(value, Iterator):
+        yield b"["
+        for entry in value:
+            yield before
+            yield from json_parts(entry)
+            before = b","
+        yield b"]"
+    elif isinstance(value, list):
+        yield b"["
+        for start in range(0, len(value), _AT_ONCE):
+            yield before + _encode(value[start : start + _AT_ONCE])[1:-1]
+            before = b","
+        yield b"]"
+    else:
+        yield _encode(value)
+
+
+def _encode(value):
     # Half a surrogate pair, in a stranger's word that an error tells back,
     # is an escape of JSON then.
-    return text.encode("utf-8", "backslashreplace")
+    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")

@@ -12,6 +12,7 @@ const SLIDERS = ["temperature", "top_p", "length", "samples"];
 const QUIET = 3000;
 
 let model = "kerasrnn";
+let most = Infinity; // characters that one request may write
 let texts = []; // {text, view, abort} of each sample
 
 function say(words, trouble = false) {
@@ -34,11 +35,18 @@ function length() {
 function request() {
   const { text } = texts[0];
   const { read, temperature, top_p } = text.segments[0];
-  const written = text.segments[0].write;
+  const written = Math.min(text.segments[0].write, most);
   return {
     model, prompt: read, max_tokens: written, temperature, top_p,
     seed: text.seed,
   };
+}
+
+function copyRequest(asWords, what) {
+  const { write: written } = texts[0].text.segments[0];
+  const rest = written > most ? ` It writes the first ${most} of ${written} `
+    + "characters: more are not allowed in one request." : "";
+  copy(asWords(request()), what, rest);
 }
 
 function showSliders() {
@@ -101,8 +109,8 @@ async function write(sample, read, wanted, given, signal) {
     quiet = setTimeout(async () => {
       try {
         await get("/readyz");
-      } catch {
-        say("The model's server does not answer. Waiting for it…", true);
+      } catch (error) {
+        say(`${error.message} Waiting for the server…`, true);
       }
     }, QUIET);
   };
@@ -115,13 +123,24 @@ async function write(sample, read, wanted, given, signal) {
     showState();
   };
   watch();
+  let restartedAt = -1;
   try {
     for (;;) {
       try {
-        await text.write(read, left(), given, signal, changed);
+        let had;
+        do {
+          had = text.written;
+          const part = Math.min(left(), most);
+          await text.write(read, part, given, signal, changed);
+          read = "";
+        } while (left() > 0 && text.written > had);
         return;
       } catch (error) {
-        if (["invalid_state", "version_gone"].includes(error.code)) {
+        const gone = ["invalid_state", "version_gone"].includes(error.code);
+        if (gone && text.version) {
+          // Whoever got nowhere since the last time does not ask at once.
+          if (text.written === restartedAt) await untilReady(signal);
+          restartedAt = text.written;
           read = text.forgetStates();
           say("A new version of the model has read the text so far.");
         } else if (error.passes) {
@@ -205,13 +224,13 @@ async function replay(fields) {
   }
 }
 
-async function copy(words, what) {
+async function copy(words, what, rest = "") {
   try {
     await navigator.clipboard.writeText(words);
-    say(`${what} is copied.`);
+    say(`${what} is copied.${rest}`);
   } catch {
     // Without permission, or without HTTPS: there it can be seen and taken.
-    window.prompt("Copy this:", words);
+    window.prompt(`Copy this:${rest}`, words);
   }
 }
 
@@ -246,7 +265,8 @@ async function learnSettings() {
     const settings = await get("/settings");
     model = settings.model;
     byId("model").textContent = model;
-    byId("length").max = Math.min(2000, settings.max_tokens);
+    most = settings.max_tokens;
+    byId("length").max = Math.min(2000, most);
     if (settings.needs_key && !storedKey()) askForKey();
     const { versions } = await get("/readyz");
     byId("version").textContent = `Version ${versions[versions.length - 1]}`;
@@ -263,9 +283,9 @@ byId("stop").addEventListener("click", () => {
 byId("colours").addEventListener("change", showColours);
 byId("copy-link").addEventListener("click", copyLink);
 byId("copy-curl").addEventListener(
-  "click", () => copy(link.curl(request()), "The command"));
+  "click", () => copyRequest(link.curl, "The command"));
 byId("copy-python").addEventListener(
-  "click", () => copy(link.python(request()), "The program"));
+  "click", () => copyRequest(link.python, "The program"));
 byId("key").addEventListener("change", () => storeKey(byId("key").value));
 for (const id of SLIDERS) byId(id).addEventListener("input", showSliders);
 for (const id of ["write", "score"]) {
