@@ -9,6 +9,7 @@ import string
 import threading
 
 import grpc
+from kerasrnn_serving.server.limits import Limits
 from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.model_versions import ModelVersions
 from kerasrnn_serving.server.rpc import StatusError
@@ -19,6 +20,7 @@ from kerasrnn.contract import tensors
 
 LETTERS = string.ascii_lowercase
 UNITS = 3
+_LIMITS = Limits()
 _TYPES = {"string": 7, "int32": 3, "int64": 9, "float32": 1}
 
 
@@ -205,13 +207,13 @@ class FakeServer:
         loaded: The versions' `FakeServable` by number.
     """
 
-    def __init__(self, directory, credentials=None, port=0):
+    def __init__(self, directory, credentials=None, port=0, limits=_LIMITS):
         self.directory = directory
         self.loaded = {}
         self._lock = threading.Lock()
         self.versions = ModelVersions("kerasrnn", directory, self._load)
         self.publish(1)
-        self._server = LocalServer(self.versions, credentials)
+        self._server = LocalServer(self.versions, credentials, limits)
         self.port = self._server.start("127.0.0.1", port)
         self.target = f"127.0.0.1:{self.port}"
 
