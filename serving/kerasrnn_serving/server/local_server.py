@@ -297,10 +297,10 @@ def serve(
     )
     signals = StopSignals()
     server = LocalServer(versions, limits=limits)
-    bound = server.start(host, port)
+    address = address_of(host, server.start(host, port))
     versions.start_polling(_POLL_SECONDS)
     print(
-        f"Serving version {versions.version} of {name} at {host}:{bound} "
+        f"Serving version {versions.version} of {name} at {address} "
         "(local server, for one machine; Ctrl-C stops it).",
         flush=True,
     )
