@@ -135,6 +135,8 @@ def _address(address):
     is_port = port.isascii() and port.isdecimal() and len(port) < 6
     if not (host and separator and is_port and 0 < int(port) < 2**16):
         raise ValueError(address)
+    # As Python looks it up; a ValueError where that cannot be done.
+    host.encode("idna")
     return address
 
 

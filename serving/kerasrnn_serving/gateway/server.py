@@ -132,9 +132,11 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        # Of a name that cannot be one, such as a..b.
+        reason = getattr(error, "strerror", "the host is no name")
         raise UserError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Give an "
+            f"Cannot listen on {host}:{port}: {reason}. Give an "
             "address of this machine with --host, and a free --port."
         ) from None
     return listener

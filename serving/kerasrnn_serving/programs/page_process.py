@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 
 
-def start_page(server_port: int, model: str, port: int) -> None:
+def start_page(server: str, model: str, port: int) -> None:
     """Starts a gateway that ends with this process.
 
     It says on standard error where the page is. It ends when its standard
@@ -14,7 +14,8 @@ def start_page(server_port: int, model: str, port: int) -> None:
     the program that this one turns into.
 
     Args:
-        server_port: Of gRPC on this machine, whether it listens yet or not.
+        server: Its gRPC address on this machine, whether it listens yet or
+            not.
         model: The model's name.
         port: Of the page; 0 takes a free one.
 
@@ -31,7 +32,7 @@ def start_page(server_port: int, model: str, port: int) -> None:
             sys.executable,
             "-m",
             "kerasrnn_serving.programs.gateway",
-            f"--server=127.0.0.1:{server_port}",
+            f"--server={server}",
             f"--model={model}",
             f"--port={port}",
             "--end_with_input",

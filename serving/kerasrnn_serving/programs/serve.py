@@ -35,6 +35,8 @@ from kerasrnn_serving.programs.heaps import limit_heaps
 from kerasrnn_serving.programs.page_process import start_page
 from kerasrnn_serving.server.limits import Batching
 from kerasrnn_serving.server.limits import Limits
+from kerasrnn_serving.server.listening import address_of
+from kerasrnn_serving.server.listening import reached_at
 
 BINARY = "tensorflow_model_server"
 # The newest; --help names older ones, in case the registry lacks it.
@@ -77,9 +79,9 @@ def docker_command(
     It runs without root, capabilities or a writable disk, and the binary
     itself is process 1's child: the image's script would swallow SIGTERM.
     """
-    published = [f"--publish={host}:{port}:8500"]
+    published = [f"--publish={address_of(host, port)}:8500"]
     if rest_port:
-        published.append(f"--publish={host}:{rest_port}:8501")
+        published.append(f"--publish={address_of(host, rest_port)}:8501")
     source = export_dir.resolve()
     inside = Path("/models") / name
     server = binary_command(name, inside, 8500, 8501 if rest_port else 0, extra)
@@ -239,7 +241,9 @@ def main(argv: list[str]) -> int:
     if values.page or server != "local":
         port = port or _free_port()
     if values.page:
-        start_page(port, values.model, values.page_port)
+        # The binary listens on every network, whatever --host says.
+        host = "127.0.0.1" if server == "binary" else values.host
+        start_page(reached_at(host, port), values.model, values.page_port)
     if server == "local":
         return _serve_locally(values, export_dir, port, argv[1:])
     if server == "binary":
@@ -257,7 +261,7 @@ def main(argv: list[str]) -> int:
             values.image,
             argv[1:],
         )
-        _say(f"{values.image} in Docker at {values.host}:{port}")
+        _say(f"{values.image} in Docker at {address_of(values.host, port)}")
     print(phrases.command(*command), file=sys.stderr, flush=True)
     os.execvp(command[0], command)
 

@@ -16,19 +16,24 @@ _POLL_SECONDS = 1.0
 
 
 class Health:
-    """Check and Watch: serving from the start until `stop`."""
+    """Check and Watch: serving from the start until `stop`.
 
-    def __init__(self):
+    Args:
+        threads: Answer its calls.
+    """
+
+    def __init__(self, threads: rpc.Threads):
+        self._threads = threads
         self._stopped = threading.Event()
         self._watchers = threading.Semaphore(MAX_WATCHERS)
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """Returns the handlers by path."""
         return {
-            api.HEALTH_CHECK: rpc.unary(
+            api.HEALTH_CHECK: self._threads.unary(
                 self._check, messages.HealthCheckRequest
             ),
-            api.HEALTH_WATCH: rpc.stream(
+            api.HEALTH_WATCH: self._threads.stream(
                 self._watch, messages.HealthCheckRequest
             ),
         }

@@ -1,6 +1,7 @@
 """Addresses to listen on: whether one is free, and what to say if not."""
 
 import contextlib
+import ipaddress
 import socket
 
 from kerasrnn.errors import UserError
@@ -28,6 +29,20 @@ def cannot_listen(host: str, port: int) -> UserError:
 def address_of(host: str, port: int) -> str:
     """Returns the address as gRPC takes it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reached_at(host: str, port: int) -> str:
+    """Returns the address at which this machine reaches what listens there.
+
+    It is the same but for "every network", which is no address to call.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return address_of(host, port)
+    if address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "::1"
+    return address_of(host, port)
 
 
 def _can_listen(host, port):

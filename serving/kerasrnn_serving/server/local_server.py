@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 from collections.abc import Collection
-from concurrent import futures
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -64,13 +63,15 @@ class LocalServer:
         self._versions = versions
         self._credentials = credentials
         self._limits = limits
-        self._health = Health()
-        self._work = Work(limits.calls, RUNNING)
-        # More threads than calls of Predict and watchers may hold: whatever
-        # else is asked, health above all, is answered at once.
-        threads = limits.calls + MAX_WATCHERS + _SPARE_THREADS
+        self._deadlines = rpc.Deadlines()
+        self._work = Work(limits.calls, RUNNING, self._deadlines)
+        # More threads than calls of Predict may hold: whatever else is asked
+        # is answered at once.
+        threads = self._threads(limits.calls)
+        # Its own, so that no other call, whatever it does, is in its way.
+        self._health = Health(self._threads(MAX_WATCHERS))
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(threads),
+            threads.pool,
             options=[
                 ("grpc.max_receive_message_length", limits.message_bytes),
                 ("grpc.max_send_message_length", limits.message_bytes),
@@ -79,17 +80,22 @@ class LocalServer:
             ],
         )
         handlers = {
-            api.PREDICT: rpc.unary(self._predict, messages.PredictRequest),
-            api.GET_MODEL_METADATA: rpc.unary(
+            api.PREDICT: threads.unary(self._predict, messages.PredictRequest),
+            api.GET_MODEL_METADATA: threads.unary(
                 self._metadata, messages.GetModelMetadataRequest
             ),
-            api.GET_MODEL_STATUS: rpc.unary(
+            api.GET_MODEL_STATUS: threads.unary(
                 self._status, messages.GetModelStatusRequest
             ),
             **self._health.handlers(),
-            **OtherMethods(self.use).handlers(),
+            **OtherMethods(self.use, threads).handlers(),
         }
         self._server.add_generic_rpc_handlers([rpc.Handlers(handlers)])
+
+    def _threads(self, held):
+        return rpc.Threads(
+            held + _SPARE_THREADS, self._limits.seconds, self._deadlines
+        )
 
     def start(self, host: str, port: int) -> int:
         """Listens and returns the port, which the system chooses for 0.
@@ -120,7 +126,7 @@ class LocalServer:
         """
         self._health.stop()
         self._server.stop(grace).wait()
-        self._work.close()
+        self._deadlines.close()
         self._versions.stop()
 
     def _predict(self, request, context):
@@ -291,10 +297,10 @@ def serve(
     )
     signals = StopSignals()
     server = LocalServer(versions, limits=limits)
-    bound = server.start(host, port)
+    address = address_of(host, server.start(host, port))
     versions.start_polling(_POLL_SECONDS)
     print(
-        f"Serving version {versions.version} of {name} at {host}:{bound} "
+        f"Serving version {versions.version} of {name} at {address} "
         "(local server, for one machine; Ctrl-C stops it).",
         flush=True,
     )

@@ -30,28 +30,31 @@ class OtherMethods:
 
     Args:
         use: Of a `ModelSpec`, the context that yields its version.
+        threads: Answer the calls.
     """
 
     def __init__(
         self,
         use: Callable[[messages.ModelSpec], AbstractContextManager[Any]],
+        threads: rpc.Threads,
     ):
         self._use = use
+        self._threads = threads
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """Returns the handlers by path."""
         return {
-            api.CLASSIFY: rpc.unary(
+            api.CLASSIFY: self._threads.unary(
                 self._single(_check_classification),
                 messages.ClassificationRequest,
             ),
-            api.REGRESS: rpc.unary(
+            api.REGRESS: self._threads.unary(
                 self._single(_check_regression), messages.RegressionRequest
             ),
-            api.MULTI_INFERENCE: rpc.unary(
+            api.MULTI_INFERENCE: self._threads.unary(
                 self._multi_inference, messages.MultiInferenceRequest
             ),
-            api.RELOAD_CONFIG: rpc.unary(
+            api.RELOAD_CONFIG: self._threads.unary(
                 _reload_config, messages.ReloadConfigRequest
             ),
         }

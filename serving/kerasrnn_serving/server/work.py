@@ -10,20 +10,17 @@ import collections
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable
 from collections.abc import Iterator
 
 import grpc
 
+from kerasrnn_serving.server.rpc import Deadlines
 from kerasrnn_serving.server.rpc import StatusError
 
 # Calls that run at a time, or wait to be merged: while a batch of single rows
 # runs, the next one gathers.
 RUNNING = max(4 * (os.cpu_count() or 1), 64)
-
-# Of a wait: some systems allow no longer ones.
-_MAX_SECONDS = 3600.0
 
 
 class Call:
@@ -93,14 +90,15 @@ class Work:
     Args:
         calls: Running and waiting, at most.
         running: Of these.
+        deadlines: Calls what ends a call that is out of time.
     """
 
-    def __init__(self, calls: int, running: int):
+    def __init__(self, calls: int, running: int, deadlines: Deadlines):
         self._lock = threading.Lock()
         self._calls = calls
         self._free = running
         self._waiting: collections.deque[Call] = collections.deque()
-        self._deadlines = Deadlines()
+        self._deadlines = deadlines
 
     @contextlib.contextmanager
     def turn(
@@ -153,58 +151,3 @@ class Work:
                 self._give_turns()
             else:
                 self._waiting.remove(call)
-
-    def close(self) -> None:
-        """Lets go; no call may be running or waiting."""
-        self._deadlines.close()
-
-
-class Deadlines:
-    """Functions that are called at their times, all by one thread.
-
-    A timer of its own for each call would cost more.
-    """
-
-    def __init__(self):
-        self._changed = threading.Condition()
-        # What to call and when, by a key that is nobody else's.
-        self._entries = {}
-        self._next = 0.0
-        self._is_closed = False
-        threading.Thread(
-            target=self._work, name="deadlines", daemon=True
-        ).start()
-
-    @contextlib.contextmanager
-    def watch(
-        self, function: Callable[[], None], seconds: float
-    ) -> Iterator[None]:
-        """Calls the function after so many seconds, unless the block ends."""
-        key, end = object(), time.monotonic() + seconds
-        with self._changed:
-            self._entries[key] = (end, function)
-            if end < self._next:
-                self._changed.notify()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._entries.pop(key, None)
-
-    def _work(self):
-        with self._changed:
-            while not self._is_closed:
-                now = time.monotonic()
-                for key, (end, function) in list(self._entries.items()):
-                    if end <= now:
-                        del self._entries[key]
-                        function()
-                ends = [end for end, _ in self._entries.values()]
-                self._next = min([now + _MAX_SECONDS, *ends])
-                self._changed.wait(self._next - now)
-
-    def close(self) -> None:
-        """Ends the thread."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()

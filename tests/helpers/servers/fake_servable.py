@@ -10,6 +10,7 @@ import string
 import threading
 
 import grpc
+from kerasrnn_serving.server.limits import Limits
 from kerasrnn_serving.server.local_server import LocalServer
 from kerasrnn_serving.server.model_versions import InUse
 from kerasrnn_serving.server.model_versions import ModelVersions
@@ -22,6 +23,7 @@ from kerasrnn.contract import tensors
 
 LETTERS = string.ascii_lowercase
 UNITS = 3
+_LIMITS = Limits()
 _TYPES = {"string": 7, "int32": 3, "int64": 9, "float32": 1}
 
 
@@ -242,6 +244,7 @@ class FakeServer:
         port=0,
         servable_class=FakeServable,
         keeps_versions=False,
+        limits=_LIMITS,
     ):
         self.directory = directory
         self.loaded = {}
@@ -252,7 +255,7 @@ class FakeServer:
         if keeps_versions:
             self.versions.use = self._use_any
         self.publish(1)
-        self._server = LocalServer(self.versions, credentials)
+        self._server = LocalServer(self.versions, credentials, limits)
         self.port = self._server.start("127.0.0.1", port)
         self.target = f"127.0.0.1:{self.port}"
 

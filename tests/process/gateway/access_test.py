@@ -115,6 +115,7 @@ class AccessTest(parameterized.TestCase):
         ("--host=0.0.0.0", "--keys=FILE"),
         ("--host=::", "--open"),
         ("--host=example.org", "lets other machines in"),
+        ("--host=a..b --open", "Cannot listen on a..b:8080"),
         ("--open --keys=x", "Both --keys and --open"),
         ("--keys=missing.json", "keys add NAME --keys=missing.json"),
         ("--https_certificate=a.pem", "needs both"),

@@ -118,6 +118,20 @@ class ServeTest(absltest.TestCase):
         )
         self.assertIn("in Docker at 127.0.0.1:8500", errors)
 
+    def test_docker_at_an_address_of_ipv6(self):
+        self._install("docker")
+        status, output, errors = self.serve(
+            "--export_dir=export",
+            "--server=docker",
+            "--rest_port=8556",
+            "--host=::1",
+        )
+        self.assertEqual(status, 0)
+        arguments = output.splitlines()
+        self.assertIn("--publish=[::1]:8500:8500", arguments)
+        self.assertIn("--publish=[::1]:8556:8501", arguments)
+        self.assertIn("in Docker at [::1]:8500", errors)
+
     def test_mistakes_are_told_in_a_sentence(self):
         empty = self.directory / "empty"
         empty.mkdir()

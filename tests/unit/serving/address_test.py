@@ -5,6 +5,7 @@ from absl.testing import parameterized
 from hypothesis import given
 from hypothesis import strategies as st
 from kerasrnn_serving.client._connection import address
+from kerasrnn_serving.server import listening
 
 from kerasrnn.errors import UserError
 
@@ -136,6 +137,20 @@ class WayTest(parameterized.TestCase):
         environment = {"http_proxy": "http://p:1", "no_proxy": "10.0.0.0/8"}
         self.assertIsNone(address.proxy_of("10.1.2.3:8500", environment))
         self.assertIsNotNone(address.proxy_of("11.1.2.3:8500", environment))
+
+
+class ListeningTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("127.0.0.1", "127.0.0.1:8500"),
+        ("192.0.2.2", "192.0.2.2:8500"),
+        ("models.example", "models.example:8500"),
+        ("2001:db8::1", "[2001:db8::1]:8500"),
+        ("0.0.0.0", "127.0.0.1:8500"),
+        ("::", "[::1]:8500"),
+    )
+    def test_where_a_server_is_reached(self, host, expected):
+        self.assertEqual(listening.reached_at(host, 8500), expected)
+        address.check(expected)
 
 
 if __name__ == "__main__":

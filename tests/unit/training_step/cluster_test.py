@@ -61,6 +61,7 @@ class ParseTest(parameterized.TestCase):
             "cannot be understood",
         ),
         (tf_config({"worker": ["a:1", "b:\u0661"]}), "cannot be understood"),
+        (tf_config({"worker": ["a:1", "b..c:2"]}), "cannot be understood"),
         (tf_config(TWO, index=2), "no address for this task, worker 2"),
         (tf_config(TWO, index=-1), "no address for this task, worker -1"),
         (tf_config(TWO, "chief"), "no address for this task, chief 0"),
