@@ -21,14 +21,18 @@ from kerasrnn_serving.gateway.access.callers import address_of
 from kerasrnn_serving.gateway.access.keys import KeyRing
 from kerasrnn_serving.gateway.access.limits import Limits
 from kerasrnn_serving.gateway.access.turns import Turns
+from kerasrnn_serving.gateway.asgi import BUSY
 from kerasrnn_serving.gateway.asgi import ClientLeft
 from kerasrnn_serving.gateway.asgi import send_reply
+from kerasrnn_serving.gateway.asgi import skip_body
 from kerasrnn_serving.gateway.completions.endpoint import Completions
 from kerasrnn_serving.gateway.completions.response import to_json
 from kerasrnn_serving.gateway.errors import ApiError
+from kerasrnn_serving.gateway.errors import busy
 from kerasrnn_serving.gateway.errors import from_serving
 from kerasrnn_serving.gateway.errors import model_not_found
 from kerasrnn_serving.gateway.page import page_routes
+from kerasrnn_serving.gateway.records import PROBES
 from kerasrnn_serving.gateway.records import Log
 from kerasrnn_serving.gateway.records import Metrics
 from kerasrnn_serving.gateway.records import Record
@@ -40,6 +44,8 @@ _LOGGER = logging.getLogger("kerasrnn_serving.gateway")
 _FRESH_SECONDS = 1.0
 # A probe waits no longer.
 _STATUS_SECONDS = 3.0
+# The body of a request that is turned away has so long to come.
+_SKIP_SECONDS = 1.0
 _NO_VERSIONS = ServingError("No versions.", code="UNAVAILABLE", said="")
 
 
@@ -213,6 +219,12 @@ class _Recorded:
             await send(message)
 
         try:
+            if scope.get(BUSY) and record.path not in PROBES:
+                await skip_body(receive, _SKIP_SECONDS)
+                raise busy(
+                    "The gateway has as many requests in progress as it takes. "
+                    "Try again shortly."
+                )
             await self._app(scope, receive, noting_send)
         except ClientLeft:
             record.left = True

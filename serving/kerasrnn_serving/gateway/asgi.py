@@ -1,6 +1,7 @@
 """What HTTP the gateway speaks over ASGI: bodies, replies, streams, leaving."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ _EVENTS = (
 )
 
 
+# In the scope of a request: whether it comes on one connection too many.
+BUSY = "kerasrnn.busy"
 # Of a body, so much is sent at once: a client that has read as much has got on.
 PART = 2**16
 
@@ -57,6 +60,18 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise _too_large(limit)
         if not message.get("more_body", False):
             return bytes(body)
+
+
+async def skip_body(receive: Receive, seconds: float) -> None:
+    """Reads a body that nobody wants, for so long at most.
+
+    A connection that is closed before it was read is reset, and its client
+    may lose the reply.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _too_large(limit):

@@ -133,4 +133,10 @@ def _failed(status, message, code):
 
 def busy(message: str) -> ApiError:
     """Returns the refusal where the gateway itself has too much to do."""
-    return _failed(503, message, "gateway_busy")
+    return ApiError(
+        503,
+        message,
+        kind=_SERVER_ERROR,
+        code="gateway_busy",
+        headers={**_RETRY, "Connection": "close"},
+    )

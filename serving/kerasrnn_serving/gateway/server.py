@@ -7,6 +7,7 @@ both have a limit, after which the connection is cut.
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 import ssl
@@ -14,16 +15,23 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from typing import cast
 
 import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 from kerasrnn.errors import UserError
+from kerasrnn_serving.gateway.asgi import BUSY
+from kerasrnn_serving.gateway.connections import SPARE
+from kerasrnn_serving.gateway.connections import Connections
 from kerasrnn_serving.gateway.settings import Settings
 
 _BACKLOG = 1024
+# For the calls of the model's server, modules, logs and the like.
+_OTHER_FILES = 128
 _SEND_BUFFER = 2**17
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,18 +41,23 @@ class BoundedProtocol(H11Protocol):
 
     Attributes:
         settings: Says for how long it may not; see `bounded`.
+        others: All connections of its server, and this one.
     """
 
     settings: Settings
+    others: Connections["BoundedProtocol"]
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._noted: RequestResponseCycle | None = None
 
     @classmethod
     def bounded(cls, settings: Settings) -> type["BoundedProtocol"]:
         """Returns the class with its bounds, as uvicorn wants it."""
-        return type(cls.__name__, (cls,), {"settings": settings})
+        others = Connections["BoundedProtocol"](settings.max_connections)
+        fields = {"settings": settings, "others": others}
+        return type(cls.__name__, (cls,), fields)
 
     def connection_made(self, transport: Any) -> None:  # noqa: D102
         super().connection_made(transport)
@@ -53,9 +66,12 @@ class BoundedProtocol(H11Protocol):
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER
         )
         self._start("request", self.settings.request_seconds)
+        if (superfluous := self.others.opened(self)) is not None:
+            superfluous.transport.abort()
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
         super().data_received(data)
+        self._note_request()
         if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
             self._start("request", self.settings.request_seconds)
         else:
@@ -71,6 +87,7 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:  # noqa: D102
         super().on_response_complete()
+        self._note_request()
         # What is left of it lies in a buffer; closing would wait for it.
         if self.transport.get_write_buffer_size():
             self._start("write", self.settings.write_seconds)
@@ -78,9 +95,21 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(  # noqa: D102
         self, exc: Exception | None
     ) -> None:
+        self.others.closed(self)
         for name in list(self._timers):
             self._stop(name)
         super().connection_lost(exc)
+
+    def _note_request(self):
+        """Counts a request that has come, before the application sees it."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.others.ended(self)
+        elif self.cycle is not self._noted:
+            self._noted = self.cycle
+            scope = cast(dict[str, Any], self.scope)
+            scope[BUSY] = not self.others.began(self)
 
     def _start(self, name, seconds):
         if name not in self._timers:
@@ -115,6 +144,29 @@ class _Server(uvicorn.Server):
     def _stop(self):
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def allow_files(max_connections: int) -> None:
+    """Has this process open as many files as it has connections, and more.
+
+    Raises:
+        UserError: The system does not let it.
+    """
+    # asyncio accepts all that wait before the first of them is looked at.
+    others = 2 * SPARE + _BACKLOG + _OTHER_FILES
+    wanted = max_connections + others
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        raise UserError(
+            f"--max_connections={max_connections} takes {wanted} open files, "
+            f"and {hard} are allowed. Raise the limit (`ulimit -n {wanted}`, "
+            "or LimitNOFILE of a service), or give a --max_connections of at "
+            f"most {max(hard - others, 1)}."
+        ) from None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -191,7 +243,7 @@ async def serve(
         server_header=False,
         proxy_headers=trusted_proxies is not None,
         forwarded_allow_ips=trusted_proxies,
-        limit_concurrency=settings.max_connections,
+        backlog=_BACKLOG,
         timeout_keep_alive=settings.idle_seconds,
         timeout_graceful_shutdown=settings.drain_seconds,
     )

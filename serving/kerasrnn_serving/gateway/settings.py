@@ -21,7 +21,8 @@ class Settings:
             of each of its completions counts.
         max_reply_log_probs: Characters whose probabilities one reply lists,
             unless it is a stream: such a reply is held in memory as a whole.
-        max_connections: Open at once; any more get status 503.
+        max_connections: With a request in progress; any more get status 503,
+            except for probes. Beyond it those without one are closed.
         max_requests: Completions requests in progress for one caller that
             has no key.
         backend_calls: Calls that the model's server is sent at once; others
@@ -63,7 +64,9 @@ DESCRIPTIONS = {
     "at most; each reading of each completion counts.",
     "max_reply_log_probs": "Characters whose log probabilities one reply "
     "lists, at most, unless it is a stream.",
-    "max_connections": "Connections open at once; any more get status 503.",
+    "max_connections": "Connections with a request in progress; any more get "
+    "status 503, except for probes. If more are open, those without a request "
+    "are closed.",
     "max_requests": "Completions requests in progress for one address, where "
     "there are no keys.",
     "backend_calls": "Calls that the model's server is sent at once; others "

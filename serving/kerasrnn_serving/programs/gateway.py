@@ -178,6 +178,7 @@ async def _serve(values, settings):
     from kerasrnn_serving.gateway.access.keys import KeyRing
     from kerasrnn_serving.gateway.app import make_app
 
+    server.allow_files(settings.max_connections)
     keys = None if values.keys is None else KeyRing(Path(values.keys))
     tls = None
     if values.https_certificate is not None:

@@ -143,14 +143,19 @@ class StrangersTest(absltest.TestCase):
 
     def test_too_many_connections(self):
         gateway = self.start("--max_connections=20")
-        connections = [self.connect(gateway) for _ in range(20)]
+        # Nobody reads them, so that they do not end.
+        large = ENDLESS | {"n": 8, "logprobs": 5}
+        connections = [self.send(gateway, large) for _ in range(20)]
+        for connection in connections:
+            connection.recv(1)
         extra = self.connect(gateway)
-        extra.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        extra.sendall(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertStartsWith(extra.recv(1000), b"HTTP/1.1 503 ")
+        self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
         for connection in (*connections, extra):
             connection.close()
         gateway.wait_until(
-            lambda: gateway.request("GET", "/healthz")[0] == 200,
+            lambda: gateway.request("GET", "/v1/models")[0] == 200,
             "there is room for a connection",
         )
 

@@ -1,0 +1,160 @@
+"""More connections than the gateway takes: who is served, and who is not."""
+
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+
+from absl.testing import absltest
+from helpers.servers.fake_servable import FakeServer
+from helpers.servers.gateway_process import GatewayProcess
+
+PROGRAM = [sys.executable, "-m", "kerasrnn_serving.programs.gateway"]
+BODY = json.dumps({"prompt": "a", "max_tokens": 5})
+# Nobody reads it, so that it does not end.
+ENDLESS = json.dumps(
+    {"max_tokens": 16384, "stream": True, "n": 8, "logprobs": 5}
+)
+
+
+class ConnectionsTest(absltest.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        self.server = FakeServer(pathlib.Path(folder))
+        self.addCleanup(self.server.stop)
+
+    def start(self, *flags):
+        gateway = GatewayProcess(self.server.target, *flags)
+        self.addCleanup(gateway.close)
+        return gateway
+
+    def connect(self, gateway, data=b""):
+        connection = socket.create_connection(("127.0.0.1", gateway.port))
+        self.addCleanup(connection.close)
+        connection.settimeout(60)
+        connection.sendall(data)
+        return connection
+
+    def begin_stream(self, gateway):
+        connection = self.connect(
+            gateway,
+            b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(ENDLESS), ENDLESS.encode()),
+        )
+        self.assertIn(b" 200 ", connection.recv(20))
+        return connection
+
+    def files_of(self, gateway):
+        return len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+
+    def assert_closed(self, connection):
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(1000):
+                pass
+
+    def test_as_many_as_the_flag_says_are_served(self):
+        gateway = self.start("--max_connections=1")
+        for _ in range(2):
+            status, _, _ = gateway.request("POST", "/v1/completions", BODY)
+            self.assertEqual(status, 200)
+
+    def test_more_are_told_that_the_gateway_is_busy(self):
+        gateway = self.start("--max_connections=2", "--write_seconds=600")
+        streams = [self.begin_stream(gateway) for _ in range(2)]
+        for path, method, body in (
+            ("/v1/completions", "POST", BODY),
+            ("/v1/completions", "POST", " " * 500_000 + BODY),
+            ("/v1/models", "GET", None),
+        ):
+            status, headers, reply = gateway.request(method, path, body)
+            self.assertEqual(status, 503)
+            self.assertEqual(headers["retry-after"], "1")
+            self.assertEqual(headers["connection"], "close")
+            error = json.loads(reply)["error"]
+            self.assertEqual(error["code"], "gateway_busy")
+            line = gateway.wait_for_line(id=headers["x-request-id"])
+            self.assertEqual(line["status"], 503)
+        # Whoever watches the gateway needs an answer now more than ever.
+        for path in ("/healthz", "/readyz", "/metrics"):
+            self.assertEqual(gateway.request("GET", path)[0], 200)
+        self.assertEqual(gateway.metric("errors_total", code="gateway_busy"), 3)
+        streams[0].close()
+        gateway.wait_for_line(left=True)
+        status, _, _ = gateway.request("POST", "/v1/completions", BODY)
+        self.assertEqual(status, 200)
+
+    def test_silent_connections_make_room_for_others(self):
+        gateway = self.start("--max_connections=20", "--request_seconds=600")
+        stream = self.begin_stream(gateway)
+        before = self.files_of(gateway)
+        silent = [self.connect(gateway) for _ in range(100)]
+        for connection in silent[:80]:
+            self.assert_closed(connection)
+        self.assertLessEqual(self.files_of(gateway), before + 21)
+        # One of these has asked before, and now is as quiet as the others.
+        silent[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertIn(b" 200 ", silent[-1].recv(20))
+        for path in ("/healthz", "/metrics", "/v1/models"):
+            self.assertEqual(gateway.request("GET", path)[0], 200)
+        status, _, _ = gateway.request("POST", "/v1/completions", BODY)
+        self.assertEqual(status, 200)
+        more = [self.connect(gateway) for _ in range(50)]
+        self.assert_closed(silent[-1])
+        # What is in progress goes on.
+        self.assertNotEmpty(stream.recv(1000))
+        self.assert_closed(more[0])
+
+    def test_unfinished_requests_do_not_keep_probes_out(self):
+        gateway = self.start("--max_connections=5", "--request_seconds=600")
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+        held = [
+            self.connect(gateway, head + b"Content-Length: 9\r\n\r\n{")
+            for _ in range(5)
+        ]
+        gateway.wait_until(
+            lambda: gateway.request("GET", "/v1/models")[0] == 503,
+            "all connections have a request in progress",
+        )
+        held += [self.connect(gateway, head) for _ in range(100)]
+        self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
+
+    def test_files_for_all_connections(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            gateway = self.start("--max_connections=500")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        silent = [self.connect(gateway) for _ in range(400)]
+        for path in ("/healthz", "/v1/models"):
+            self.assertEqual(gateway.request("GET", path)[0], 200)
+        for connection in silent:
+            connection.close()
+        gateway.process.terminate()
+        self.assertEqual(gateway.process.stderr.read(), b"")
+
+    def test_more_connections_than_files_are_allowed(self):
+        result = subprocess.run(
+            [*PROGRAM, "--port=0", "--max_connections=5000"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (4096, 4096)
+            ),
+        )
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(
+            result.stderr,
+            r"^error: --max_connections=5000 .* 4096 .*ulimit -n.*\.\n$",
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()
