@@ -125,7 +125,9 @@ class RecurrentLayer(keras.layers.RNN):
                 "fastest path that is available."
             )
         mask = _two_dimensional(mask)
-        states = _in_every_row(initial_state, sequences, self.cell.units)
+        name = f"initial_state of {type(self).__name__}"
+        states = self.cell.own_states(initial_state, name)
+        states = _in_every_row(states, sequences, self.cell.units)
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])

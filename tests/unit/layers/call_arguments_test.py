@@ -1,4 +1,4 @@
-"""What a call is given: features, of a number known or not."""
+"""What a call is given: features, and states of any number."""
 
 import keras
 import numpy as np
@@ -8,10 +8,15 @@ from absl.testing import parameterized
 from helpers.models.keras_parity import BATCH
 from helpers.models.keras_parity import FEATURES
 from helpers.models.keras_parity import KINDS
+from helpers.models.keras_parity import STEPS
 from helpers.models.keras_parity import UNITS
 from helpers.models.keras_parity import ParityTestCase
+from helpers.models.keras_parity import num_states
 from helpers.models.keras_parity import pair_of
 from helpers.models.keras_parity import random_inputs
+from helpers.models.keras_parity import random_states
+
+from kerasrnn import layers
 
 
 class FeaturesTest(ParityTestCase):
@@ -52,6 +57,61 @@ class FeaturesTest(ParityTestCase):
             history = model.fit(batches, epochs=2, verbose=0)
             losses.append(history.history["loss"])
         np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+class StatesTest(ParityTestCase):
+    @parameterized.product(
+        kind=KINDS,
+        options=({}, {"unroll": True}, {"activation": "relu"}),
+    )
+    def test_the_first_ones_count(self, kind, options):
+        inputs, count = random_inputs(), num_states(kind)
+        states = random_states(count + 1)
+        theirs, ours = pair_of(kind, **options, return_state=True)
+        for training in (False, True):
+            expected = theirs(
+                inputs, initial_state=states[:count], training=training
+            )
+            for call in (ours, tf.function(ours)):
+                outputs = call(inputs, initial_state=states, training=training)
+                self.assertLen(outputs, 1 + count)
+                for a, b in zip(outputs, expected, strict=True):
+                    np.testing.assert_allclose(a, b, atol=1e-6)
+
+    def test_an_encoders_h_and_c_for_a_gru(self):
+        sequences = keras.Input((STEPS, FEATURES))
+        states = [keras.Input((UNITS,)) for _ in range(2)]
+        theirs, ours = (
+            keras.Model(
+                [sequences, *states], layer(sequences, initial_state=states)
+            )
+            for layer in pair_of("GRU")
+        )
+        arguments = [random_inputs(), *random_states(2)]
+        np.testing.assert_allclose(
+            ours(arguments), theirs(arguments), atol=1e-6
+        )
+
+    @parameterized.product(kind=KINDS, reset_after=(False, True))
+    def test_of_a_cell(self, kind, reset_after):
+        if kind != "GRU" and reset_after:
+            return
+        options = {"reset_after": reset_after} if kind == "GRU" else {}
+        pair = pair_of(kind, **options)
+        inputs, states = random_inputs()[:, 0], random_states(3)
+        (_, theirs), (_, ours) = (layer.cell(inputs, states) for layer in pair)
+        self.assertLen(ours, num_states(kind))
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+    def test_too_few(self):
+        rule = "must be a list of 2 tensors .*received 1"
+        layer, states = layers.LSTM(UNITS), random_states(1)
+        for initial_state in (states, states[0]):
+            with self.assertRaisesRegex(ValueError, f"initial_state.*{rule}"):
+                layer(random_inputs(), initial_state=initial_state)
+            with self.assertRaisesRegex(ValueError, f"states .*{rule}"):
+                layer.cell(random_inputs()[:, 0], initial_state)
 
 
 if __name__ == "__main__":
