@@ -156,12 +156,34 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
         self, inputs: Any, states: Any, training: bool = False
     ) -> tuple[tf.Tensor, Any]:
         nested = isinstance(states, list | tuple)
+        states = self.own_states(
+            states if nested else [states], f"states of {type(self).__name__}"
+        )
         weights = self.layer_weights()
         projected = self._project(inputs, weights, training)
-        states = self.advance(
-            projected, list(states) if nested else [states], weights, training
-        )
+        states = self.advance(projected, states, weights, training)
         return states[0], states if nested else states[0]
+
+    def own_states(self, states: Sequence[Any], name: str) -> list[Any]:
+        """Returns the first ones of `states`, as many as the cell has.
+
+        Keras takes more: an encoder's h and c are the states of a GRU, too.
+
+        Args:
+            states: Tensors [B, units], h first.
+            name: What to call them in an error.
+
+        Raises:
+            ValueError: There are too few.
+        """
+        count = self.recurrent_step.sizes.states
+        if len(states) < count:
+            raise ValueError(
+                f"{name} must be a list of {count} tensors [batch, units], as "
+                "get_initial_state(batch_size) returns them, h first; "
+                f"received {len(states)}."
+            )
+        return list(states[:count])
 
     def advance(
         self,

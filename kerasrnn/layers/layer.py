@@ -9,6 +9,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from kerasrnn.layers.call_arguments import mask_of_every_row
+from kerasrnn.layers.call_arguments import states_of_every_row
 from kerasrnn.layers.cell import RecurrentCell
 from kerasrnn.recurrence import cudnn
 from kerasrnn.recurrence.graph_shortcuts import time_major
@@ -124,8 +126,10 @@ class RecurrentLayer(keras.layers.RNN):
                 f"layer here: {obstacle}. Pass use_cudnn='auto' to use the "
                 "fastest path that is available."
             )
-        mask = _two_dimensional(mask)
-        states = _in_every_row(initial_state, sequences, self.cell.units)
+        mask = mask_of_every_row(mask, sequences)
+        name = f"initial_state of {type(self).__name__}"
+        states = self.cell.own_states(initial_state, name)
+        states = states_of_every_row(states, sequences, self.cell.units)
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
@@ -257,30 +261,6 @@ def _cell_property(name):
     return property(
         lambda self: getattr(self.cell, name), doc=f"The cell's `{name}`."
     )
-
-
-def _two_dimensional(mask):
-    """A mask as bool [B, T]; Keras gives one for each input, or [B, T, 1]."""
-    if isinstance(mask, list | tuple):
-        mask = mask[0]
-    if mask is None:
-        return None
-    mask = tf.cast(mask, tf.bool)
-    return tf.squeeze(mask, axis=-1) if len(mask.shape) == 3 else mask
-
-
-def _in_every_row(states, sequences, units):
-    """States as tensors [B, U], where one [1, U] is that of every row."""
-    rows = sequences.shape[0]
-    return [
-        tf.convert_to_tensor(state)
-        if state.shape[0] == rows is not None
-        else tf.ensure_shape(
-            tf.broadcast_to(state, [tf.shape(sequences)[0], units]),
-            [rows, units],
-        )
-        for state in states
-    ]
 
 
 def _zero_unless(visible, values):

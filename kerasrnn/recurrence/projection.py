@@ -32,7 +32,9 @@ def project(
         table = kernel if bias is None else kernel + bias
         return lookup(tf.cast(table, dtype), inputs)
     steps, batch = tf.unstack(tf.shape(inputs)[:2])
-    flat = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [T * B, D]
+    # Not the kernel's D: other inputs would be reshaped to fit it.
+    features = inputs.shape[-1] or tf.shape(inputs)[-1]
+    flat = tf.reshape(inputs, [-1, features])  # [T * B, D]
     flat = tf.matmul(tf.cast(flat, dtype), tf.cast(kernel, dtype))
     if bias is not None:
         flat = _add_bias(flat, tf.cast(bias, dtype))
