@@ -206,7 +206,7 @@ class TrainingConfig:
         beta_1: First-moment decay of Adam, momentum of SGD.
         beta_2: Second-moment decay of Adam, decay (alpha) of RMSprop.
         epsilon: Added to the root of the second moment.
-        weight_decay: AdamW's decoupled weight decay, on kernels only.
+        weight_decay: AdamW's decay of kernels, decoupled; a new run chooses it.
         clip_norm: Largest global norm of the gradient; 0 turns clipping by norm
             off.
         clip_value: Largest absolute value of each element of the gradient of

@@ -25,7 +25,13 @@ from kerasrnn.foundation.constraints import constraints
 # Found out from the text.
 _NOT_FLAGS = ("vocabulary_size", "separator_id")
 # A new run chooses them by the text and the network: help shows no default.
-CHOSEN_BY_RULE = ("dropout", "learning_rate", "epochs", "patience")
+CHOSEN_BY_RULE = (
+    "dropout",
+    "learning_rate",
+    "epochs",
+    "patience",
+    "weight_decay",
+)
 
 
 def define_config_flags(flag_values: flags.FlagValues) -> None:

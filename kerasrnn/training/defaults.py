@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.training.step.schedule import Limits
 
 # Up to so many units the learning rate is the cell's own.
 _UNITS = 128
@@ -25,6 +26,14 @@ _LEAST_PATIENCE = 5
 # Dropout of a network that has as many weights as the text has characters.
 _DROPOUT = 0.25
 _MOST_DROPOUT = 0.5
+# Weight decay of such a network for each time that the text is read.
+_WEIGHT_DECAY = 0.01
+_LEAST_WEIGHT_DECAY = 0.01
+_MOST_WEIGHT_DECAY = 0.1
+# Floating-point operations a second of two cores. Some machines make thrice as
+# many or a third; nothing else is known before the first step.
+_OPERATIONS = 6e10
+_NO_LIMITS = Limits()
 
 
 class Choice(NamedTuple):
@@ -49,6 +58,7 @@ def choices(
     given: Mapping[str, Any],
     characters: int,
     validates: bool = True,
+    limits: Limits = _NO_LIMITS,
 ) -> list[Choice]:
     """Returns what is chosen for fields of the configuration not given.
 
@@ -57,11 +67,13 @@ def choices(
         given: The fields of `ModelConfig` and `TrainingConfig` that are given.
         characters: Length of the training text.
         validates: Whether there is text to validate on.
+        limits: When the run stops before its epochs are over.
     """
     found = []
     if "dropout" not in given:
         found.append(_dropout(model, characters))
-    is_adam = given.get("optimizer", "adamw") in ("adam", "adamw")
+    optimizer = given.get("optimizer", TrainingConfig().optimizer)
+    is_adam = optimizer in ("adam", "adamw")
     if "learning_rate" not in given and is_adam:
         found.append(_learning_rate(model, bool(given.get("init_from"))))
     epochs = given.get("epochs")
@@ -71,6 +83,9 @@ def choices(
     # With a period of the user's own, nobody knows what one validation is.
     if validates and not {"patience", "evaluate_every"} & set(given):
         found.append(_patience(epochs))
+    if "weight_decay" not in given and optimizer == "adamw":
+        read = _characters_read(model, given, epochs * characters, limits)
+        found.append(_weight_decay(model, characters, read))
     return found
 
 
@@ -113,6 +128,34 @@ def _dropout(model: ModelConfig, characters: int) -> Choice:
     dropout = _DROPOUT * (weights / max(characters, 1)) ** 0.5
     reason = f"{weights:,} weights, {characters:,} characters to train on"
     return Choice("dropout", round(min(dropout, _MOST_DROPOUT), 2), reason)
+
+
+def _weight_decay(model: ModelConfig, characters: int, read: float) -> Choice:
+    """Rises with the weights per character, and with the times it is read."""
+    times = read / max(characters, 1)
+    decay = _WEIGHT_DECAY * times * model.num_weights / max(characters, 1)
+    decay = min(max(decay, _LEAST_WEIGHT_DECAY), _MOST_WEIGHT_DECAY)
+    reason = f"{model.num_weights:,} weights, {times:.2g} epochs"
+    return Choice("weight_decay", float(f"{decay:.2g}"), reason)
+
+
+def _characters_read(model, given, characters, limits):
+    """Returns how many characters a run reads at most, about."""
+    training = TrainingConfig()
+    step = given.get("batch_size", training.batch_size) * given.get(
+        "sequence_length", training.sequence_length
+    )
+    if limits.max_steps:
+        characters = min(characters, limits.max_steps * step)
+    if limits.minutes:
+        # Forwards a multiplication and an addition for each weight; a gradient
+        # is twice that. Of a one-hot input one row is read.
+        rows = 0 if model.embedding_size else model.vocabulary_size - 1
+        gates = CELL_SIZES[model.cell].gates * model.units
+        operations = 6 * (model.num_weights - rows * gates)
+        seconds = 60 * limits.minutes
+        characters = min(characters, seconds * _OPERATIONS / operations)
+    return characters
 
 
 def _epochs(characters: int) -> Choice:

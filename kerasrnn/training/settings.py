@@ -122,6 +122,7 @@ def settings_of_new_run(
         {**request.model, **request.training},
         characters_in(corpus.split_ranges("train", multiple)),
         validates=is_scorable(corpus.split_ranges("validation", multiple)),
+        limits=limits,
     )
     _note_choices(chosen, observer)
     model, training = (

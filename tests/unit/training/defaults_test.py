@@ -11,12 +11,13 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.defaults import choices
 from kerasrnn.training.defaults import choices_of_resumed_run
+from kerasrnn.training.step.schedule import Limits
 
 
-def chosen(given=None, characters=1_000_000, **model):
+def chosen(given=None, characters=1_000_000, limits=None, **model):
     """Returns the values chosen, by name."""
     config = ModelConfig(vocabulary_size=65, **model)
-    found = choices(config, given or {}, characters)
+    found = choices(config, given or {}, characters, limits=limits or Limits())
     return {choice.name: choice.value for choice in found}
 
 
@@ -37,27 +38,41 @@ class DefaultsTest(parameterized.TestCase):
         self.assertBetween(config.epochs, 1, 50)
         self.assertBetween(config.patience, 5, 10)
         self.assertBetween(dropout, 0, 0.5)
+        self.assertBetween(config.weight_decay, 0.01, 0.1)
         ModelConfig(vocabulary_size=65, dropout=dropout)
         # So much wider that the rates differ in their two digits.
         wider = chosen(given, characters, cell=cell, units=2 * units + 256)
         self.assertLess(wider["learning_rate"], config.learning_rate)
         longer = chosen(given, 10 * characters, cell=cell, units=units)
         self.assertLessEqual(longer["epochs"], config.epochs)
-        self.assertGreaterEqual(wider["dropout"], dropout)
-        self.assertLessEqual(longer["dropout"], dropout)
+        for name, value in (
+            ("dropout", dropout),
+            ("weight_decay", config.weight_decay),
+        ):
+            self.assertGreaterEqual(wider[name], value)
+            self.assertLessEqual(longer[name], value)
 
     def test_what_is_given_is_not_chosen(self):
-        given = {"learning_rate": 0.1, "epochs": 3, "dropout": 0.0}
+        given = {
+            "learning_rate": 0.1,
+            "epochs": 3,
+            "dropout": 0.0,
+            "weight_decay": 0.0,
+        }
         self.assertEqual(chosen(given), {"patience": 5})
         self.assertEmpty(chosen({**given, "patience": 0}))
         # What a validation is worth is the user's own choice then.
         self.assertEmpty(chosen({**given, "evaluate_every": 1000}))
         self.assertNotIn("learning_rate", chosen({"optimizer": "rmsprop"}))
+        self.assertIn("learning_rate", chosen({"optimizer": "adam"}))
+        self.assertNotIn("weight_decay", chosen({"optimizer": "adam"}))
 
     def test_without_text_to_validate_on_there_is_no_patience(self):
         config = ModelConfig(vocabulary_size=65)
         names = [c.name for c in choices(config, {}, 10**6, validates=False)]
-        self.assertEqual(names, ["dropout", "learning_rate", "epochs"])
+        self.assertEqual(
+            names, ["dropout", "learning_rate", "epochs", "weight_decay"]
+        )
 
     @parameterized.parameters(
         # How it was trained, what is given anew, what is chosen.
@@ -103,6 +118,28 @@ class DefaultsTest(parameterized.TestCase):
         for epochs, patience in ((1, 5), (25, 5), (50, 10), (200, 40)):
             self.assertEqual(chosen({"epochs": epochs})["patience"], patience)
 
+    def test_weight_decay_by_hand(self):
+        # 0.01 for each epoch and weight per character; 239,297 weights.
+        self.assertEqual(chosen()["weight_decay"], 0.1)
+        self.assertEqual(chosen({"epochs": 25})["weight_decay"], 0.06)
+        self.assertEqual(chosen({"epochs": 2})["weight_decay"], 0.01)
+        self.assertEqual(chosen(characters=2_600_000)["weight_decay"], 0.021)
+        limits = Limits(max_steps=10_000)  # of 2,500 characters
+        self.assertEqual(chosen(limits=limits)["weight_decay"], 0.06)
+        given = {"batch_size": 25}
+        self.assertEqual(chosen(given, limits=limits)["weight_decay"], 0.03)
+
+    def test_weight_decay_of_some_minutes(self):
+        def decay(minutes, **model):
+            found = chosen(limits=Limits(minutes=minutes), **model)
+            return found["weight_decay"]
+
+        self.assertEqual([decay(1), decay(1000)], [0.01, 0.1])
+        # 6e10 operations a second, 6 * 206,017 a character.
+        self.assertEqual(decay(10), 0.07)
+        # An embedding is a product more, and has weights of its own.
+        self.assertBetween(decay(10, embedding_size=16), 0.06, 0.08)
+
     def test_dropout_by_hand(self):
         # 2x128 over 65 characters has 239,297 weights.
         self.assertEqual(chosen()["dropout"], 0.12)
@@ -112,7 +149,7 @@ class DefaultsTest(parameterized.TestCase):
 
     def test_the_reason_is_told(self):
         model = ModelConfig(vocabulary_size=9, units=512)
-        dropout, rate, epochs, patience = map(
+        dropout, rate, epochs, patience, decay = map(
             str, choices(model, {}, 10_000_000)
         )
         self.assertEqual(
@@ -125,6 +162,9 @@ class DefaultsTest(parameterized.TestCase):
             epochs, "--epochs=6 (10,000,000 characters to train on)"
         )
         self.assertEqual(patience, "--patience=5 (validations; 6 epochs)")
+        self.assertEqual(
+            decay, "--weight_decay=0.019 (3,172,873 weights, 6 epochs)"
+        )
 
 
 if __name__ == "__main__":
