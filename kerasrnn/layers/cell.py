@@ -215,12 +215,22 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
 
     def _project(self, inputs, weights, training):
         masks = None
-        if training and 0.0 < self.dropout < 1.0:
+        if training and self.drops(self.dropout):
             masks = self.input_masks(inputs)
         projected = gated_product(inputs, weights.kernel, masks)
         if weights.bias is None:
             return projected
         return add_bias(projected, weights.bias)
+
+    def drops(self, rate: float) -> bool:
+        """Whether dropout at this rate has an effect in training.
+
+        As in Keras, a rate of 1 has none in cells with gates, and leaves
+        nothing in the others.
+        """
+        return rate > 0.0 and (
+            rate < 1.0 or self.recurrent_step.sizes.gates == 1
+        )
 
     def input_masks(self, inputs: tf.Tensor) -> Any:
         """Returns the inputs' dropout masks: one, or a list of one per gate.
@@ -236,7 +246,7 @@ class RecurrentCell(keras.Layer, DropoutRNNCell):
 
     def recurrent_masks(self, state: tf.Tensor, training: bool) -> Any:
         """Returns the dropout masks of the recurrent product, or None."""
-        if training and 0.0 < self.recurrent_dropout < 1.0:
+        if training and self.drops(self.recurrent_dropout):
             return self.get_recurrent_dropout_mask(state)
         return None
 

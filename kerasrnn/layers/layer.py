@@ -152,7 +152,7 @@ class RecurrentLayer(keras.layers.RNN):
     def _read(self, sequences, states, mask, training, use_cudnn=False):
         cell, dtype = self.cell, self.cell.compute_dtype
         sequences = ops.cast(sequences, dtype)  # Keras casts no integers
-        if training and 0.0 < cell.dropout < 1.0:
+        if training and cell.drops(cell.dropout):
             sequences = sequences * cell.input_masks(sequences)
         outputs, states = read_batch(
             cell.recurrent_step,

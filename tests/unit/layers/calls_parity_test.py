@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import absltest
@@ -61,6 +62,18 @@ class LayerCallsTest(ParityTestCase):
 
     def assertNotAllClose(self, a, b):  # noqa: N802
         self.assertGreater(np.max(np.abs(a - b)), 1e-3)
+
+    @parameterized.product(
+        kind=KINDS,
+        rate=("dropout", "recurrent_dropout"),
+        mask=(None, "row_masked"),
+    )
+    def test_dropout_of_all(self, kind, rate, mask):
+        try:
+            keras.random.dropout(tf.ones([1]), 1.0)
+        except ValueError as error:
+            self.skipTest(f"This Keras refuses a rate of 1: {error}")
+        self.check(kind, False, mask, training=True, **{rate: 1.0})
 
     @parameterized.parameters(*KINDS)
     def test_dropout_is_off_outside_training(self, kind):
