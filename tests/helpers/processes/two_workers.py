@@ -20,7 +20,9 @@ SMALL = (
     "--batch_size=8",
     "--sequence_length=8",
     "--epochs=100000",
+    # By themselves both follow from where a run is to end.
     "--schedule=constant",
+    "--weight_decay=0.01",
     "--warmup_steps=0",
     "--dropout=0.2",
     "--evaluate_every=40",

@@ -23,7 +23,11 @@ SEED = int(os.environ.get("KERASRNN_SEED", "0"))
 
 class KillTestCase(RunTestCase):
     FLAGS = small_flags(
-        schedule="constant", warmup_steps=0, dropout=0.2, keep=2
+        schedule="constant",
+        weight_decay=0.01,
+        warmup_steps=0,
+        dropout=0.2,
+        keep=2,
     )
 
     def setUp(self):

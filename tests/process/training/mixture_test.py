@@ -32,7 +32,9 @@ SMALL = (
     "--batch_size=4",
     "--sequence_length=16",
     "--epochs=1000000",
+    # By themselves both follow from where a run is to end.
     "--schedule=constant",
+    "--weight_decay=0.01",
     "--warmup_steps=0",
     "--dropout=0.2",
     "--sample_length=0",
