@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def mask_of_every_row(mask: Any, sequences: tf.Tensor) -> tf.Tensor | None:
-    """Returns a mask as bool [B, T], or None where there is none.
+    """Returns a mask as bool [B, T]; None if there is no mask.
 
     Args:
         mask: None, or a tensor [B, T] or [B, T, 1], where one row is that of

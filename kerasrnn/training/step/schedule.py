@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Annotated
 
 from kerasrnn.config import TrainingConfig
@@ -191,33 +190,28 @@ class Plan:
     def limits_reached(
         self, step: int, elapsed: float, stale: int
     ) -> dict[str, str]:
-        """Returns what allows no other step: reasons, by the flags they are of.
+        """Returns why no step follows: each reason by the flag that it is of.
 
         The arguments are those of `reason_to_end`.
         """
-        return dict(self._limits_reached(step, elapsed, stale))
-
-    def _limits_reached(
-        self, step, elapsed, stale
-    ) -> Iterator[tuple[str, str]]:
+        reached = {}
         epochs, limits = self.config.epochs, self.limits
         if step >= epochs * self.steps_per_epoch:
-            done = (
-                "the one epoch is"
-                if epochs == 1
-                else f"all {epochs:,} epochs are"
-            )
-            yield "--epochs", f"{done} done"
+            all_epochs = f"all {epochs:,} epochs are"
+            done = "the one epoch is" if epochs == 1 else all_epochs
+            reached["--epochs"] = f"{done} done"
         if limits.max_steps and step >= limits.max_steps:
-            yield "--max_steps", f"--max_steps={limits.max_steps} is reached"
+            reached["--max_steps"] = (
+                f"--max_steps={limits.max_steps} is reached"
+            )
         if limits.minutes and step and elapsed >= 60 * limits.minutes:
-            yield "--minutes", limits.reached_minutes
+            reached["--minutes"] = limits.reached_minutes
         if self.config.patience and stale >= self.config.patience:
             validations = counted(stale, "validation")
-            yield (
-                "--patience",
-                f"{validations} in a row did not improve on the best",
+            reached["--patience"] = (
+                f"{validations} in a row did not improve on the best"
             )
+        return reached
 
     def expected_steps(
         self, step: int, elapsed: float, seconds_per_step: float | None

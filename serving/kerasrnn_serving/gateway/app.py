@@ -171,11 +171,10 @@ class _Information:
                 try:
                     async with asyncio.timeout(_STATUS_SECONDS):
                         self._versions = await self._client.versions()
-                except TimeoutError as error:
+                except (TimeoutError, ServingError) as error:
                     _LOGGER.info("no versions: %s", error)
-                except ServingError as error:
-                    _LOGGER.info("no versions: %s", error)
-                    self._why_none = error
+                    if isinstance(error, ServingError):
+                        self._why_none = error
                 self._asked = time.monotonic()
                 self.metrics.saw_versions(self._versions)
         found = [

@@ -174,7 +174,7 @@ class Threads:
         that would cost as much again.
 
         Raises:
-            StatusError: There is none.
+            StatusError: The client has sent no message.
             grpc.RpcError: The call has ended.
         """
         key = object()

@@ -16,6 +16,15 @@ from kerasrnn.text.splits import split_ranges
 quick = hypothesis.settings(deadline=None, max_examples=100)
 
 
+def _config(split, pieces, validation, test):
+    return DataConfig(
+        split=split,
+        split_streams=pieces,
+        validation_fraction=validation,
+        test_fraction=test,
+    )
+
+
 class SplitTest(parameterized.TestCase):
     @quick
     @hypothesis.given(
@@ -29,12 +38,7 @@ class SplitTest(parameterized.TestCase):
     def test_disjoint_ordered_and_complete(
         self, length, split, pieces, multiple, validation, test
     ):
-        config = DataConfig(
-            split=split,
-            split_streams=pieces,
-            validation_fraction=validation,
-            test_fraction=test,
-        )
+        config = _config(split, pieces, validation, test)
         ranges = {
             name: split_ranges(length, config, name, multiple)
             for name in SPLIT_NAMES
@@ -68,12 +72,7 @@ class SplitTest(parameterized.TestCase):
     def test_what_is_asked_for_is_there_or_refused(
         self, length, split, pieces, multiple, validation, test
     ):
-        config = DataConfig(
-            split=split,
-            split_streams=pieces,
-            validation_fraction=validation,
-            test_fraction=test,
-        )
+        config = _config(split, pieces, validation, test)
         empty = [
             name
             for name, share in (("validation", validation), ("test", test))

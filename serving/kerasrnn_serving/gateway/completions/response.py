@@ -154,9 +154,11 @@ def as_event(fields: dict) -> bytes:
     return b"data: " + to_json(fields) + b"\n\n"
 
 
-def to_json(fields: dict) -> bytes:
+def to_json(value: Any) -> bytes:
     """Returns JSON as compact UTF-8."""
-    return _encode(fields)
+    # Half a surrogate pair, in a stranger's word that an error tells back,
+    # is an escape of JSON then.
+    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
 
 
 def json_parts(value: Any) -> Iterator[bytes]:
@@ -170,7 +172,7 @@ def json_parts(value: Any) -> Iterator[bytes]:
     if isinstance(value, dict):
         yield b"{"
         for name, field in value.items():
-            yield before + _encode(name) + b":"
+            yield before + to_json(name) + b":"
             yield from json_parts(field)
             before = b","
         yield b"}"
@@ -184,14 +186,8 @@ def json_parts(value: Any) -> Iterator[bytes]:
     elif isinstance(value, list):
         yield b"["
         for start in range(0, len(value), _AT_ONCE):
-            yield before + _encode(value[start : start + _AT_ONCE])[1:-1]
+            yield before + to_json(value[start : start + _AT_ONCE])[1:-1]
             before = b","
         yield b"]"
     else:
-        yield _encode(value)
-
-
-def _encode(value):
-    # Half a surrogate pair, in a stranger's word that an error tells back,
-    # is an escape of JSON then.
-    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
+        yield to_json(value)
