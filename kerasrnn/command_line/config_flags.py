@@ -30,6 +30,7 @@ CHOSEN_BY_RULE = (
     "learning_rate",
     "epochs",
     "patience",
+    "batch_size",
     "weight_decay",
 )
 

@@ -4,11 +4,13 @@ Each choice is a pure function of the text's length, the network and what is
 given; docs/results.md has the runs that the rules follow from.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
 
 from kerasrnn.config import CELL_SIZES
+from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.step.schedule import Limits
@@ -23,13 +25,20 @@ _CHARACTERS = 60_000_000
 # many validations at least: until the rate has fallen, one may be bad by luck.
 _PATIENCE = 0.2
 _LEAST_PATIENCE = 5
-# Dropout of a network that has as many weights as the text has characters.
+# Dropout of a network that has as many weights as the text has characters, and
+# reads it so many times or more: before, there is less to forget.
 _DROPOUT = 0.25
+_EPOCHS_OF_DROPOUT = 12
 _MOST_DROPOUT = 0.5
 # Weight decay of such a network for each time that the text is read.
 _WEIGHT_DECAY = 0.01
 _LEAST_WEIGHT_DECAY = 0.01
 _MOST_WEIGHT_DECAY = 0.1
+# A run of less time or text makes so many steps, by smaller batches if it must.
+_STEPS = 3_000
+_SMALL_BATCH_SIZES = (32, 16)
+# With fewer streams than that, a core is faster with more of them.
+_STREAMS_PER_CORE = 8
 # Floating-point operations a second of two cores. Some machines make thrice as
 # many or a third; nothing else is known before the first step.
 _OPERATIONS = 6e10
@@ -59,6 +68,7 @@ def choices(
     characters: int,
     validates: bool = True,
     limits: Limits = _NO_LIMITS,
+    cores: int = 0,
 ) -> list[Choice]:
     """Returns what is chosen for fields of the configuration not given.
 
@@ -68,10 +78,10 @@ def choices(
         characters: Length of the training text.
         validates: Whether there is text to validate on.
         limits: When the run stops before its epochs are over.
+        cores: Of the processor that trains; 0 if something else does, whose
+            steps take the same time whatever the batch.
     """
     found = []
-    if "dropout" not in given:
-        found.append(_dropout(model, characters))
     optimizer = given.get("optimizer", TrainingConfig().optimizer)
     is_adam = optimizer in ("adam", "adamw")
     if "learning_rate" not in given and is_adam:
@@ -83,8 +93,13 @@ def choices(
     # With a period of the user's own, nobody knows what one validation is.
     if validates and not {"patience", "evaluate_every"} & set(given):
         found.append(_patience(epochs))
+    read = _characters_read(model, given, epochs * characters, limits)
+    if "dropout" not in given:
+        found.append(_dropout(model, characters, read))
+    fixed = {"batch_size", "accumulation_steps"} & set(given)
+    if cores and not fixed and not limits.max_steps:
+        found.append(_batch_size(given, read, cores))
     if "weight_decay" not in given and optimizer == "adamw":
-        read = _characters_read(model, given, epochs * characters, limits)
         found.append(_weight_decay(model, characters, read))
     return found
 
@@ -111,6 +126,37 @@ def choices_of_resumed_run(
     return [_patience(epochs)]
 
 
+def choices_of_longer_run(
+    was: Config,
+    before: Limits,
+    given: Mapping[str, Any],
+    characters: int,
+    limits: Limits,
+) -> list[Choice]:
+    """Returns what is chosen again because a run is to read more, or less.
+
+    Args:
+        was: How the run was trained until now.
+        before: When it was to stop until now.
+        given: The fields of `ModelConfig` and `TrainingConfig` given anew.
+        characters: Length of the training text.
+        limits: When it stops now.
+
+    Returns:
+        The dropout and the weight decay, if they are what the rule chose and
+        it now chooses others.
+    """
+    # What the run was started with may have been given or not.
+    fields = dataclasses.asdict(was.training)
+    for name in ("dropout", "weight_decay"):
+        fields.pop(name, None)
+    former = choices(was.model, fields, characters, limits=before)
+    now = choices(was.model, {**fields, **given}, characters, limits=limits)
+    values = dataclasses.asdict(was.model) | dataclasses.asdict(was.training)
+    ours = {c.name for c in former if c.value == values[c.name]}
+    return [c for c in now if c.name in ours and c.value != values[c.name]]
+
+
 def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:
     """Falls with the root of the width: in a wide sum the steps add up."""
     rate = CELL_SIZES[model.cell].learning_rate
@@ -122,12 +168,32 @@ def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:
     return Choice("learning_rate", float(f"{rate:.2g}"), reason)
 
 
-def _dropout(model: ModelConfig, characters: int) -> Choice:
+def _dropout(model: ModelConfig, characters: int, read: float) -> Choice:
     """Rises with the weights per character, of which memorizing is made."""
     weights = model.num_weights
+    times = read / max(characters, 1)
     dropout = _DROPOUT * (weights / max(characters, 1)) ** 0.5
-    reason = f"{weights:,} weights, {characters:,} characters to train on"
-    return Choice("dropout", round(min(dropout, _MOST_DROPOUT), 2), reason)
+    dropout = min(dropout, _MOST_DROPOUT)
+    dropout *= min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5
+    reason = (
+        f"{weights:,} weights, {characters:,} characters to train on, "
+        f"{times:.2g} epochs"
+    )
+    return Choice("dropout", round(dropout, 2), reason)
+
+
+def _batch_size(given: Mapping[str, Any], read: float, cores: int) -> Choice:
+    """Falls where a run would end after too few steps to learn."""
+    training = TrainingConfig()
+    step = given.get("sequence_length", training.sequence_length)
+    least = _STREAMS_PER_CORE * cores
+    small = (size for size in _SMALL_BATCH_SIZES if size >= least)
+    sizes = [training.batch_size, *small]
+    enough = (size for size in sizes if read >= _STEPS * size * step)
+    batch_size = next(enough, sizes[-1])
+    steps = read / (batch_size * step)
+    reason = f"{float(f'{steps:.2g}'):,.0f} steps, about"
+    return Choice("batch_size", batch_size, reason)
 
 
 def _weight_decay(model: ModelConfig, characters: int, read: float) -> Choice:

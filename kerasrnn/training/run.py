@@ -16,6 +16,7 @@ is done once: it decides, writes and tells the others. A process alone is its
 own chief. TensorFlow is imported only when there is something to train.
 """
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -107,7 +108,11 @@ def train_as_chief(
         ModelConfig(vocabulary_size=2, **request.model)
         if saved is None:
             settings = settings_of_new_run(
-                request, workdir, standard_library, display
+                request,
+                workdir,
+                standard_library,
+                display,
+                cores=0 if group else _cores_that_train(request),
             )
         else:
             settings = settings_of_resumed_run(request, workdir, saved, display)
@@ -185,6 +190,21 @@ def train_with_chief(
         workers=group,
     )
     print(f"Finished: {result.reason}.")
+
+
+def _cores_that_train(request: Request) -> int:
+    """Returns the cores of this process; 0 if an accelerator will train.
+
+    This is before TensorFlow starts, which takes seconds, so it goes by what
+    TensorFlow would find.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")
+    has_gpu = visible and any(pathlib.Path("/dev").glob("nvidia[0-9]*"))
+    has_tpu = request.tpu or os.environ.get("TPU_NAME")
+    one_device = request.strategy in ("auto", "one_device")
+    if has_gpu or has_tpu or not one_device:
+        return 0
+    return len(os.sched_getaffinity(0))
 
 
 def _this_process_alone(request: Request, settings: Settings) -> "Workers":

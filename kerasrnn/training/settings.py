@@ -25,6 +25,7 @@ from kerasrnn.training.checkpoints.checkpoint import Checkpoint
 from kerasrnn.training.checkpoints.run_status import RunStatus
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.defaults import choices
+from kerasrnn.training.defaults import choices_of_longer_run
 from kerasrnn.training.defaults import choices_of_resumed_run
 from kerasrnn.training.records import announcement
 from kerasrnn.training.records.observers import Observer
@@ -86,6 +87,7 @@ def settings_of_new_run(
     workdir: Workdir,
     standard_library: str,
     observer: Observer,
+    cores: int = 0,
 ) -> Settings:
     """Reads the text of a new run, and returns what it trains.
 
@@ -94,6 +96,7 @@ def settings_of_new_run(
         workdir: Where to train.
         standard_library: What to tell the user who names no text.
         observer: Is told about the text.
+        cores: See `kerasrnn.training.defaults.choices`.
 
     Raises:
         UserError: The text cannot be used, does not fit the model to start
@@ -123,14 +126,11 @@ def settings_of_new_run(
         characters_in(corpus.split_ranges("train", multiple)),
         validates=is_scorable(corpus.split_ranges("validation", multiple)),
         limits=limits,
+        cores=cores,
     )
     _note_choices(chosen, observer)
-    model, training = (
-        _replaced(part, {choice.name: choice.value for choice in chosen})
-        for part in (model, training)
-    )
     config = Config(model=model, data=data, training=training)
-    return Settings(config, limits, corpus)
+    return Settings(_with(config, chosen), limits, corpus)
 
 
 def settings_of_resumed_run(
@@ -150,7 +150,8 @@ def settings_of_resumed_run(
     """
     # The file may say anything, so it is checked before it is used.
     RunStatus.from_dict(saved.info)
-    limits = dataclasses.replace(Limits.from_info(saved.info), **request.limits)
+    before = Limits.from_info(saved.info)
+    limits = dataclasses.replace(before, **request.limits)
     chosen = choices_of_resumed_run(saved.config.training, request.training)
     _note_choices(chosen, observer)
     training = {
@@ -167,7 +168,16 @@ def settings_of_resumed_run(
     text = resuming.resumed_corpus(saved, config, workdir, _progress(observer))
     if text.note:
         observer.note(text.note)
-    return Settings(config, limits, text.corpus, finished)
+    multiple = config.training.sequence_length
+    chosen = choices_of_longer_run(
+        saved.config,
+        before,
+        {**request.model, **request.training},
+        characters_in(text.corpus.split_ranges("train", multiple)),
+        limits,
+    )
+    _note_choices(chosen, observer)
+    return Settings(_with(config, chosen), limits, text.corpus, finished)
 
 
 def _note_choices(chosen, observer):
@@ -175,11 +185,16 @@ def _note_choices(chosen, observer):
         observer.note(f"Chosen by rule: {', '.join(map(str, chosen))}.")
 
 
-def _replaced(part, fields):
-    """Returns a part of the configuration with those fields that it has."""
-    own = {field.name for field in dataclasses.fields(part)}
+def _with(config, chosen):
+    """Returns a configuration with what is chosen."""
+    values = {choice.name: choice.value for choice in chosen}
+
+    def part(fields):
+        own = {field.name for field in dataclasses.fields(fields)} & set(values)
+        return dataclasses.replace(fields, **{n: values[n] for n in own})
+
     return dataclasses.replace(
-        part, **{name: value for name, value in fields.items() if name in own}
+        config, model=part(config.model), training=part(config.training)
     )
 
 

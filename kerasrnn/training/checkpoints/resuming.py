@@ -37,6 +37,7 @@ _MAY_CHANGE = frozenset(
         "data",
         "decay_after",
         "decay_rate",
+        "dropout",
         "epochs",
         "epsilon",
         "evaluate_every",

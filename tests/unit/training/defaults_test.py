@@ -1,5 +1,7 @@
 """Tests of what is chosen where no flag says it."""
 
+import dataclasses
+
 import hypothesis
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -7,17 +9,21 @@ from hypothesis import strategies
 
 from kerasrnn.command_line import config_flags
 from kerasrnn.config import CELLS
+from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.defaults import choices
+from kerasrnn.training.defaults import choices_of_longer_run
 from kerasrnn.training.defaults import choices_of_resumed_run
 from kerasrnn.training.step.schedule import Limits
 
 
-def chosen(given=None, characters=1_000_000, limits=None, **model):
+def chosen(given=None, characters=1_000_000, limits=None, cores=0, **model):
     """Returns the values chosen, by name."""
     config = ModelConfig(vocabulary_size=65, **model)
-    found = choices(config, given or {}, characters, limits=limits or Limits())
+    found = choices(
+        config, given or {}, characters, limits=limits or Limits(), cores=cores
+    )
     return {choice.name: choice.value for choice in found}
 
 
@@ -71,7 +77,7 @@ class DefaultsTest(parameterized.TestCase):
         config = ModelConfig(vocabulary_size=65)
         names = [c.name for c in choices(config, {}, 10**6, validates=False)]
         self.assertEqual(
-            names, ["dropout", "learning_rate", "epochs", "weight_decay"]
+            names, ["learning_rate", "epochs", "dropout", "weight_decay"]
         )
 
     @parameterized.parameters(
@@ -107,7 +113,7 @@ class DefaultsTest(parameterized.TestCase):
         self.assertEqual(trained["learning_rate"], anew["learning_rate"] / 2)
 
     def test_help_shows_no_default_of_what_is_chosen(self):
-        self.assertCountEqual(chosen(), config_flags.CHOSEN_BY_RULE)
+        self.assertCountEqual(chosen(cores=1), config_flags.CHOSEN_BY_RULE)
 
     def test_a_long_text_is_read_less_often(self):
         self.assertEqual(chosen()["epochs"], 50)
@@ -117,6 +123,55 @@ class DefaultsTest(parameterized.TestCase):
     def test_a_run_waits_for_a_fifth_of_its_epochs(self):
         for epochs, patience in ((1, 5), (25, 5), (50, 10), (200, 40)):
             self.assertEqual(chosen({"epochs": epochs})["patience"], patience)
+
+    @hypothesis.settings(deadline=None, max_examples=100)
+    @hypothesis.given(
+        units=strategies.integers(1, 4096),
+        characters=strategies.integers(2, 10**9),
+        minutes=strategies.floats(0, 1e4),
+        cores=strategies.integers(1, 100),
+    )
+    def test_a_short_run_has_a_smaller_batch(
+        self, units, characters, minutes, cores
+    ):
+        def size(cores=cores, **given):
+            limits = Limits(minutes=minutes)
+            return chosen(given, characters, limits, cores, units=units)[
+                "batch_size"
+            ]
+
+        found = size()
+        TrainingConfig(batch_size=found)
+        self.assertIn(found, (50, 32, 16))
+        self.assertGreaterEqual(found, min(8 * cores, 50))
+        # With so short sequences there are many more steps.
+        self.assertGreaterEqual(size(sequence_length=10), found)
+        self.assertLessEqual(size(cores=1), found)
+
+    def test_batch_size_by_hand(self):
+        def size(characters, given=None, cores=2, **limits):
+            found = chosen(given, characters, Limits(**limits), cores)
+            return found.get("batch_size")
+
+        # 50 epochs; 3,000 steps with 50, 32 and 16 streams of 50 characters.
+        self.assertEqual(size(150_000), 50)
+        self.assertEqual(size(149_999), 32)
+        self.assertEqual(size(96_000), 32)
+        self.assertEqual(size(95_999), 16)
+        self.assertEqual(size(10), 16)
+        # Eight streams for each core.
+        self.assertEqual(size(10, cores=4), 32)
+        self.assertEqual(size(10, cores=5), 50)
+        # 6e10 operations a second, 6 * 206,017 a character.
+        self.assertEqual(size(10**8, minutes=3), 50)
+        self.assertEqual(size(10**8, minutes=2), 32)
+        self.assertEqual(size(10**8, minutes=1), 16)
+        # What a step is worth is the user's own choice then.
+        self.assertIsNone(size(10, max_steps=100))
+        self.assertIsNone(size(10, {"accumulation_steps": 25}))
+        self.assertIsNone(size(10, {"batch_size": 50}))
+        # An accelerator.
+        self.assertIsNone(size(10, cores=0))
 
     def test_weight_decay_by_hand(self):
         # 0.01 for each epoch and weight per character; 239,297 weights.
@@ -146,22 +201,69 @@ class DefaultsTest(parameterized.TestCase):
         self.assertEqual(chosen(characters=100_000)["dropout"], 0.39)
         self.assertEqual(chosen(characters=10_000)["dropout"], 0.5)
         self.assertEqual(chosen(characters=10**10)["dropout"], 0.0)
+        # Until the text is read 12 times, less: the half of it after three.
+        for epochs, dropout in ((50, 0.39), (12, 0.39), (3, 0.19), (1, 0.11)):
+            self.assertEqual(
+                chosen({"epochs": epochs}, 100_000)["dropout"], dropout
+            )
+        limits = Limits(max_steps=120)  # of 2,500 characters
+        found = chosen(characters=100_000, limits=limits)
+        self.assertEqual(found["dropout"], 0.19)
+
+    @parameterized.parameters(
+        # What is given anew, how it stops now; dropout, weight decay.
+        ({}, {}, None, None),
+        ({}, {"minutes": 1}, None, None),
+        ({}, {"minutes": 10}, 0.12, 0.07),
+        ({"dropout": 0.3}, {"minutes": 10}, None, 0.07),
+        ({"dropout": 0.3, "weight_decay": 0.2}, {"minutes": 10}, None, None),
+        ({"epochs": 2}, {"minutes": 10}, 0.05, None),
+    )
+    def test_a_run_that_goes_on_longer(self, given, limits, dropout, decay):
+        before = Limits(minutes=1)
+        was = self._config_of_a_minute()
+        limits = Limits(**{"minutes": 1, **limits})
+        found = choices_of_longer_run(was, before, given, 10**6, limits)
+        expected = {"dropout": dropout, "weight_decay": decay}
+        self.assertEqual(
+            {choice.name: choice.value for choice in found},
+            {n: value for n, value in expected.items() if value is not None},
+        )
+
+    def test_a_run_that_goes_on_keeps_what_was_given(self):
+        was = self._config_of_a_minute()
+        was = dataclasses.replace(
+            was, model=dataclasses.replace(was.model, dropout=0.2)
+        )
+        limits = Limits(minutes=10)
+        found = choices_of_longer_run(was, Limits(minutes=1), {}, 10**6, limits)
+        self.assertEqual([choice.name for choice in found], ["weight_decay"])
+
+    def _config_of_a_minute(self):
+        model = ModelConfig(vocabulary_size=65)
+        values = chosen(limits=Limits(minutes=1))
+        dropout = values.pop("dropout")
+        return Config(
+            model=dataclasses.replace(model, dropout=dropout),
+            training=TrainingConfig(**values),
+        )
 
     def test_the_reason_is_told(self):
         model = ModelConfig(vocabulary_size=9, units=512)
-        dropout, rate, epochs, patience, decay = map(
-            str, choices(model, {}, 10_000_000)
+        rate, epochs, patience, dropout, batch_size, decay = map(
+            str, choices(model, {}, 10_000_000, cores=1)
         )
         self.assertEqual(
             dropout,
-            "--dropout=0.14 (3,172,873 weights, 10,000,000 characters to "
-            "train on)",
+            "--dropout=0.1 (3,172,873 weights, 10,000,000 characters to "
+            "train on, 6 epochs)",
         )
         self.assertEqual(rate, "--learning_rate=0.006 (512 units of lstm)")
         self.assertEqual(
             epochs, "--epochs=6 (10,000,000 characters to train on)"
         )
         self.assertEqual(patience, "--patience=5 (validations; 6 epochs)")
+        self.assertEqual(batch_size, "--batch_size=50 (24,000 steps, about)")
         self.assertEqual(
             decay, "--weight_decay=0.019 (3,172,873 weights, 6 epochs)"
         )
