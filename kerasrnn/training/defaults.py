@@ -38,7 +38,7 @@ _MOST_WEIGHT_DECAY = 0.1
 _STEPS = 3_000
 _SMALL_BATCH_SIZES = (32, 16)
 # With fewer streams than that, a core is faster with more of them.
-_STREAMS_PER_CORE = 8
+_STREAMS_PER_CORE = 16
 # Floating-point operations a second of two cores. Some machines make thrice as
 # many or a third; nothing else is known before the first step.
 _OPERATIONS = 6e10

@@ -143,7 +143,7 @@ class DefaultsTest(parameterized.TestCase):
         found = size()
         TrainingConfig(batch_size=found)
         self.assertIn(found, (50, 32, 16))
-        self.assertGreaterEqual(found, min(8 * cores, 50))
+        self.assertGreaterEqual(found, min(16 * cores, 50))
         # With so short sequences there are many more steps.
         self.assertGreaterEqual(size(sequence_length=10), found)
         self.assertLessEqual(size(cores=1), found)
@@ -156,16 +156,15 @@ class DefaultsTest(parameterized.TestCase):
         # 50 epochs; 3,000 steps with 50, 32 and 16 streams of 50 characters.
         self.assertEqual(size(150_000), 50)
         self.assertEqual(size(149_999), 32)
-        self.assertEqual(size(96_000), 32)
-        self.assertEqual(size(95_999), 16)
-        self.assertEqual(size(10), 16)
-        # Eight streams for each core.
-        self.assertEqual(size(10, cores=4), 32)
-        self.assertEqual(size(10, cores=5), 50)
+        self.assertEqual(size(10), 32)
+        self.assertEqual(size(96_000, cores=1), 32)
+        self.assertEqual(size(95_999, cores=1), 16)
+        # 16 streams for each core.
+        self.assertEqual(size(10, cores=3), 50)
         # 6e10 operations a second, 6 * 206,017 a character.
         self.assertEqual(size(10**8, minutes=3), 50)
         self.assertEqual(size(10**8, minutes=2), 32)
-        self.assertEqual(size(10**8, minutes=1), 16)
+        self.assertEqual(size(10**8, minutes=1, cores=1), 16)
         # What a step is worth is the user's own choice then.
         self.assertIsNone(size(10, max_steps=100))
         self.assertIsNone(size(10, {"accumulation_steps": 25}))
