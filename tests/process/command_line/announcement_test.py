@@ -133,7 +133,7 @@ class ProcessTest(absltest.TestCase):
         (folder / "text.txt").write_bytes(b"to be or not to be\r\n" * 999)
         lines = self.first_lines(folder, "Starting", "--data=text.txt")
         self.assertStartsWith(lines[-3], r"The text has 999 \r\n, which")
-        self.assertStartsWith(lines[-2], "Chosen by rule: --dropout=")
+        self.assertStartsWith(lines[-2], "Chosen by rule: --learning_rate=")
 
 
 if __name__ == "__main__":
