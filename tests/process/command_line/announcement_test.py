@@ -105,7 +105,12 @@ class ProcessTest(absltest.TestCase):
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # On a GPU no batch size is chosen.
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "CUDA_VISIBLE_DEVICES": "",
+            },
         ) as process:
             lines = []
             for line in process.stdout:
@@ -134,6 +139,12 @@ class ProcessTest(absltest.TestCase):
         lines = self.first_lines(folder, "Starting", "--data=text.txt")
         self.assertStartsWith(lines[-3], r"The text has 999 \r\n, which")
         self.assertStartsWith(lines[-2], "Chosen by rule: --learning_rate=")
+        self.assertIn("--batch_size=", lines[-2])
+        lines = self.first_lines(
+            folder, "Starting", "--data=text.txt", "--strategy=mirrored"
+        )
+        self.assertStartsWith(lines[-2], "Chosen by rule: --learning_rate=")
+        self.assertNotIn("--batch_size=", lines[-2])
 
 
 if __name__ == "__main__":

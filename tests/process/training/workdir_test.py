@@ -1,5 +1,6 @@
 """One training in a working directory at a time, old directories among them."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -59,6 +60,29 @@ class TwoTrainingsTest(WorkdirTestCase):
         first.kill()
         third = self.start(*arguments, "--max_steps=1")
         self.assertEqual(third.finish(), 0, third.text)
+
+
+class ChosenAgainTest(WorkdirTestCase):
+    def test_a_run_that_goes_on_longer_chooses_its_dropout_again(self):
+        (self.folder / "text.txt").write_text(TEXT)
+        first, _ = self.finish("--data=text.txt", "--max_steps=3")
+        longer, text = self.finish("--max_steps=300")
+        self.assertIn("Chosen by rule: --dropout=", text)
+        self.assertGreater(longer, first)
+        given, text = self.finish("--max_steps=301", "--dropout=0.4")
+        self.assertEqual(given, 0.4)
+        self.assertNotIn("--dropout=", text)
+        kept, text = self.finish("--max_steps=600")
+        self.assertEqual(kept, 0.4)
+        self.assertNotIn("--dropout=", text)
+
+    def finish(self, *arguments):
+        """Runs a training; returns its dropout, and what it printed."""
+        sizes = ("--units=8", "--batch_size=4", "--sequence_length=16")
+        trainer = self.start(*sizes, "--jit_compile=off", *arguments)
+        self.assertEqual(trainer.finish(), 0, trainer.text)
+        config = json.loads((self.folder / "workdir/config.json").read_text())
+        return config["model"]["dropout"], trainer.text
 
 
 class GoldenTest(WorkdirTestCase):
