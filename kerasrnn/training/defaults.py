@@ -146,13 +146,13 @@ def choices_of_longer_run(
         The dropout and the weight decay, if they are what the rule chose and
         it now chooses others.
     """
-    # What the run was started with may have been given or not.
-    fields = dataclasses.asdict(was.training)
-    for name in ("dropout", "weight_decay"):
-        fields.pop(name, None)
-    former = choices(was.model, fields, characters, limits=before)
-    now = choices(was.model, {**fields, **given}, characters, limits=limits)
-    values = dataclasses.asdict(was.model) | dataclasses.asdict(was.training)
+    training = dataclasses.asdict(was.training)
+    values = dataclasses.asdict(was.model) | training
+    # All but these two stay, whether they were given or chosen. (Dropout is a
+    # field of the model.)
+    del training["weight_decay"]
+    former = choices(was.model, training, characters, limits=before)
+    now = choices(was.model, {**training, **given}, characters, limits=limits)
     ours = {c.name for c in former if c.value == values[c.name]}
     return [c for c in now if c.name in ours and c.value != values[c.name]]
 
