@@ -101,6 +101,21 @@ class FaultsTest(absltest.TestCase):
             self.assert_answers(client, seed)
             self.assertGreater(self.proxy.connections, before)
 
+    def test_a_server_that_stops_ends_what_arrives_on_its_connections(self):
+        client = self.client()
+        self.assert_answers(client, 1)
+        predict = self.servable.predict
+
+        def ending(request, call):
+            if self.proxy.connections == 1:
+                # gRPC's words for a call that reaches a server that stops.
+                raise StatusError(grpc.StatusCode.CANCELLED, "CANCELLED")
+            return predict(request, call)
+
+        self.servable.predict = ending
+        self.assert_answers(client, 2)
+        self.assertEqual(self.proxy.connections, 2)
+
     def test_a_server_that_greets_late_is_not_given_up(self):
         proxy = Proxy(self.server.port, greet_after=0.6)
         self.addCleanup(proxy.close)

@@ -12,6 +12,7 @@ from kerasrnn_serving.client.errors import ServingError
 
 ADVICE = {
     grpc.StatusCode.UNAVAILABLE: "It is busy or stopping: try again later.",
+    grpc.StatusCode.CANCELLED: "It is stopping: try again later.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "Give a longer timeout, or ask for "
     "less at a time.",
     grpc.StatusCode.NOT_FOUND: "Check the model's name and version.",
@@ -84,13 +85,14 @@ def is_unreachable(error: grpc.RpcError) -> bool:
 
 
 def lost_connection(error: grpc.RpcError) -> bool:
-    """Whether the connection broke, and the server is not to blame.
+    """Whether the connection broke or ends, and no call is to blame.
 
     gRPC connects again by itself, but a call that is sent right after a
-    break may still go out over what is broken.
+    break may still go out over what is broken. A server that stops cancels
+    what reaches it on its connections before their clients know.
     """
     said = (error.details() or "").lower()
-    return (
+    return error.code() == grpc.StatusCode.CANCELLED or (
         error.code() in BROKEN_OFF
         and any(sign in said for sign in _LOST)
         and not any(words in said for words in _NONE_OF_ALL)
