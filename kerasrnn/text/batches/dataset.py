@@ -101,7 +101,6 @@ class TextDataset:
                 batch_size,
                 steps,
                 sequence_length,
-                documents,
             )
             self._steps_per_round = self._order.steps_per_round
             self.steps_per_epoch = self._order.rounds * self._steps_per_round

@@ -42,7 +42,6 @@ class SegmentOrder:
         streams: Segments in a round.
         steps: Batches that the text fills.
         sequence_length: Characters of a segment in one batch.
-        documents: Whether all segments begin with a document.
 
     Attributes:
         steps_per_round: Batches of a segment.
@@ -56,12 +55,10 @@ class SegmentOrder:
         streams: int,
         steps: int,
         sequence_length: int,
-        documents: bool,
     ):
         self._shuffling = shuffling
         self._ranges = ranges
         self._streams = streams
-        self._documents = documents
         wanted = max(round(shuffling.segment_length / sequence_length), 1)
         self.steps_per_round = _divisor(steps, wanted)
         self.rounds = steps // self.steps_per_round
@@ -97,7 +94,7 @@ class SegmentOrder:
         picked = order[number * self._streams :][: self._streams]
         starts = (offset + picked * self._length) % self._ranges.length
         for row, segment in enumerate(picked):
-            if moved[segment] or self._documents:
+            if moved[segment]:
                 starts[row] = self._beginning(int(starts[row]))
         return starts
 

@@ -123,9 +123,20 @@ class SegmentsTest(parameterized.TestCase):
         begun = inputs[marks] == SEPARATOR
         self.assertBetween(len(begun), 300, 600)
         self.assertBetween(begun.mean(), 0.45, 0.6)
-        documents = shuffled(ids, [(0, len(ids))], 8, 10, 100, documents=True)
-        inputs, marks = read(documents.batches(0, documents.steps_per_epoch))
-        self.assertGreater((inputs[marks] == SEPARATOR).mean(), 0.99)
+
+    @parameterized.product(period=(7, 23, 150, 900), length=(20, 100, 800))
+    def test_documents_are_read_to_their_ends(self, period, length):
+        ids = np.arange(2, 5_002)
+        ids[::period] = SEPARATOR
+        dataset = shuffled(ids, [(0, len(ids))], 4, 10, length, documents=True)
+        epochs = dataset.batches(0, 30 * dataset.steps_per_epoch)
+        inputs, _ = read(epochs)
+        missed = np.setdiff1d(ids, inputs)
+        self.assertEmpty(missed)
+        # A document's end is learned where its last character predicts it.
+        last = ids[period - 1 :: period][:-1]
+        learned = inputs[epochs.targets == SEPARATOR]
+        self.assertEmpty(np.setdiff1d(last, learned))
 
     def test_no_segment_begins_outside_the_ranges(self):
         ids = np.full(3_000, 5)
