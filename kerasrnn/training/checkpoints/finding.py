@@ -115,9 +115,11 @@ def _load(directory, step):
     try:
         return checkpoint.load(path)
     except UserError:
-        if path.exists():
-            raise
-        raise _ReplacedError from None
+        try:
+            path.lstat()  # A link that leads nowhere is damaged, not replaced.
+        except FileNotFoundError:
+            raise _ReplacedError from None
+        raise
 
 
 def recorded_loss(saved: Checkpoint) -> float:

@@ -56,6 +56,16 @@ class CheckpointTest(parameterized.TestCase):
         manager.keep_only(self.folder, 20)
         self.assertEqual(checkpoint.steps(self.folder), [20])
 
+    def test_a_link_that_leads_nowhere_is_passed_over(self):
+        checkpoint.save(self.folder, make_checkpoint(9))
+        for step, target in ((12, "missing"), (13, "13")):
+            (self.folder / str(step)).symlink_to(target)
+        found = finding.newest_intact(self.folder)
+        self.assertEqual(found.checkpoint.step, 9)
+        self.assertCountEqual(found.damaged, [12, 13])
+        found = finding.best_intact(self.folder)
+        self.assertEqual(found.checkpoint.step, 9)
+
     def test_nothing_there(self):
         self.assertIsNone(finding.load_latest(self.folder))
         self.assertIsNone(finding.load_latest(self.folder / "missing"))
