@@ -72,13 +72,14 @@ def resumed_config(
         UserError: One is given that cannot be changed or that is wrong.
     """
     was = saved.config
-    config = Config(
-        model=dataclasses.replace(was.model, **model),
-        data=dataclasses.replace(was.data, **data),
-        training=dataclasses.replace(was.training, **training),
-    )
-    check_resumable(was, config, workdir.path)
-    return config
+    sections = {
+        "model": dataclasses.replace(was.model, **model),
+        "data": dataclasses.replace(was.data, **data),
+        "training": dataclasses.replace(was.training, **training),
+    }
+    # Before they are put together: what may not change need not fit.
+    _check_sections(was, sections, workdir.path)
+    return Config(**sections)
 
 
 def check_resumable(
@@ -89,9 +90,15 @@ def check_resumable(
     Raises:
         UserError: It differs in what must stay; the message says where.
     """
+    names = (field.name for field in dataclasses.fields(Config))
+    sections = {name: getattr(wanted, name) for name in names}
+    _check_sections(saved, sections, path)
+
+
+def _check_sections(saved, sections, path):
     differences = [
         f"--{name} is {_shown(there)} there and {_shown(here)} here"
-        for name, there, here in _differences(saved, wanted)
+        for name, there, here in _differences(saved, sections)
         if name not in _MAY_CHANGE
     ]
     if differences:
@@ -207,10 +214,10 @@ def _note(change, data, workdir):
     )
 
 
-def _differences(saved, wanted):
-    for section in dataclasses.fields(Config):
-        there = dataclasses.asdict(getattr(saved, section.name))
-        here = dataclasses.asdict(getattr(wanted, section.name))
+def _differences(saved, sections):
+    for section, wanted in sections.items():
+        there = dataclasses.asdict(getattr(saved, section))
+        here = dataclasses.asdict(wanted)
         for name, value in there.items():
             if value != here[name]:
                 yield name, value, here[name]

@@ -7,6 +7,7 @@ import shutil
 
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.models.small_checkpoints import make_checkpoint
 from helpers.models.trained_workdir import make_workdir
 from helpers.processes.forked_trainer import ForkedTrainer
 
@@ -129,6 +130,23 @@ class OtherSettingsTest(parameterized.TestCase):
         resuming.check_resumable(saved, saved, "run")
         with self.assertRaisesRegex(UserError, message):
             resuming.check_resumable(saved, wanted, "run")
+
+
+class SectionsTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("", "\n", r"--document_separator is not given there and '\\n' here"),
+        ("\n", "", r"--document_separator is '\\n' there and not given here"),
+    )
+    def test_sections_that_no_longer_fit_each_other(self, was, given, message):
+        config = Config(
+            model=ModelConfig(vocabulary_size=5, separator_id=int(bool(was))),
+            data=DataConfig(document_separator=was),
+        )
+        saved = dataclasses.replace(make_checkpoint(3), config=config)
+        workdir = Workdir(pathlib.Path("run"))
+        data = {"document_separator": given}
+        with self.assertRaisesRegex(UserError, message):
+            resuming.resumed_config(saved, workdir, data, {}, {})
 
 
 class FinishedTest(parameterized.TestCase):
