@@ -38,6 +38,7 @@ def run(
     define_flags: Callable[[flags.FlagValues], None],
     groups: tuple[FlagGroup, ...] = (),
     commands: tuple[str, ...] = (),
+    passes_on: bool = False,
 ) -> None:
     """Defines the flags, parses them, calls `main(argv)` and exits.
 
@@ -50,11 +51,12 @@ def run(
     Args:
         main: The program. It imports what is slow to import by itself, so
             that `--help` need not wait for it. It is called with the name
-            of the program, a command if there is one, and what follows `--`:
+            of the program, a command if there is one, and what is passed on:
             all else must be flags.
         define_flags: Called with the `flags.FlagValues` to define flags in.
         groups: How the help lists the flags; without groups as one list.
         commands: Words that may come first, with arguments of their own.
+        passes_on: Whether what follows `--` is for another program.
     """
     program_setup.open_standard_streams()
     program_setup.choose_keras_settings()
@@ -74,7 +76,9 @@ def run(
 
     def parse(argv):
         define_help_flags(flags.FLAGS, texts)
-        return _guarded(lambda: parse_flags(argv, flags.FLAGS, own, commands))
+        return _guarded(
+            lambda: parse_flags(argv, flags.FLAGS, own, commands, passes_on)
+        )
 
     def run_main(argv):
         program_setup.check_environment()

@@ -28,6 +28,7 @@ def parse_flags(
     flag_values: flags.FlagValues,
     own: dict[str, flags.Flag],
     commands: Collection[str] = (),
+    passes_on: bool = False,
 ) -> list[str]:
     """Parses the command line into `flag_values`.
 
@@ -36,6 +37,7 @@ def parse_flags(
         flag_values: Where all flags are defined.
         own: The flags that may be suggested, by name.
         commands: Words that may come first, with arguments of their own.
+        passes_on: Whether arguments after `--` are for another program.
 
     Returns:
         The program's name, a command with its arguments if there is one, and
@@ -70,9 +72,13 @@ def parse_flags(
     except (flags.Error, ValueError) as error:
         message = str(error).removeprefix("ERROR:: ").rstrip(".")
         raise UserError(f"{message}. {hint}") from None
-    if len(remaining) > 1 and remaining[1] not in commands:
+    is_command = remaining[1:] and remaining[1] in commands
+    unexpected = [] if is_command else remaining[1:]
+    if not (passes_on or is_command):
+        unexpected += passed_on
+    if unexpected:
         raise UserError(
-            f"Unexpected argument {remaining[1]!r}: every value belongs to a "
+            f"Unexpected argument {unexpected[0]!r}: every value belongs to a "
             "flag, as in --name=value. Put a pattern with * in quotes, so "
             f"that the shell does not expand it. {hint}"
         )

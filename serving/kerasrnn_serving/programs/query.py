@@ -45,11 +45,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def main(argv: list[str]) -> int:
     """Generates or scores; text goes to standard output, notes to error."""
-    if argv[1:]:
-        raise UserError(
-            f"Unexpected argument {argv[1]!r}; a prompt is given with "
-            "--prompt=..."
-        )
+    del argv
     values = flags.FLAGS
     if values.interactive:
         return _converse(values)

@@ -313,7 +313,7 @@ def _free_port():
 
 def run() -> None:
     """Entry point."""
-    program.run(main, define_flags)
+    program.run(main, define_flags, passes_on=True)
 
 
 if __name__ == "__main__":

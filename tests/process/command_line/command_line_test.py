@@ -57,6 +57,15 @@ class FamiliarNamesTest(parameterized.TestCase):
         self.assertIn(expected, result.errors)
         self.assertEqual(result.errors.count("\n"), 1)
 
+    @parameterized.parameters(sorted({*PROGRAMS} - {"kerasrnn-serve"}))
+    def test_nothing_is_ignored_after_two_dashes(self, name):
+        result = program_runner.run(name, "--", "--epochs=5", "a", cwd="/")
+        self.assertEqual(result.status, 1)
+        self.assertStartsWith(
+            result.errors, "error: Unexpected argument '--epochs=5'"
+        )
+        self.assertEqual(result.errors.count("\n"), 1)
+
     def test_every_hint_names_flags_that_there_are(self):
         every = set().union(*map(own_flags, PROGRAMS))
         for flag, names in familiar_names.NAMES.items():

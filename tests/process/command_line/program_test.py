@@ -92,7 +92,7 @@ def main(argv):
 
 
 def run():
-    program.run(main, define_flags)
+    program.run(main, define_flags, passes_on=True)
 
 
 if __name__ == "__main__":
