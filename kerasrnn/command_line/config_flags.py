@@ -5,6 +5,7 @@ so that there is one place where a setting is explained.
 """
 
 import dataclasses
+import glob
 import os
 import re
 import typing
@@ -68,7 +69,7 @@ def given_fields(
             continue
         value: Any = flag_values[field.name].value
         if field.name == "data":
-            value = tuple(map(_absolute, value))
+            value = tuple(map(_absolute_pattern, value))
         elif field.name == "init_from" and value:
             value = _absolute(value)
         elif field.name == "document_separator":
@@ -111,3 +112,12 @@ def _define(name, default, hint, allowed, text, flag_values):
 
 def _absolute(path):
     return os.path.abspath(os.path.expanduser(path))
+
+
+def _absolute_pattern(pattern):
+    """Does the same for a pattern: this directory's name is not one."""
+    path = _absolute(pattern)
+    # A file with a bracket in its name is that file.
+    if os.path.lexists(path) or not glob.has_magic(pattern):
+        return path
+    return os.path.normpath(os.path.join(glob.escape(os.getcwd()), pattern))

@@ -1,5 +1,6 @@
 """Kinds of flags that absl has not: numbers in a range, and local paths."""
 
+import glob
 import os
 
 from absl import flags
@@ -38,7 +39,7 @@ def define_path(
 def define_paths(name: str, text: str, flag_values: flags.FlagValues) -> None:
     """Defines a flag for a path or pattern, which may be repeated."""
     flags.DEFINE_multi(
-        _PathParser(False),
+        _PatternParser(False),
         flags.ArgumentSerializer(),
         name,
         [],
@@ -149,3 +150,19 @@ class _PathParser(flags.ArgumentParser):
     def flag_type(self):
         """Returns what `--helpxml` calls it."""
         return "path"
+
+
+class _PatternParser(_PathParser):
+    """Takes what can be a path or a pattern of paths."""
+
+    def parse(self, argument):
+        """Returns it; what "~" stands for is never a pattern."""
+        path = super().parse(argument)
+        home, slash, rest = argument.partition("/")
+        if (
+            not home.startswith("~")
+            or not glob.has_magic(rest)
+            or os.path.lexists(path)
+        ):
+            return path
+        return glob.escape(os.path.expanduser(home)) + slash + rest
