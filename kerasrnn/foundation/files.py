@@ -1,5 +1,6 @@
 """Files that are complete or not there: written aside, synced, renamed."""
 
+import codecs
 import contextlib
 import errno
 import math
@@ -139,8 +140,15 @@ def read_json(path: os.PathLike | str, limit: int = 2**20) -> Any:
         raise UserError(f"{path} is not JSON: {error}.") from None
 
 
-def read_text(path: os.PathLike | str, limit: int = 2**20) -> str:
+def read_text(
+    path: os.PathLike | str, limit: int = 2**20, cut: bool = False
+) -> str:
     """Returns the contents of a UTF-8 file of at most `limit` bytes.
+
+    Args:
+        path: The file's.
+        limit: Bytes to read at most.
+        cut: Whether the beginning of a larger one will do.
 
     Raises:
         UserError: It is larger, missing or not UTF-8.
@@ -154,10 +162,12 @@ def read_text(path: os.PathLike | str, limit: int = 2**20) -> str:
             data = file.read(limit + 1)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None
-    if len(data) > limit:
+    is_whole = len(data) <= limit
+    if not is_whole and not cut:
         raise UserError(f"{path} is larger than {limit} bytes.")
     try:
-        return data.decode()
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        return decoder.decode(data[:limit], final=is_whole)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: {error}.") from None
 

@@ -171,6 +171,14 @@ class ReportTest(absltest.TestCase):
             with self.assertRaisesRegex(UserError, f"{reason}.* --output"):
                 write_report(self.workdir, output)
 
+    def test_a_long_sample_is_cut(self):
+        long = "é" * 2**20
+        self.write(make_records(50)[0], [(20, long), (40, "short")])
+        page = write_report(self.workdir).read_text()
+        self.assertIn(long[: 2**19], page)
+        self.assertNotIn(long[: 2**19 + 1], page)
+        self.assertIn("short", page)
+
     def test_nothing_to_draw(self):
         with self.assertRaisesRegex(UserError, "no record of a step yet"):
             write_report(self.workdir)

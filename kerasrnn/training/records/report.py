@@ -12,7 +12,7 @@ from kerasrnn.training.checkpoints import checkpoint
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.records.history import read_history
 
-# A sample is as long as --sample_length says; a stranger's may be longer.
+# Bytes shown of a sample, which is as long as --sample_length says.
 _LONGEST_SAMPLE = 2**20
 
 
@@ -59,7 +59,10 @@ def write_report(
 def _samples(directory, last_step):
     """Returns `(step, text)`; later ones are of a run that was undone."""
     return [
-        (step, files.read_text(directory / f"{step}.txt", _LONGEST_SAMPLE))
+        (
+            step,
+            files.read_text(directory / f"{step}.txt", _LONGEST_SAMPLE, True),
+        )
         for step in sorted(
             int(path.stem)
             for path in directory.glob("*.txt")
