@@ -5,6 +5,7 @@ given; docs/results.md has the runs that the rules follow from.
 """
 
 import dataclasses
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 from typing import NamedTuple
@@ -105,29 +106,32 @@ def choices(
 
 
 def choices_of_resumed_run(
-    was: TrainingConfig, given: Mapping[str, Any]
+    was: TrainingConfig, chosen: Collection[str], given: Mapping[str, Any]
 ) -> list[Choice]:
     """Returns what is chosen again when a run resumes.
 
     Args:
         was: How the run was trained until now.
+        chosen: The fields that a rule chose for it.
         given: The fields of `TrainingConfig` that are given anew.
 
     Returns:
-        The patience for another number of epochs, if it is what the rule
-        chose for the former number.
+        The patience for another number of epochs or another period of
+        validation, if a rule chose it.
     """
-    epochs = given.get("epochs", was.epochs)
-    chosen = was.patience == _patience(was.epochs).value
-    if epochs == was.epochs or not chosen or was.evaluate_every:
+    if "patience" not in chosen or "patience" in given:
         return []
-    if {"patience", "evaluate_every"} & set(given):
+    if not {"epochs", "evaluate_every"} & set(given):
         return []
-    return [_patience(epochs)]
+    patience = _patience(given.get("epochs", was.epochs))
+    if given.get("evaluate_every", was.evaluate_every):
+        patience = Choice("patience", 0, "validations at your own intervals")
+    return [patience] if patience.value != was.patience else []
 
 
 def choices_of_longer_run(
     was: Config,
+    chosen: Collection[str],
     before: Limits,
     given: Mapping[str, Any],
     characters: int,
@@ -137,24 +141,31 @@ def choices_of_longer_run(
 
     Args:
         was: How the run was trained until now.
+        chosen: The fields that a rule chose for it.
         before: When it was to stop until now.
         given: The fields of `ModelConfig` and `TrainingConfig` given anew.
         characters: Length of the training text.
         limits: When it stops now.
 
     Returns:
-        The dropout and the weight decay, if they are what the rule chose and
-        it now chooses others.
+        The dropout and the weight decay, if a rule chose them and it now
+        chooses others.
     """
     training = dataclasses.asdict(was.training)
-    values = dataclasses.asdict(was.model) | training
     # All but these two stay, whether they were given or chosen. (Dropout is a
     # field of the model.)
     del training["weight_decay"]
+    # A rule that has changed since then is no reason.
     former = choices(was.model, training, characters, limits=before)
     now = choices(was.model, {**training, **given}, characters, limits=limits)
-    ours = {c.name for c in former if c.value == values[c.name]}
-    return [c for c in now if c.name in ours and c.value != values[c.name]]
+    former_values = {choice.name: choice.value for choice in former}
+    return [
+        choice
+        for choice in now
+        if choice.name in chosen
+        and choice.name not in given
+        and choice.value != former_values.get(choice.name)
+    ]
 
 
 def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:

@@ -141,6 +141,7 @@ def train_as_chief(
             workdir,
             settings.text(),
             limits=settings.limits,
+            chosen=settings.chosen,
             display=display,
             interruption=interruption,
             workers=workers,

@@ -1,6 +1,7 @@
 """What stays the same from the start of a run to its end."""
 
 import dataclasses
+from collections.abc import Collection
 
 from kerasrnn.config import Config
 from kerasrnn.foundation.signals import Interruption
@@ -26,6 +27,7 @@ class RunContext:
         dataset: The batch of each step.
         held_out: (start, stop) of the parts of the text to validate on.
         plan: How many steps there are, and what is due between them.
+        chosen: The fields of the configuration that a rule chose.
         workers: The processes that train together.
         checkpoints: Those of the working directory.
         observer: Is told what happens.
@@ -40,6 +42,7 @@ class RunContext:
     dataset: TextDataset
     held_out: list[tuple[int, int]]
     plan: Plan
+    chosen: Collection[str]
     workers: Workers
     checkpoints: CheckpointManager
     observer: Observer

@@ -62,6 +62,7 @@ class Settings(NamedTuple):
         config: What is trained, and how.
         limits: When to stop before the epochs are over.
         corpus: The encoded text; None if the run is over and none was read.
+        chosen: The fields of the configuration that a rule chose.
         finished: Why nothing is left to do, by the flags that would change
             it; empty of a run that is not over.
     """
@@ -69,6 +70,7 @@ class Settings(NamedTuple):
     config: Config
     limits: Limits
     corpus: Corpus | None
+    chosen: frozenset[str] = frozenset()
     finished: Mapping[str, str] = types.MappingProxyType({})
 
     def text(self) -> Corpus:
@@ -130,7 +132,7 @@ def settings_of_new_run(
     )
     _note_choices(chosen, observer)
     config = Config(model=model, data=data, training=training)
-    return Settings(_with(config, chosen), limits, corpus)
+    return Settings(_with(config, chosen), limits, corpus, _names(chosen))
 
 
 def settings_of_resumed_run(
@@ -152,11 +154,16 @@ def settings_of_resumed_run(
     RunStatus.from_dict(saved.info)
     before = Limits.from_info(saved.info)
     limits = dataclasses.replace(before, **request.limits)
-    chosen = choices_of_resumed_run(saved.config.training, request.training)
-    _note_choices(chosen, observer)
+    given = {**request.model, **request.training}
+    chosen = _chosen_before(saved)
+    again = choices_of_resumed_run(
+        saved.config.training, chosen, request.training
+    )
+    chosen -= set(given)
+    _note_choices(again, observer)
     training = {
         **request.training,
-        **{choice.name: choice.value for choice in chosen},
+        **{choice.name: choice.value for choice in again},
     }
     config = resuming.resumed_config(
         saved, workdir, request.data, request.model, training
@@ -164,20 +171,32 @@ def settings_of_resumed_run(
     finished = resuming.limits_reached(saved, config, limits)
     # Of a finished run only files that are newly named are looked at.
     if finished and config.data.data == saved.config.data.data:
-        return Settings(config, limits, None, finished)
+        return Settings(config, limits, None, chosen, finished)
     text = resuming.resumed_corpus(saved, config, workdir, _progress(observer))
     if text.note:
         observer.note(text.note)
     multiple = config.training.sequence_length
-    chosen = choices_of_longer_run(
+    again = choices_of_longer_run(
         saved.config,
+        chosen,
         before,
-        {**request.model, **request.training},
+        given,
         characters_in(text.corpus.split_ranges("train", multiple)),
         limits,
     )
-    _note_choices(chosen, observer)
-    return Settings(_with(config, chosen), limits, text.corpus, finished)
+    _note_choices(again, observer)
+    config = _with(config, again)
+    return Settings(config, limits, text.corpus, chosen, finished)
+
+
+def _chosen_before(saved):
+    """The fields that a rule chose; older checkpoints do not tell."""
+    names = saved.info.get("chosen")
+    return frozenset(map(str, names if isinstance(names, list) else ()))
+
+
+def _names(chosen):
+    return frozenset(choice.name for choice in chosen)
 
 
 def _note_choices(chosen, observer):

@@ -1,5 +1,6 @@
 """The call that trains a model in a working directory."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -34,6 +35,7 @@ def train_and_evaluate(
     corpus: Corpus,
     strategy: tf.distribute.Strategy | None = None,
     limits: Limits | None = None,
+    chosen: Collection[str] = (),
     display: Display | None = None,
     observers: Sequence[Observer] = (),
     interruption: Interruption | None = None,
@@ -51,6 +53,7 @@ def train_and_evaluate(
         corpus: The encoded text.
         strategy: The devices; by default those of "auto".
         limits: When to stop before the epochs are over.
+        chosen: The fields of the configuration that a rule chose.
         display: Where to show progress.
         observers: Objects that are told what happens, in addition to the
             display, the history and TensorBoard.
@@ -97,6 +100,7 @@ def train_and_evaluate(
                 dataset=dataset,
                 held_out=held_out,
                 plan=plan,
+                chosen=chosen,
                 workers=workers,
                 checkpoints=checkpoints or CheckpointManager(workdir),
                 observer=observer,

@@ -58,7 +58,12 @@ class TrainingState:
             self._config, self._workers.strategy, self.layout, weights
         )
         self._codec = StateCodec(
-            self._config, workdir, context.corpus, self.layout, context.plan
+            self._config,
+            workdir,
+            context.corpus,
+            self.layout,
+            context.plan,
+            context.chosen,
         )
         self.save_seconds = 0.0
         self._failures = 0  # since the newest checkpoint

@@ -1,6 +1,7 @@
 """The state of a run as a checkpoint, and back, checked before it is used."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ class StateCodec:
         corpus: The encoded text.
         layout: Where each weight is in the flat vector.
         plan: The steps of the run.
+        chosen: The fields of the configuration that a rule chose.
     """
 
     config: Config
@@ -52,6 +54,7 @@ class StateCodec:
     corpus: Corpus
     layout: Layout
     plan: Plan
+    chosen: Collection[str]
 
     def encode(
         self,
@@ -144,6 +147,7 @@ class StateCodec:
                 "corpus_sha256": self.corpus.sha256,
                 "steps_per_epoch": self.plan.steps_per_epoch,
                 "limits": dataclasses.asdict(self.plan.limits),
+                "chosen": sorted(self.chosen),
                 "finished": finished,
             },
         )

@@ -76,6 +76,17 @@ class ChosenAgainTest(WorkdirTestCase):
         self.assertEqual(kept, 0.4)
         self.assertNotIn("--dropout=", text)
 
+    def test_a_given_value_that_the_rule_would_choose_stays(self):
+        (self.folder / "text.txt").write_text(TEXT)
+        chosen, _ = self.finish("--data=text.txt", "--max_steps=3")
+        shutil.rmtree(self.folder / "workdir")
+        options = ("--data=text.txt", "--max_steps=3", f"--dropout={chosen}")
+        self.finish(*options, "--patience=10")
+        longer, text = self.finish("--max_steps=300", "--epochs=100")
+        self.assertEqual(longer, chosen)
+        self.assertNotIn("--dropout=", text)
+        self.assertNotIn("--patience=", text)
+
     def finish(self, *arguments):
         """Runs a training; returns its dropout, and what it printed."""
         sizes = ("--units=8", "--batch_size=4", "--sequence_length=16")
