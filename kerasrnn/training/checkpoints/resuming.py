@@ -7,6 +7,7 @@ was read at the start; and whether anything is left to do.
 import contextlib
 import dataclasses
 import os
+from typing import Any
 from typing import NamedTuple
 
 from kerasrnn.config import Config
@@ -72,7 +73,7 @@ def resumed_config(
         UserError: One is given that cannot be changed or that is wrong.
     """
     was = saved.config
-    sections = {
+    sections: dict[str, Any] = {
         "model": dataclasses.replace(was.model, **model),
         "data": dataclasses.replace(was.data, **data),
         "training": dataclasses.replace(was.training, **training),
