@@ -36,7 +36,21 @@ def layer_initializers(config: ModelConfig, index: int) -> dict:
             "kernel_initializer": normal.clone(),
             "recurrent_initializer": normal.clone(),
         }
+    if index == 0 and not config.embedding_size:
+        return {"kernel_initializer": of_characters()}
     return {}
+
+
+def of_characters() -> keras.Initializer:
+    """Returns Keras' way for weights of which each character has its own row.
+
+    A row has elements of variance 1, since it is all that is read of its
+    character. Glorot's rule would take it for one of many terms of a sum: with
+    thousands of kinds of characters, what it leaves of a row is lost beside the
+    biases, and the units saturate before they tell one character from another.
+    """
+    limit = 3**0.5
+    return keras.initializers.RandomUniform(-limit, limit)
 
 
 def embedding_initializer(config: ModelConfig) -> keras.Initializer:
@@ -45,7 +59,7 @@ def embedding_initializer(config: ModelConfig) -> keras.Initializer:
         return keras.initializers.RandomUniform(-0.08, 0.08)
     if config.initializer == "torchrnn":
         return keras.initializers.RandomNormal(stddev=1.0)
-    return "uniform"
+    return of_characters()
 
 
 def output_initializers(config: ModelConfig) -> dict:

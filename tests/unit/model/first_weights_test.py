@@ -79,11 +79,19 @@ class InitializationTest(parameterized.TestCase):
                 ones = 100 if cell == "lstm" else 0
                 self.assertEqual(np.sum(values), ones)
 
-    @parameterized.parameters(*CELLS)
-    def test_keras(self, cell):
-        weights = self._weights("keras", cell=cell)
+    @parameterized.product(cell=CELLS, embedding_size=(0, 30), size=(60, 3000))
+    def test_keras(self, cell, embedding_size, size):
+        weights = self._weights(
+            "keras",
+            cell=cell,
+            embedding_size=embedding_size,
+            vocabulary_size=size,
+        )
         for path, values in weights.items():
-            if path.endswith("recurrent_kernel"):
+            if len(values) == size and "logits" not in path:
+                # A character's own row, whatever the number of kinds.
+                self._check_uniform(values, np.sqrt(3))
+            elif path.endswith("recurrent_kernel"):
                 # Orthogonal as a whole, as Keras has it.
                 np.testing.assert_allclose(
                     values @ values.T, np.eye(100), atol=1e-4
