@@ -4,11 +4,13 @@ r"""Times common Keras programs with keras.layers and with ours in their place.
     python -m benchmarks.training.drop_in_benchmark \
         --programs=timeseries,addition
     python -m benchmarks.training.drop_in_benchmark --predict --programs=pixels
+    python -m benchmarks.training.drop_in_benchmark --eager --programs=addition
 
 Each program is a small model with the shapes of a well-known example and
 random data: `train_on_batch` of a compiled Keras model, or with `--predict`
-`predict_on_batch`, or in the case of `jacobian` a `tf.function` of one.
-Nothing in it but the module of the layers differs between the two sides.
+`predict_on_batch`, or in the case of `jacobian` a `tf.function` of one. With
+`--eager`, Keras runs them without a graph. Nothing in it but the module of the
+layers differs between the two sides.
 
 Every side is started several times, in a process of its own, in alternation.
 Printed are the medians and quartiles over these starts of
@@ -49,9 +51,11 @@ def define_flags(flag_values=flags.FLAGS):
         ("rounds", 5, "Turns of each process."),
     ):
         flags.DEFINE_integer(name, value, text, 1, flag_values=flag_values)
-    flags.DEFINE_bool(
-        "predict", False, "Time prediction.", flag_values=flag_values
-    )
+    for name, text in (
+        ("predict", "Time prediction."),
+        ("eager", "Time eager mode (run_eagerly=True of Keras)."),
+    ):
+        flags.DEFINE_bool(name, False, text, flag_values=flag_values)
     define_worker(flag_values)
 
 
@@ -86,6 +90,7 @@ def _measure(program):
         *this_program(),
         f"--programs={program}",
         f"--predict={options.predict}",
+        f"--eager={options.eager}",
     ]
     for _ in range(options.starts):
         workers = {}
@@ -123,7 +128,7 @@ def _work(side, program):
 
 def _on_batch(model, loss, inputs, targets):
     """One step of a Keras model on one batch."""
-    model.compile("adam", loss)
+    model.compile("adam", loss, run_eagerly=flags.FLAGS.eager)
     if flags.FLAGS.predict:
         return lambda: model.predict_on_batch(inputs)
     return lambda: model.train_on_batch(inputs, targets)
@@ -246,6 +251,20 @@ def _pixels(layers):
     )
 
 
+def _recurrent_dropout(layers):
+    """An LSTM of 64 with recurrent dropout over 50 steps of 16, batch 32."""
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((50, 16)),
+            layers.LSTM(64, recurrent_dropout=0.2),
+            keras.layers.Dense(1),
+        ]
+    )
+    return _on_batch(model, "mse", _normal(32, 50, 16), _normal(32, 1))
+
+
 def _jacobian(layers):
     """The Jacobian of an LSTM's 32 outputs by 20 inputs of 8, batch 16."""
     import tensorflow as tf
@@ -271,6 +290,7 @@ _PROGRAMS = {
     "characters": _characters,
     "addition": _addition,
     "pixels": _pixels,
+    "recurrent_dropout": _recurrent_dropout,
     "jacobian": _jacobian,
 }
 

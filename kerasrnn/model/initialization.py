@@ -8,6 +8,9 @@ import numpy as np
 from kerasrnn.config import ModelConfig
 from kerasrnn.layers.kinds import kind_of
 
+# Standard deviation of the weights that belong to single characters.
+_DEVIATION_OF_CHARACTERS = 1.6
+
 
 def layer_initializers(config: ModelConfig, index: int) -> dict:
     """Returns the initializer arguments of recurrent layer `index`."""
@@ -44,12 +47,13 @@ def layer_initializers(config: ModelConfig, index: int) -> dict:
 def of_characters() -> keras.Initializer:
     """Returns Keras' way for weights of which each character has its own row.
 
-    A row has elements of variance 1, since it is all that is read of its
-    character. Glorot's rule would take it for one of many terms of a sum: with
-    thousands of kinds of characters, what it leaves of a row is lost beside the
-    biases, and the units saturate before they tell one character from another.
+    A row is all that is read of its character, so it is as large as a whole sum
+    of inputs. Glorot's rule would take it for one of many terms: with thousands
+    of kinds of characters, what it leaves of a row is lost beside the biases,
+    and the units saturate before they tell one character from another.
+    docs/results.md has what other sizes give.
     """
-    limit = 3**0.5
+    limit = _DEVIATION_OF_CHARACTERS * 3**0.5
     return keras.initializers.RandomUniform(-limit, limit)
 
 

@@ -38,6 +38,8 @@ def parts(batched: Any) -> list[Any]:
     flat = tf.nest.flatten(batched)
     batch = next(value for value in flat if value is not None)
     sizes = _part_sizes(batch)
+    if len(sizes) == 1:
+        return [batched]
     pieces = [
         [None] * len(sizes) if value is None else cut(value, sizes)
         for value in flat

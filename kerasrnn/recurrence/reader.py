@@ -135,7 +135,8 @@ def read_batch(
         batch, steps = sequences.shape[:2]
         engine = choose_engine(units, batch, steps, dtype)
     parts = [(sequences, states, mask)]
-    if engine.is_for_cpu:
+    # What is exported has a batch of unknown size and stays in one part.
+    if engine.is_for_cpu or (not training and sequences.shape[0] is not None):
         parts = batch_parts.parts(parts[0])
         weights = weights.cast(dtype)  # once for all parts
     results = []

@@ -90,7 +90,7 @@ class InitializationTest(parameterized.TestCase):
         for path, values in weights.items():
             if len(values) == size and "logits" not in path:
                 # A character's own row, whatever the number of kinds.
-                self._check_uniform(values, np.sqrt(3))
+                self._check_uniform(values, 1.6 * np.sqrt(3))
             elif path.endswith("recurrent_kernel"):
                 # Orthogonal as a whole, as Keras has it.
                 np.testing.assert_allclose(
