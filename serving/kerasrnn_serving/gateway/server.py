@@ -33,6 +33,9 @@ _BACKLOG = 1024
 # For the calls of the model's server, modules, logs and the like.
 _OTHER_FILES = 128
 _SEND_BUFFER = 2**17
+# Of a reply, so much may wait here, and a quarter of it when more is written:
+# whoever has read the difference has got on.
+_WAITING = 2**16
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -51,6 +54,8 @@ class BoundedProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._noted: RequestResponseCycle | None = None
+        # The request whose headers have come, and whose body has not.
+        self._unfinished: RequestResponseCycle | None = None
 
     @classmethod
     def bounded(cls, settings: Settings) -> type["BoundedProtocol"]:
@@ -65,6 +70,8 @@ class BoundedProtocol(H11Protocol):
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER
         )
+        # Encrypted, the default is eight times as much.
+        transport.set_write_buffer_limits(_WAITING)
         self._start("request", self.settings.request_seconds)
         if (superfluous := self.others.opened(self)) is not None:
             superfluous.transport.abort()
@@ -72,10 +79,7 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:  # noqa: D102
         super().data_received(data)
         self._note_request()
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._start("request", self.settings.request_seconds)
-        else:
-            self._stop("request")
+        self._note_arrival()
 
     def pause_writing(self) -> None:  # noqa: D102
         super().pause_writing()
@@ -84,13 +88,16 @@ class BoundedProtocol(H11Protocol):
     def resume_writing(self) -> None:  # noqa: D102
         super().resume_writing()
         self._stop("write")
+        self.transport.set_write_buffer_limits(_WAITING)
+        if self.cycle.response_complete:
+            self._await_reading()
 
     def on_response_complete(self) -> None:  # noqa: D102
         super().on_response_complete()
         self._note_request()
-        # What is left of it lies in a buffer; closing would wait for it.
-        if self.transport.get_write_buffer_size():
-            self._start("write", self.settings.write_seconds)
+        # Of the next request, what came during this one is looked at now.
+        self._note_arrival()
+        self._await_reading()
 
     def connection_lost(  # noqa: D102
         self, exc: Exception | None
@@ -110,6 +117,36 @@ class BoundedProtocol(H11Protocol):
             self._noted = self.cycle
             scope = cast(dict[str, Any], self.scope)
             scope[BUSY] = not self.others.began(self)
+
+    def _note_arrival(self):
+        """Times a request that is coming, from its first byte to its last."""
+        state = self.conn.their_state
+        in_body = self.cycle if state is h11.SEND_BODY else None
+        # The rest of a body that was refused is no part of what follows it.
+        if self._unfinished not in (None, in_body):
+            self._stop("request")
+        self._unfinished = in_body
+        begun = state is h11.IDLE and self.conn.trailing_data[0]
+        if in_body or begun:
+            self._unset_keepalive_if_required()
+            self._start("request", self.settings.request_seconds)
+            return
+        self._stop("request")
+        idle = state is h11.IDLE and not self.transport.is_closing()
+        if idle and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _await_reading(self):
+        """Times the reading of what is left of a reply that has ended.
+
+        Closing would wait for it, and whatever follows it does.
+        """
+        left = self.transport.get_write_buffer_size()
+        if left and not self.flow.write_paused:
+            # Pauses now, and resumes once all of it has been read.
+            self.transport.set_write_buffer_limits(high=left - 1, low=0)
 
     def _start(self, name, seconds):
         if name not in self._timers:
