@@ -41,19 +41,29 @@ async function failure(reply) {
   let error = { message: `The gateway answered ${reply.status}.` };
   try {
     error = (await reply.json()).error;
-  } catch {
+  } catch (reason) {
+    if (reason.name === "AbortError") throw reason;
     // Something in between answered, in words of its own.
   }
   return new ApiFailure(error.message, reply.status, error.code);
 }
 
-export async function get(path) {
-  return (await ask(path)).json();
+async function whole(reply) {
+  try {
+    return await reply.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiFailure("The connection broke.", 0, "broken");
+  }
+}
+
+export async function get(path, signal) {
+  return whole(await ask(path, null, signal));
 }
 
 export async function complete(fields, signal) {
   const reply = await ask("/v1/completions", fields, signal);
-  return (await reply.json()).choices[0];
+  return (await whole(reply)).choices[0];
 }
 
 // Yields {choice, version} of each event.
@@ -87,13 +97,27 @@ export async function* stream(fields, signal) {
   throw new ApiFailure("The connection broke.", 0, "broken");
 }
 
+function sleep(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
 // Waits until the model's server answers.
 export async function untilReady(signal) {
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    if (signal.aborted) throw new DOMException("stopped", "AbortError");
+    await sleep(1000, signal);
     try {
-      return await get("/readyz");
+      return await get("/readyz", signal);
     } catch (error) {
       if (error.name === "AbortError") throw error;
     }

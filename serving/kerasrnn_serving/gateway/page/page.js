@@ -1,19 +1,21 @@
 // The page: its form, the texts that are written, and the text to score.
 
-import { get, storeKey, storedKey, untilReady } from "./api.js";
+import { get, storeKey, storedKey } from "./api.js";
 import * as link from "./link.js";
 import { startScoring } from "./score.js";
 import { Text } from "./text.js";
 import { View, closeAlternatives } from "./view.js";
+import { startWriting } from "./writing.js";
 
 const byId = (id) => document.getElementById(id);
 const SLIDERS = ["temperature", "top_p", "length", "samples"];
-// After so long without a piece the page looks whether the server is there.
-const QUIET = 3000;
 
 let model = "kerasrnn";
 let most = Infinity; // characters that one request may write
-let texts = []; // {text, view, abort} of each sample
+let texts = []; // {text, view, abort, ended} of each sample
+const { write, persist } = startWriting({
+  say, showState, most: () => most,
+});
 
 function say(words, trouble = false) {
   byId("notice").textContent = words;
@@ -67,10 +69,17 @@ function showState() {
   if (version) byId("version").textContent = `Version ${version}`;
 }
 
+// Ends what is being done to a sample, and has it say nothing any more.
+function drop(sample) {
+  if (sample.abort) sample.abort.abort();
+  sample.abort = null;
+}
+
 function newTexts(seeds) {
   closeAlternatives();
+  texts.forEach(drop);
   texts = seeds.map((seed, index) => {
-    const sample = { text: new Text(seed), abort: null };
+    const sample = { text: new Text(seed), abort: null, ended: null };
     const title = seeds.length > 1 ? `Sample ${index + 1}, seed ${seed}`
       : `Seed ${seed}`;
     sample.view = new View(
@@ -80,83 +89,38 @@ function newTexts(seeds) {
   byId("texts").replaceChildren(...texts.map((one) => one.view.element));
 }
 
-// Runs `work(signal)`, which writes to a sample; tells how it went.
+// Runs `work(signal)`, which writes to a sample; tells how it went. What was
+// being written to it before ends first: two writers would mix their pieces.
 async function working(sample, work) {
+  drop(sample);
   const abort = sample.abort = new AbortController();
+  const current = () => sample.abort === abort;
   sample.view.working(true);
   showState();
   say("Writing…");
+  const done = workAfter(sample.ended, work, abort.signal);
+  sample.ended = done.catch(() => {});
   try {
-    await work(abort.signal);
-    say("");
+    await done;
+    if (current()) say("");
   } catch (error) {
+    if (!current()) return;
     if (error.name === "AbortError") say("Stopped.");
     else say(error.message, true);
     if (error.status === 401) askForKey();
   } finally {
-    sample.abort = null;
-    sample.view.working(false);
-    showState();
+    if (current()) {
+      sample.abort = null;
+      sample.view.working(false);
+      showState();
+    }
   }
 }
 
-// Writes, and continues once a server that went away is back.
-async function write(sample, read, wanted, given, signal) {
-  const { text, view } = sample;
-  let quiet;
-  const watch = () => {
-    clearTimeout(quiet);
-    quiet = setTimeout(async () => {
-      try {
-        await get("/readyz");
-      } catch (error) {
-        say(`${error.message} Waiting for the server…`, true);
-      }
-    }, QUIET);
-  };
-  const before = text.written;
-  const left = () => wanted - (text.written - before);
-  const changed = (first) => {
-    watch();
-    if (byId("notice").classList.contains("trouble")) say("Writing…");
-    view.show(text.characters, first);
-    showState();
-  };
-  watch();
-  let restartedAt = -1;
-  try {
-    for (;;) {
-      try {
-        let had;
-        do {
-          had = text.written;
-          const part = Math.min(left(), most);
-          await text.write(read, part, given, signal, changed);
-          read = "";
-        } while (left() > 0 && text.written > had);
-        return;
-      } catch (error) {
-        const gone = ["invalid_state", "version_gone"].includes(error.code);
-        if (gone && text.version) {
-          // Whoever got nowhere since the last time does not ask at once.
-          if (text.written === restartedAt) await untilReady(signal);
-          restartedAt = text.written;
-          read = text.forgetStates();
-          say("A new version of the model has read the text so far.");
-        } else if (error.passes) {
-          say(`${error.message} Waiting for the server…`, true);
-          await untilReady(signal);
-          read = text.takeUnread();
-        } else {
-          throw error;
-        }
-        if (left() <= 0) return;
-      }
-    }
-  } finally {
-    clearTimeout(quiet);
-    view.show(text.characters);
-  }
+async function workAfter(ended, work, signal) {
+  await ended;
+  signal.throwIfAborted();
+  await work(signal);
 }
 
 function begin(event) {
@@ -185,15 +149,13 @@ function goOn() {
 }
 
 function branch(sample, at, choice) {
-  if (sample.abort) sample.abort.abort();
   const given = parameters();
-  const branching = async (signal) => {
-    const before = await sample.text.cutForBranch(at, signal);
+  working(sample, async (signal) => {
+    const before = await persist(
+      () => sample.text.cutForBranch(at, signal), signal);
     sample.view.show(sample.text.characters);
     await write(sample, before + choice, length(), given, signal);
-  };
-  // What was being written ends first.
-  setTimeout(() => working(sample, branching));
+  });
 }
 
 async function replay(fields) {
@@ -210,6 +172,7 @@ async function replay(fields) {
   }
   showSliders();
   showColours();
+  const ours = texts;
   await Promise.all(texts.map((sample, index) => (
     working(sample, async (signal) => {
       for (const one of fields.texts[index].segments) {
@@ -217,6 +180,7 @@ async function replay(fields) {
         await write(sample, read, wanted, { temperature, top_p }, signal);
       }
     }))));
+  if (texts !== ours) return;
   const { version } = texts[0].text;
   if (fields.version && version && version !== fields.version) {
     say(`The link was made with version ${fields.version} of the model, and `

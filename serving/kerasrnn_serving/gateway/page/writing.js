@@ -1,0 +1,110 @@
+// Writes texts, however often the model's server goes away meanwhile.
+
+import { get, untilReady } from "./api.js";
+
+// After so long without a piece the page looks whether the server is there.
+const QUIET = 3000;
+
+// `most()` is how many characters one request may write.
+export function startWriting({ say, showState, most }) {
+  function sayWaiting(error) {
+    say(`${error.message} Waiting for the server…`, true);
+  }
+
+  // Waits for the server if that is why something failed.
+  async function untilBack(error, signal) {
+    signal.throwIfAborted();
+    if (!error.passes) throw error;
+    sayWaiting(error);
+    await untilReady(signal);
+  }
+
+  // Does what can be done again, until a server that went away is back.
+  async function persist(attempt, signal) {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        await untilBack(error, signal);
+      }
+    }
+  }
+
+  // Looks after the server when nothing comes; `renew` says that it did.
+  function watchServer(signal) {
+    let timer;
+    let over = false;
+    const look = async () => {
+      try {
+        await get("/readyz", signal);
+      } catch (error) {
+        if (!over && !signal.aborted) sayWaiting(error);
+      }
+    };
+    const renew = () => {
+      clearTimeout(timer);
+      timer = setTimeout(look, QUIET);
+    };
+    const end = () => {
+      over = true;
+      clearTimeout(timer);
+    };
+    renew();
+    return { renew, end };
+  }
+
+  // Has the model read `read` and write `wanted` characters, in parts.
+  async function writeParts(sample, read, wanted, given, signal, changed) {
+    const { text } = sample;
+    const before = text.written;
+    const left = () => wanted - (text.written - before);
+    let restartedAt = -1;
+    for (;;) {
+      try {
+        let had;
+        do {
+          had = text.written;
+          const part = Math.min(left(), most());
+          await text.write(read, part, given, signal, changed);
+          read = "";
+        } while (left() > 0 && text.written > had);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        const gone = ["invalid_state", "version_gone"].includes(error.code);
+        if (gone && text.version) {
+          // Whoever got nowhere since the last time does not ask at once.
+          if (text.written === restartedAt) await untilReady(signal);
+          restartedAt = text.written;
+          read = text.forgetStates();
+          say("A new version of the model has read the text so far.");
+        } else {
+          await untilBack(error, signal);
+          read = text.takeUnread();
+        }
+        if (left() <= 0) return;
+      }
+    }
+  }
+
+  // Writes, and continues once a server that went away is back.
+  async function write(sample, read, wanted, given, signal) {
+    const { text, view } = sample;
+    const watch = watchServer(signal);
+    const changed = (first) => {
+      watch.renew();
+      const notice = document.getElementById("notice");
+      if (notice.classList.contains("trouble")) say("Writing…");
+      view.show(text.characters, first);
+      showState();
+    };
+    try {
+      await writeParts(sample, read, wanted, given, signal, changed);
+    } finally {
+      watch.end();
+      view.show(text.characters);
+    }
+  }
+
+  return { write, persist };
+}
