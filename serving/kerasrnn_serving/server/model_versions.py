@@ -3,11 +3,14 @@
 The newest numbered directory is served. A version that is replaced keeps
 answering the calls it has; one that does not load leaves the old one in
 place. This is TensorFlow Serving's availability-preserving policy for one
-version at a time. It knows neither TensorFlow nor gRPC's transport.
+version at a time. Unlike there, another model under the number that is served
+is loaded, too: a directory that is deleted and exported to again begins with
+1 again. It knows neither TensorFlow nor gRPC's transport.
 """
 
 import contextlib
 import dataclasses
+import os
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -22,6 +25,9 @@ from absl import logging
 from kerasrnn.contract import api
 from kerasrnn.contract.versions import find_versions
 from kerasrnn_serving.server.rpc import StatusError
+
+# Path, size and time of change of each file and directory of a version.
+_Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 class Closable(Protocol):
@@ -63,9 +69,12 @@ class InUse(NamedTuple):
 class _Loaded:
     """A version in service, with its count of running calls."""
 
-    def __init__(self, version: int, servable: Closable):
+    def __init__(
+        self, version: int, servable: Closable, fingerprint: _Fingerprint
+    ):
         self.version = version
         self.servable = servable
+        self.fingerprint = fingerprint
         self.users = 0
 
 
@@ -88,28 +97,22 @@ class ModelVersions:
         self._current: _Loaded | None = None
         self._retired: list[_Loaded] = []
         self._statuses: dict[int, VersionStatus] = {}
-        self._failed: dict[int, object] = {}
+        self._failed: dict[int, _Fingerprint] = {}
+        # What the last look found in place of what is served.
+        self._replacement: _Fingerprint | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def poll(self) -> None:
         """Looks once: loads a new version, closes old ones without calls."""
         self._close_idle()
-        versions = find_versions(self._directory)
-        if not versions:
+        found = self._to_load()
+        if found is None:
             return
-        version = max(versions)
-        with self._lock:
-            current = self._current
-        if current is not None and current.version == version:
-            return
-        # A version that failed is tried again once its files have changed.
-        fingerprint = _fingerprint(versions[version])
-        if self._failed.get(version) == fingerprint:
-            return
+        version, path, fingerprint = found
         self._set_status(VersionStatus(version, api.LOADING))
         try:
-            servable = self._load(versions[version])
+            servable = self._load(path)
         except StatusError as error:
             self._fail(version, fingerprint, error.code, error.message)
             return
@@ -119,8 +122,37 @@ class ModelVersions:
             code = grpc.StatusCode.INTERNAL
             self._fail(version, fingerprint, code, repr(error))
             return
-        self._swap(_Loaded(version, servable))
+        self._swap(_Loaded(version, servable, fingerprint))
         self._close_idle()
+
+    def _to_load(self):
+        """Returns number, path and fingerprint of what to load, or None."""
+        versions = find_versions(self._directory)
+        if not versions:
+            return None
+        version = max(versions)
+        fingerprint = _fingerprint(versions[version])
+        with self._lock:
+            current = self._current
+        if current is not None and current.version == version:
+            if not self._is_replaced(current, fingerprint):
+                return None
+        # A version that failed is tried again once its files have changed.
+        if self._failed.get(version) == fingerprint:
+            return None
+        return version, versions[version], fingerprint
+
+    def _is_replaced(self, current, fingerprint):
+        """Returns whether other files are in the place of those loaded.
+
+        Files are deleted, and maybe copied there, one by one. So they count
+        once two looks have found the same.
+        """
+        last, self._replacement = self._replacement, fingerprint
+        # What is loaded stays when its files go.
+        gone = not fingerprint
+        is_other = not gone and fingerprint != current.fingerprint
+        return is_other and fingerprint == last
 
     def _fail(self, version, fingerprint, code, message):
         self._failed[version] = fingerprint
@@ -160,7 +192,10 @@ class ModelVersions:
 
     def _set_status(self, status):
         with self._lock:
-            self._statuses[status.version] = status
+            current = self._current
+            # It is in service, whatever is said of another of its number.
+            if current is None or current.version != status.version:
+                self._statuses[status.version] = status
 
     @contextlib.contextmanager
     def use(self, version: int | None = None) -> Iterator[InUse]:
@@ -241,5 +276,18 @@ def not_found(name: str, version: int | None) -> StatusError:
 
 
 def _fingerprint(directory):
-    stats = [(path, path.stat()) for path in sorted(directory.rglob("*"))]
-    return tuple((path, s.st_size, s.st_mtime_ns) for path, s in stats)
+    """Returns what changes with the files; () where there are none."""
+    found = []
+    for parent, directories, names in os.walk(directory, onerror=_unless_gone):
+        for name in (*directories, *names):
+            path = os.path.join(parent, name)
+            # Others delete and write there meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(path)
+                found.append((path, status.st_size, status.st_mtime_ns))
+    return tuple(sorted(found))
+
+
+def _unless_gone(error):
+    if not isinstance(error, FileNotFoundError):
+        raise error

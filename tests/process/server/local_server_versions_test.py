@@ -121,6 +121,22 @@ class VersionsTest(ServerTestCase):
         response = self.stub.predict("generate", {"prompt": ["a"]})
         self.assertEqual(text_of(response), fake_export.expected(4, 0, 200))
 
+    def test_a_directory_that_is_made_anew_is_served_anew(self):
+        """It begins with the same number again."""
+        other = self._prepare(4)
+        shutil.rmtree(self.directory / "1")
+        threading.Event().wait(1.5)
+        response = self.stub.predict("generate", {"prompt": ["a"]})
+        self.assertEqual(text_of(response), fake_export.expected(1, 0, 200))
+
+        os.rename(other, self.directory / "1")
+        ours = fake_export.expected(4, 0, 200)
+        while text_of(self.stub.predict("generate", {"prompt": ["a"]})) != ours:
+            self.assertIsNone(self.server.process.exitcode)
+            threading.Event().wait(0.05)
+        self.assertIn("Serving version 1 of kerasrnn", self.server.errors())
+        self.assertNotIn("Traceback", self.server.errors())
+
     def _write_warmup(self, version, inputs):
         log = prediction_log_pb2.PredictionLog()
         log.predict_log.request.CopyFrom(predict_request("generate", inputs))

@@ -1,5 +1,6 @@
 """Versions found, loaded, swapped and let go, without TensorFlow."""
 
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -91,6 +92,74 @@ class ModelVersionsTest(absltest.TestCase):
         self.versions.poll()
         self.assertEqual(self.versions.version, 1)
         self.directory.mkdir()
+
+    def _replace(self, *names):
+        """Puts another version 1 in the place of the first, and looks."""
+        shutil.rmtree(self.directory / "1", ignore_errors=True)
+        aside = self.directory / "aside"
+        aside.mkdir()
+        for name in names:
+            (aside / name).touch()
+        aside.rename(self.directory / "1")
+        self.versions.poll()
+
+    def test_another_model_under_the_number_that_is_served(self):
+        self._replace("first")
+        self.versions.poll()
+        self.assertEqual(self.loads, [1])
+        with self.versions.use() as (_, first):
+            self._replace("second")
+            # It may be half written: what is there must be there twice.
+            self.assertEqual(self.loads, [1])
+            self.versions.poll()
+            self.assertEqual(self.loads, [1, 1])
+            self.assertFalse(first.closed)
+            with self.versions.use(1) as (version, second):
+                self.assertIsNot(second, first)
+            self.assertEqual(version, 1)
+        self.versions.poll()
+        self.assertTrue(first.closed)
+        self.assertFalse(second.closed)
+        self.assertEqual(self._states(), {1: api.AVAILABLE})
+        self.versions.poll()
+        self.assertEqual(self.loads, [1, 1])
+
+    def test_what_is_loaded_stays_when_its_files_go_one_by_one(self):
+        self._replace("first", "second")
+        for name in ("first", "second"):
+            (self.directory / "1" / name).unlink()
+            self.versions.poll()
+        for _ in range(3):
+            self.versions.poll()
+        self.assertEqual(self.loads, [1])
+        (self.directory / "1").rmdir()
+        self.versions.poll()
+        self.assertEqual(self._states(), {1: api.AVAILABLE})
+
+    def test_a_replacement_that_fails_leaves_what_is_loaded(self):
+        self._replace("first")
+        with self.assertLogs("absl", "ERROR") as logs:
+            self._replace("broken")
+            for _ in range(3):
+                self.versions.poll()
+        self.assertEqual(self.loads, [1, 1])
+        self.assertLen(logs.output, 1)
+        self.assertIn("the old one stays", logs.output[0])
+        self.assertEqual(self._states(), {1: api.AVAILABLE})
+        self._replace("good")
+        self.versions.poll()
+        self.assertEqual(self.loads, [1, 1, 1])
+
+    def test_a_version_that_comes_back_is_in_service(self):
+        """Whatever becomes of what was loaded of it before."""
+        self._publish(1)
+        with self.versions.use() as (_, first):
+            self._publish(2).rmdir()
+            self.versions.poll()
+            self.assertEqual(self.versions.version, 1)
+        self.versions.poll()
+        self.assertTrue(first.closed)
+        self.assertEqual(self._states(), {1: api.AVAILABLE, 2: api.END})
 
     def test_only_numbers_are_versions(self):
         large = str(LARGEST_VERSION + 1)
