@@ -3,7 +3,7 @@
 from kerasrnn.contract import signatures
 
 # Of a reply to `inspect`, where the client sets no limit.
-_REPLY_BYTES = 2**24
+REPLY_BYTES = 2**24
 # What a character has beside its activations: itself and the candidates, as
 # four bytes at most and their length, with their log probabilities.
 _CHARACTER_BYTES = 6 + signatures.TOP_CHARACTERS * (6 + 4)
@@ -49,21 +49,18 @@ def _character_start(text: bytes, position: int) -> int:
     return position
 
 
-def inspection_sizes(
-    units: int, rows: int, limit: int | None = None
-) -> tuple[int, int]:
+def inspection_sizes(units: int, rows: int, limit: int) -> tuple[int, int]:
     """Returns how much of `inspect` to ask for in one call.
 
     Args:
         units: Of all layers.
         rows: That there are.
-        limit: Bytes that the reply may have; None is some megabytes.
+        limit: Bytes that the reply may have.
 
     Returns:
         `(rows, bytes of text a row)`, such that the reply is within the
         limit, unless a single short row is above it.
     """
-    limit = limit or _REPLY_BYTES
     rows = max(1, min(rows, signatures.MAX_ROWS))
     while True:
         # A token has one or two numbers a unit.

@@ -119,6 +119,10 @@ class Model:
         shape = outputs[output].tensor_shape
         return [Dimension(dim.size, dim.name) for dim in shape.dim]
 
+    def forget_newest(self) -> None:
+        """Has the newest version looked up anew, when it is called next."""
+        self._newest = None
+
     def statuses(self) -> Conversation[list[VersionStatus]]:
         """Returns the state of each known version."""
         request = messages.GetModelStatusRequest()

@@ -17,14 +17,17 @@ from kerasrnn_serving.client._answer_errors import refused_row
 from kerasrnn_serving.client._arguments import Text
 from kerasrnn_serving.client._arguments import version_number
 from kerasrnn_serving.client._arguments import whole_number
-from kerasrnn_serving.client._call_sizes import inspection_sizes
 from kerasrnn_serving.client._connection.conversation import Conversation
+from kerasrnn_serving.client._connection.failures import is_too_large
 from kerasrnn_serving.client._model import Model
 from kerasrnn_serving.client._progress import GenerationProgress
 from kerasrnn_serving.client._progress import ReadingProgress
 from kerasrnn_serving.client._progress import Sampling
 from kerasrnn_serving.client._progress import begin_generating
 from kerasrnn_serving.client._progress import begin_reading
+from kerasrnn_serving.client._reading_sizes import InspectionSizes
+from kerasrnn_serving.client._reading_sizes import ReadingSizes
+from kerasrnn_serving.client.errors import ServingError
 from kerasrnn_serving.client.errors import VersionGone
 from kerasrnn_serving.client.results import Generation
 from kerasrnn_serving.client.results import Inspection
@@ -69,10 +72,13 @@ def score(
     """Does the work of `Client.score`."""
     version_number(version)
     rows = begin_reading(texts, state_bytes)
+    sizes = ReadingSizes()
     yield from _beginning_again(
         rows,
         version,
-        lambda: _read(model, signatures.SCORE, rows, version, between_calls),
+        lambda: _read(
+            model, signatures.SCORE, rows, version, sizes, between_calls
+        ),
     )
     return [row.score() for row in rows]
 
@@ -93,19 +99,19 @@ def inspect(
     """
     version_number(version)
     rows = begin_reading(texts, state_bytes)
-    dimensions = yield from model.output_dimensions(
-        signatures.INSPECT, "activations", version
-    )
-    units, name = dimensions[-1] if dimensions else (0, "")
-    sizes = inspection_sizes(units, len(rows), max_message_bytes)
-    yield from _beginning_again(
-        rows,
-        version,
-        lambda: _read(
-            model, signatures.INSPECT, rows, version, between_calls, *sizes
-        ),
-    )
-    num_layers = signatures.num_layers_named(name)
+    num_layers: int | None = None
+
+    def work() -> Conversation[None]:
+        nonlocal num_layers
+        sizes = InspectionSizes(model, len(rows), max_message_bytes)
+        yield from _read(
+            model, signatures.INSPECT, rows, version, sizes, between_calls
+        )
+        # What answered may be newer than what was known before.
+        answered = rows[0].version if rows else version
+        num_layers = yield from sizes.num_layers(answered)
+
+    yield from _beginning_again(rows, version, work)
     return [row.inspection(num_layers) for row in rows]
 
 
@@ -230,25 +236,29 @@ def _read(
     signature: signatures.Signature,
     rows: list[ReadingProgress],
     version: int | None,
+    sizes: ReadingSizes,
     between_calls: _OnShare,
-    max_rows: int = signatures.MAX_ROWS,
-    max_text: int = signatures.MAX_PROMPT,
 ) -> Conversation[None]:
+    total = sum(len(row.text) for row in rows)
     while pending := [row for row in rows if not row.is_read]:
-        for start in range(0, len(pending), max_rows):
-            group = pending[start : start + max_rows]
-            inputs = {
-                "text": [row.next_piece(max_text) for row in group],
-                "state_bytes": [row.state_bytes for row in group],
-            }
+        max_rows, max_text = yield from sizes.of(version)
+        group = pending[:max_rows]
+        inputs = {
+            "text": [row.next_piece(max_text) for row in group],
+            "state_bytes": [row.state_bytes for row in group],
+        }
+        try:
             answer = yield from model.call(signature, inputs, version)
-            version = answer.version
-            _raise_row_errors(answer.outputs, group)
-            for index, row in enumerate(group):
-                values = {n: v[index] for n, v in answer.outputs.items()}
-                row.update(values, version)
-            total = sum(len(row.text) for row in rows)
-            between_calls(sum(row.bytes_read for row in rows) / max(total, 1))
+        except ServingError as error:
+            if not is_too_large(error) or not sizes.shrink():
+                raise
+            continue
+        version = answer.version
+        _raise_row_errors(answer.outputs, group)
+        for index, row in enumerate(group):
+            values = {n: v[index] for n, v in answer.outputs.items()}
+            row.update(values, version)
+        between_calls(sum(row.bytes_read for row in rows) / max(total, 1))
 
 
 def _raise_row_errors(

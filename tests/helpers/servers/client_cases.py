@@ -7,16 +7,20 @@ from absl.testing import absltest
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.client.errors import ServingError
 
+from helpers.servers.fake_servable import FakeServable
 from helpers.servers.fake_servable import FakeServer
 
 
 class ClientTestCase(absltest.TestCase):
     client_class = Client
+    servable_class = FakeServable
 
     def setUp(self):
         super().setUp()
         directory = self.enter_context(tempfile.TemporaryDirectory())
-        self.server = FakeServer(Path(directory))
+        self.server = FakeServer(
+            Path(directory), servable_class=self.servable_class
+        )
         self.addCleanup(self.server.stop)
         self.client = self.enter_context(self.client_class(self.server.target))
 

@@ -7,12 +7,79 @@ import numpy as np
 from absl.testing import absltest
 from helpers.servers.client_cases import ClientTestCase
 from helpers.servers.clients import AsyncInThread
+from helpers.servers.fake_servable import FakeServable
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import OwnTokensServable
 from helpers.servers.fake_servable import expected
 from kerasrnn_serving.client.errors import VersionGone
 
+from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
+
+
+class GrowingServable(FakeServable):
+    """A version with as many layers as its number says, of 40 units.
+
+    From version 3 on they are 1,000.
+    """
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.layers = self.version
+        self.units = 40 if self.version < 3 else 1000
+        outputs = self.signatures["inspect"].outputs
+        dimension = outputs["activations"].tensor_shape.dim[2]
+        dimension.size = self.layers * self.units
+        dimension.name = signatures.units_name(self.layers, self.units)
+
+    def _inspect(self, text, state_bytes):
+        row = super()._inspect(text, state_bytes)
+        width = self.layers * self.units
+        return {**row, "activations": [[0.5] * width for _ in text.decode()]}
+
+
+class GrowingTest(ClientTestCase):
+    """Inspections while versions with more units come."""
+
+    servable_class = GrowingServable
+
+    def _check(self, inspection, version, length):
+        self.assertEqual(inspection.version, version)
+        self.assertEqual(inspection.num_layers, version)
+        units = self.server.loaded[version].units
+        self.assertEqual(
+            inspection.activations.shape, (length, version * units)
+        )
+
+    def test_layers_are_those_of_the_version_that_answers(self):
+        for version in (1, 2, 3):
+            if version > 1:
+                self.server.publish(version)
+            (inspection,) = self.client.inspect("abc")
+            self._check(inspection, version, 3)
+
+    def test_layers_after_beginning_again(self):
+        self.client.inspect("abc")
+        self.server.publish_after(1, "inspect")
+        (inspection,) = self.client.inspect("c" * 9000)
+        self._check(inspection, 2, 9000)
+
+    def test_calls_are_cut_by_the_units_of_the_version_that_answers(self):
+        limit = 200_000
+        options = {"max_message_bytes": limit}
+        with self.client_class(self.server.target, **options) as client:
+            client.inspect("abc")
+            self.server.publish(3)
+            (inspection,) = client.inspect("c" * 700)
+            self._check(inspection, 3, 700)
+            lengths = [len(r["text"][0]) for r in self.server.requests]
+            # The first was cut for version 1.
+            self.assertGreater(lengths[0] * 12_000, limit)
+            self.assertLess(max(lengths[1:]) * 12_000, limit)
+
+
+class AsyncGrowingTest(GrowingTest):
+    client_class = AsyncInThread
 
 
 class ReadingTest(ClientTestCase):

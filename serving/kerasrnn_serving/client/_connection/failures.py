@@ -84,6 +84,14 @@ def is_unreachable(error: grpc.RpcError) -> bool:
     )
 
 
+def is_too_large(error: ServingError) -> bool:
+    """Whether a call failed because a message of it is too large."""
+    return (
+        error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.name
+        and _TOO_LARGE in error.said.lower()
+    )
+
+
 def lost_connection(error: grpc.RpcError) -> bool:
     """Whether the connection broke or ends, and no call is to blame.
 
