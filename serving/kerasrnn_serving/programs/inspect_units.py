@@ -11,6 +11,7 @@ it reads text that was held out for validation.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import sys
@@ -124,14 +125,14 @@ def execute(values: flags.FlagValues) -> int:
         readings.layer_and_unit(values.unit)
     with contextlib.ExitStack() as stack:
         if values.server is not None:
-            model, title = _served(values, text, stack)
+            new_model, title = _served(values, text, stack)
         else:
             saved = _saved_model(values)
             if text is None:
                 text = _validation_text(values, saved)
                 name = "the validation text"
-            model, title = _in_process(values)
-        _inspect(values, model, title, text, name, target)
+            new_model, title = _in_process(values)
+        _inspect(values, new_model, title, text, name, target)
     return 0
 
 
@@ -165,7 +166,8 @@ def _served(values, text, stack):
             "give one to read with --file or --text."
         )
     client = stack.enter_context(connection_flags.client_of(values))
-    return client, f"{values.model} at {values.server}"
+    new_model = functools.partial(readings.OneVersion, client)
+    return new_model, f"{values.model} at {values.server}"
 
 
 def _saved_model(values):
@@ -210,33 +212,16 @@ def _in_process(values):
         from kerasrnn_serving.programs.in_process import InProcessModel
 
         model = InProcessModel(values.workdir, values.checkpoint)
-    return model, pathlib.Path(values.workdir).resolve().name
+    return lambda: model, pathlib.Path(values.workdir).resolve().name
 
 
-def _inspect(values, model, title, text, name, target):
+def _inspect(values, new_model, title, text, name, target):
     from kerasrnn.reporting import findings
     from kerasrnn.reporting.probes import syntax_of
 
-    text = readings.first_characters(text, values.length)
-    remark(f"Reading {name} ...")
-    with Activity("Reading") as activity:
-        reading = readings.read(model, text, values.num_layers, activity.share)
-    if reading.unknown:
-        remark(
-            f"Unknown to the model: {reading.unknown:,} of "
-            f"{counted(len(reading.characters), 'character')} read."
-        )
-    unit = readings.unit_named(
-        values.unit, reading.num_layers, reading.units_per_layer
+    reading, shuffled = readings.beginning_again(
+        lambda: _read_twice(values, new_model(), text, name)
     )
-    remark("Reading the same characters in random order ...")
-    with Activity("Reading") as activity:
-        shuffled = readings.read(
-            model,
-            readings.shuffled_text(reading),
-            values.num_layers,
-            activity.share,
-        )
     syntax = values.syntax
     if syntax == "auto":
         syntax = syntax_of(reading.text)
@@ -247,11 +232,40 @@ def _inspect(values, model, title, text, name, target):
         shuffled.activations,
         syntax,
     )
+    unit = readings.unit_named(
+        values.unit, reading.num_layers, reading.units_per_layer
+    )
     unit = found.first_unit() if unit is None else unit
     if target is None:
         _print_colored(reading, found, unit)
     else:
         _write_page(target, reading, found, unit, title, name)
+
+
+def _read_twice(values, model, text, name):
+    """Returns what the model does with the text, and with it shuffled."""
+    text = readings.first_characters(text, values.length)
+    remark(f"Reading {name} ...")
+    with Activity("Reading") as activity:
+        reading = readings.read(model, text, values.num_layers, activity.share)
+    if reading.unknown:
+        remark(
+            f"Unknown to the model: {reading.unknown:,} of "
+            f"{counted(len(reading.characters), 'character')} read."
+        )
+    # A unit that is not there is told before more is read.
+    readings.unit_named(
+        values.unit, reading.num_layers, reading.units_per_layer
+    )
+    remark("Reading the same characters in random order ...")
+    with Activity("Reading") as activity:
+        shuffled = readings.read(
+            model,
+            readings.shuffled_text(reading),
+            values.num_layers,
+            activity.share,
+        )
+    return reading, shuffled
 
 
 def _print_colored(reading, found, unit):

@@ -4,20 +4,28 @@ import re
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Protocol
+from typing import TypeVar
 
+from kerasrnn.command_line.output import remark
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
 from kerasrnn.reporting.findings import shuffled
 from kerasrnn.reporting.reading import Reading
 from kerasrnn.reporting.reading import surprise
+from kerasrnn_serving.client import Client
+from kerasrnn_serving.client.errors import VersionGone
 from kerasrnn_serving.client.results import Inspection
 from kerasrnn_serving.client.results import Score
 
+# How often it begins again because a version went.
+_RESTARTS = 3
 _BYTE = re.compile(r"\\x([89a-f][0-9a-f])", re.IGNORECASE)
+
+Result = TypeVar("Result")
 
 
 class Reader(Protocol):
-    """What reads texts: a `Client`, or a model of this process."""
+    """What reads texts: a served version, or a model of this process."""
 
     def score(
         self, texts: Sequence[bytes], *, between_calls: Callable[[float], None]
@@ -28,6 +36,74 @@ class Reader(Protocol):
         self, texts: Sequence[bytes], *, between_calls: Callable[[float], None]
     ) -> list[Inspection]:
         """Shows what the network does while it reads each text."""
+
+
+class OneVersion:
+    """Reads with one version of a served model.
+
+    It is the newest one when it first reads.
+
+    Args:
+        client: Of the server.
+    """
+
+    def __init__(self, client: Client):
+        self._client = client
+        self._version: int | None = None
+
+    def score(
+        self, texts: Sequence[bytes], *, between_calls: Callable[[float], None]
+    ) -> list[Score]:
+        """Does as `Client.score`, with the version.
+
+        Raises:
+            VersionGone: It is not served any more.
+        """
+        scores = self._client.score(
+            texts, version=self._version, between_calls=between_calls
+        )
+        self._version = scores[0].version
+        return scores
+
+    def inspect(
+        self, texts: Sequence[bytes], *, between_calls: Callable[[float], None]
+    ) -> list[Inspection]:
+        """Does as `Client.inspect`, with the version.
+
+        Raises:
+            VersionGone: It is not served any more.
+        """
+        inspections = self._client.inspect(
+            texts, version=self._version, between_calls=between_calls
+        )
+        self._version = inspections[0].version
+        return inspections
+
+
+def beginning_again(work: Callable[[], Result]) -> Result:
+    """Does work with one version, or with a newer one if that one goes.
+
+    Args:
+        work: Each time it reads with another `OneVersion`.
+
+    Raises:
+        UserError: The versions do not stay long enough.
+        Exception: What the work raises else.
+    """
+    restarts = 0
+    while True:
+        try:
+            return work()
+        except VersionGone as error:
+            if restarts == _RESTARTS:
+                raise UserError(
+                    f"The server has replaced the model {_RESTARTS + 1} times "
+                    "before all was read. Expected a version that stays: try "
+                    "again later, or name one with --model_version. The last "
+                    f"time: {error.said}"
+                ) from None
+        restarts += 1
+        remark("The server has replaced the model; beginning again ...")
 
 
 def read(

@@ -9,6 +9,27 @@ from kerasrnn_serving.client.errors import ServingError
 
 from helpers.servers.fake_servable import FakeServable
 from helpers.servers.fake_servable import FakeServer
+from kerasrnn.contract import signatures
+
+
+class GrowingServable(FakeServable):
+    """A version with as many layers as its number says, of 40 units.
+
+    From version 3 on they are of 1,000.
+    """
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.units = 40 if self.version < 3 else 1000
+        outputs = self.signatures["inspect"].outputs
+        dimension = outputs["activations"].tensor_shape.dim[2]
+        dimension.size = self.version * self.units
+        dimension.name = signatures.units_name(self.version, self.units)
+
+    def _inspect(self, text, state_bytes):
+        row = super()._inspect(text, state_bytes)
+        width = self.version * self.units
+        return {**row, "activations": [[0.5] * width for _ in text.decode()]}
 
 
 class ClientTestCase(absltest.TestCase):

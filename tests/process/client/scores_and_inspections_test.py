@@ -6,36 +6,14 @@ from pathlib import Path
 import numpy as np
 from absl.testing import absltest
 from helpers.servers.client_cases import ClientTestCase
+from helpers.servers.client_cases import GrowingServable
 from helpers.servers.clients import AsyncInThread
-from helpers.servers.fake_servable import FakeServable
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import OwnTokensServable
 from helpers.servers.fake_servable import expected
 from kerasrnn_serving.client.errors import VersionGone
 
-from kerasrnn.contract import signatures
 from kerasrnn.errors import UserError
-
-
-class GrowingServable(FakeServable):
-    """A version with as many layers as its number says, of 40 units.
-
-    From version 3 on they are 1,000.
-    """
-
-    def __init__(self, directory):
-        super().__init__(directory)
-        self.layers = self.version
-        self.units = 40 if self.version < 3 else 1000
-        outputs = self.signatures["inspect"].outputs
-        dimension = outputs["activations"].tensor_shape.dim[2]
-        dimension.size = self.layers * self.units
-        dimension.name = signatures.units_name(self.layers, self.units)
-
-    def _inspect(self, text, state_bytes):
-        row = super()._inspect(text, state_bytes)
-        width = self.layers * self.units
-        return {**row, "activations": [[0.5] * width for _ in text.decode()]}
 
 
 class GrowingTest(ClientTestCase):
