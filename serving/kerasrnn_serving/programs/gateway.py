@@ -124,6 +124,7 @@ def main(argv: list[str]) -> int:
         return _change_keys(values, argv[2:])
     if argv[1:]:
         raise UserError(f"Unexpected argument {argv[1]!r}.")
+    _refuse_limits(values, "when it serves")
     _check_host(values)
     settings = Settings(
         **{
@@ -143,11 +144,24 @@ def _change_keys(values, arguments):
             "Which file of keys? Expected --keys=FILE, as in "
             "`kerasrnn-gateway keys add NAME --keys=keys.json`."
         )
+    if arguments[:1] in (["list"], ["remove"]):
+        _refuse_limits(values, f"with `{_KEYS} {arguments[0]}`")
     limits = Limits(**{name: getattr(values, name) for name in _LIMITS})
     print(
         run_command(arguments, Path(values.keys), limits, values.expires_days)
     )
     return 0
+
+
+def _refuse_limits(values, where):
+    """Refuses what limits a key, where none is made."""
+    for name in (*_LIMITS, "expires_days"):
+        if getattr(values, name) is not None:
+            raise UserError(
+                f"--{name} belongs to a key, and does nothing {where}: give "
+                f"it to `kerasrnn-gateway keys add NAME --keys=FILE --{name}="
+                "...`, which makes one."
+            )
 
 
 def _check_host(values):
