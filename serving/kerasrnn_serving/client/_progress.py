@@ -98,8 +98,14 @@ class GenerationProgress:
 
     @property
     def has_news(self) -> bool:
-        """Whether the last call has brought text, or the end."""
-        return bool(self._texts) and bool(self._texts[-1] or self.finish)
+        """Whether calls have brought text, or the end.
+
+        While the prompt is read there is none: what ends a character that was
+        begun before it is given out with what follows the prompt.
+        """
+        if self._pieces:
+            return False
+        return any(self._texts) or bool(self.finish)
 
     def next_call(self, limit: int) -> tuple[bytes, int]:
         """Returns the prompt and the length to ask for."""

@@ -94,6 +94,29 @@ class ServedModelTest(parameterized.TestCase):
             self.assertEqual(result.text, text)
             state, token = last.state, result.state_bytes
 
+    def test_a_stream_gives_nothing_out_before_its_prompt_is_read(self):
+        """Not even the rest of a character that the text before broke off."""
+        client, _ = self._serve("bytes")
+        for length in range(1, 200):
+            (before,) = client.generate("a", length=length, seed=3)
+            token = before.state_bytes
+            (read,) = client.generate("b", length=0, state_bytes=token)
+            if read.text:
+                break
+        self.assertEqual(read.text, "\ufffd")
+        options = {"length": 20, "seed": 4, "state_bytes": token}
+        prompt = "ab" * 2500
+        (whole,) = client.generate(prompt, **options)
+        self.assertStartsWith(whole.text, read.text)
+        shares = []
+        stream = client.stream(prompt, **options, between_reads=shares.append)
+        first = next(stream)
+        self.assertEqual(shares[-1], 1)
+        self.assertEqual(first.length, 8)
+        chunks = [first, *stream]
+        self.assertEqual("".join(c.text for c in chunks), whole.text)
+        self.assertEqual(chunks[-1].state_bytes, whole.state_bytes)
+
     @parameterized.parameters("characters", "bytes")
     def test_the_score_of_a_text_is_its_probability(self, kind):
         client, _ = self._serve(kind)
