@@ -39,6 +39,8 @@ _SIZES = {
     "text": tf.string.as_datatype_enum,
     "length": tf.int32.as_datatype_enum,
 }
+# Of which some outputs have a place for each character.
+_TEXT = "text"
 # Sizes below 2 to this power count as the same.
 _LEAST_BITS = 5
 _DEFAULT_BATCHING = Batching()
@@ -82,7 +84,7 @@ class Servable:
                 stack.callback(graph.close)
                 self.signatures = graph.signatures
                 self._prepared = {
-                    name: _Signature(signature, graph, batching)
+                    name: _Signature(name, signature, graph, batching)
                     for name, signature in self.signatures.items()
                 }
                 self._warm_up(directory / WARMUP_FILE)
@@ -177,8 +179,9 @@ class Servable:
 class _Signature(PreparedSignature):
     """A signature, and the functions that compute its outputs."""
 
-    def __init__(self, signature, graph, batching):
+    def __init__(self, name, signature, graph, batching):
         super().__init__(signature)
+        self._by_character = _outputs_by_character(name, signature)
         self._graph = graph
         self._batching = batching
         self._feeds = dict.fromkeys(name for _, name, _ in self.inputs)
@@ -200,7 +203,21 @@ class _Signature(PreparedSignature):
         arrays = [feeds[name] for name in self._feeds]
         size = _size([feeds[name] for name in self._sizing])
         outputs = function(arrays, call, size)
-        return dict(zip(aliases, outputs, strict=True))
+        named = dict(zip(aliases, outputs, strict=True))
+        if self._by_character:
+            self._cut(named, feeds)
+        return named
+
+    def _cut(self, outputs, feeds):
+        """Takes out the room for longer rows, of calls merged with this one.
+
+        A text has at most as many characters as bytes.
+        """
+        (text,) = (name for alias, name, _ in self.inputs if alias == _TEXT)
+        longest = max(map(len, feeds[text].ravel()), default=0)
+        for alias in self._by_character & set(outputs):
+            if np.ndim(outputs[alias]) > 1:
+                outputs[alias] = outputs[alias][:, :longest]
 
     def _function(self, aliases):
         """Returns a function that has these outputs, and its outputs."""
@@ -228,6 +245,27 @@ class _Signature(PreparedSignature):
             return function(arrays, manager)
 
         return alone
+
+
+def _outputs_by_character(name, signature):
+    """Returns which outputs have a place for each character of the text.
+
+    There are none of a signature that is not the contract's: whoever made it
+    may mean something else by its dimensions.
+    """
+    ours = signatures.SIGNATURES.get(name)
+    if ours is None:
+        return frozenset()
+    inputs = {entry.name for entry in ours.inputs}
+    outputs = {entry.name for entry in ours.outputs}
+    if (
+        _TEXT not in inputs
+        or not inputs <= set(signature.inputs)
+        or not outputs <= set(signature.outputs)
+        or signature.inputs[_TEXT].dtype != _SIZES[_TEXT]
+    ):
+        return frozenset()
+    return frozenset(e.name for e in ours.outputs if "T" in e.shape)
 
 
 def _size(arrays):

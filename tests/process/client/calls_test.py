@@ -1,5 +1,6 @@
 """How large calls may be, how they fail, and that closing ends them."""
 
+import functools
 import threading
 
 import grpc
@@ -105,6 +106,37 @@ class CallsTest(ChannelTestCase):
         for rows, reply in calls:
             shape = reply.outputs["activations"].tensor_shape.dim
             self.assertLess(rows * shape[1].size * 4 * 4 * 4096, 2**24)
+
+    def test_inspections_that_a_server_merges_with_longer_ones(self):
+        """Its rows then have room for characters that are not theirs."""
+        server = self.serve()
+        servable = server.loaded[1]
+        inspect, calls = servable._inspect, []
+
+        def merged(times, **row):
+            calls.append(row)
+            outputs = inspect(**row)
+            return {
+                name: times * value if isinstance(value, list) else value
+                for name, value in outputs.items()
+            }
+
+        text = "ab" * 1000
+        (whole,) = self.connect(server.target).inspect(text)
+        client = self.connect(server.target, max_message_bytes=20_000)
+        servable._inspect = functools.partial(merged, 4)
+        (row,) = client.inspect(text)
+        self.assertEqual(row.characters, whole.characters)
+        self.assertEqual(row.activations.shape, (2000, UNITS))
+        self.assertEqual(row.state_bytes, whole.state_bytes)
+        # There is an end to it.
+        calls.clear()
+        servable._inspect = functools.partial(merged, 1000)
+        with self.assertRaises(ServingError) as raised:
+            client.inspect(text)
+        self.assertEqual(raised.exception.code, "RESOURCE_EXHAUSTED")
+        self.assertIn("larger messages", raised.exception.advice)
+        self.assertLen(calls, 5)
 
     def test_a_large_request_is_sent_again_too(self):
         server = self.serve()

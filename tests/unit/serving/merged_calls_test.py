@@ -148,6 +148,26 @@ class MergedCallsTest(absltest.TestCase):
                 )
         self.assertGreater(max(self.batches), 3)
 
+    def test_replies_are_as_long_as_their_own_rows(self):
+        """What is read beside a call takes no room in its reply."""
+        for signature in ("inspect", "score"):
+            self.batches.clear()
+            requests = [
+                Rows(
+                    signature,
+                    {"text": [b"a" * n, b"b"], "state_bytes": [b""] * 2},
+                )
+                for n in range(1, 25)
+            ]
+            replies = self.all_at_once(requests)
+            for request, reply in zip(requests, replies, strict=True):
+                expected = self.alone.predict(request.message()).outputs
+                for name, tensor in reply.result().outputs.items():
+                    self.assertEqual(
+                        tensor.tensor_shape, expected[name].tensor_shape
+                    )
+            self.assertGreater(max(self.batches), 2)
+
     def test_one_malformed_call_fails_alone(self):
         requests = [
             Rows(
