@@ -19,6 +19,7 @@ from typing import Any
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.paths import complaint_about
+from kerasrnn.foundation.phrases import shown
 
 # The largest count that TensorFlow takes everywhere.
 INT32_MAX = 2**31 - 1
@@ -121,13 +122,14 @@ def check_fields(settings: object) -> None:
             hint = typing.get_args(hint)[0]
         expected = _TYPES.get(hint)
         if expected and not _is(value, expected[0]):
-            raise UserError(f"{name} must be {expected[1]}, not {value!r}.")
+            raise UserError(
+                f"{name} must be {expected[1]}, not {shown(value)}."
+            )
         if name not in limits:
             continue
         complaint = limits[name].complaint(value)
         if complaint:
-            shown = value if isinstance(value, numbers.Real) else repr(value)
-            raise UserError(f"{name} must be {complaint}, not {shown}.")
+            raise UserError(f"{name} must be {complaint}, not {shown(value)}.")
 
 
 _TYPES = {

@@ -1,9 +1,13 @@
 """Phrases that messages are made of: counted things, commands to copy."""
 
+import numbers
 import re
 import shlex
 
 _FLAG = re.compile(r"--[a-z_]+")
+
+# Characters of a wrong value, at most.
+_SHOWN = 80
 
 
 def counted(number: int, singular: str, plural: str | None = None) -> str:
@@ -17,6 +21,20 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
     if number == 1:
         return f"1 {singular}"
     return f"{number:,} {plural or f'{singular}s'}"
+
+
+def shown(value: object) -> str:
+    """Returns a wrong value as a message has it: its beginning, if it is long.
+
+    Args:
+        value: Whatever was given.
+    """
+    try:
+        text = str(value) if isinstance(value, numbers.Real) else repr(value)
+    except ValueError:
+        # Python does not spell it.
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def command(*arguments: object) -> str:

@@ -4,6 +4,8 @@ Wrong ones are refused here: on the server they would cost a call, and could
 fail the calls of strangers that it has merged with it.
 """
 
+import contextlib
+import math
 import numbers
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -13,10 +15,13 @@ from typing import TypeVar
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation.phrases import counted
+from kerasrnn.foundation.phrases import shown
 
 # UTF-8 where it is bytes.
 Text = str | bytes
 Converted = TypeVar("Converted")
+# About the largest float32, as which they are sent.
+_LARGEST_FLOAT = 3.4e38
 
 
 def texts(values: Text | Sequence[Text], name: str) -> list[bytes]:
@@ -31,7 +36,8 @@ def texts(values: Text | Sequence[Text], name: str) -> list[bytes]:
         values = list(values)
     except TypeError:
         raise UserError(
-            f"{name} must be text, or a list of texts; received {values!r}."
+            f"{name} must be text, or a list of texts; received "
+            f"{shown(values)}."
         ) from None
     return each_text(values, len(values), name)
 
@@ -63,12 +69,24 @@ def each_text(
 def each_float(
     value: float | Sequence[float], count: int, name: str
 ) -> list[float]:
-    """Returns `count` numbers.
+    """Returns `count` numbers that a float32 holds, infinite ones included.
 
     Raises:
-        UserError: It is neither a number nor `count` numbers.
+        UserError: It is neither a number nor `count` numbers, or one is out
+            of range.
     """
-    return _each(value, count, name, numbers.Real, float)
+
+    def convert(number: float) -> float:
+        with contextlib.suppress(OverflowError):
+            converted = float(number)
+            if math.isinf(converted) or not abs(converted) > _LARGEST_FLOAT:
+                return converted
+        raise UserError(
+            f"{name} must be -{_LARGEST_FLOAT:g} to {_LARGEST_FLOAT:g}, not "
+            f"{shown(number)}."
+        )
+
+    return _each(value, count, name, numbers.Real, convert)
 
 
 def each_integer(
@@ -97,9 +115,11 @@ def whole_number(value: Any, name: str, minimum: int, maximum: int) -> None:
         UserError: It is no whole number, or out of range.
     """
     if not isinstance(value, numbers.Integral):
-        raise UserError(f"{name} must be a whole number, not {value!r}.")
+        raise UserError(f"{name} must be a whole number, not {shown(value)}.")
     if not minimum <= int(value) <= maximum:
-        raise UserError(f"{name} must be {minimum} to {maximum}, not {value}.")
+        raise UserError(
+            f"{name} must be {minimum} to {maximum}, not {shown(value)}."
+        )
 
 
 def version_number(version: int | None) -> None:
@@ -130,7 +150,7 @@ def _each(
     if wrong:
         raise UserError(
             f"{name} must be {_KIND_NAMES[kind]}, or one for each text; "
-            f"received {wrong[0]!r}."
+            f"received {shown(wrong[0])}."
         )
     if len(values) != count:
         raise UserError(

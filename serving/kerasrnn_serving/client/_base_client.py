@@ -5,6 +5,7 @@ from typing import NoReturn
 from typing import TypeVar
 
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.phrases import shown
 from kerasrnn_serving.client._arguments import version_number
 from kerasrnn_serving.client._connection.channel import Target
 from kerasrnn_serving.client._connection.channel import Tls
@@ -34,7 +35,7 @@ class BaseClient(Generic[Transport]):
     ):
         for name, text in (("model", model), ("token", token)):
             if not isinstance(text, str) and (name, text) != ("token", None):
-                raise UserError(f"{name} must be text, not {text!r}.")
+                raise UserError(f"{name} must be text, not {shown(text)}.")
         version_number(version)
         self._model = Model(target, model, version)
         self._max_message_bytes = max_message_bytes

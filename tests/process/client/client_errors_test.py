@@ -1,5 +1,6 @@
 """What the client says of servers, models and answers that do not fit."""
 
+import fractions
 import threading
 
 import numpy as np
@@ -7,10 +8,14 @@ from absl.testing import absltest
 from helpers.servers.client_cases import ClientTestCase
 from helpers.servers.clients import AsyncInThread
 from kerasrnn_serving.client import Tls
+from kerasrnn_serving.gateway.settings import Settings
 
 from kerasrnn.contract import messages
 from kerasrnn.contract import tensors
 from kerasrnn.errors import UserError
+
+# Of more digits than Python spells.
+HUGE = 10**5000
 
 
 class ErrorsTest(ClientTestCase):
@@ -116,6 +121,11 @@ class ErrorsTest(ClientTestCase):
             ({"timeout": "60"}, "timeout must be .*, not '60'"),
             ({"timeout": float("nan")}, "timeout must be .*, not nan"),
             ({"timeout": float("inf")}, "timeout must be .*, not inf"),
+            ({"timeout": HUGE}, "timeout must be .*, not a number of"),
+            ({"timeout": 10**400}, "timeout must be .* at most 1,000,000,000"),
+            ({"timeout": 1e10}, "timeout must be .*, not 10000000000.0"),
+            ({"max_message_bytes": HUGE}, "max_message_bytes must be .*digits"),
+            ({"version": HUGE}, "version must be 0 to .*digits"),
             ({"version": "1"}, "version must be a whole number, not '1'"),
             ({"version": -1}, "version must be 0 to"),
             ({"model": None}, "model must be text, not None"),
@@ -131,6 +141,49 @@ class ErrorsTest(ClientTestCase):
                 self.client_class(target)
         with self.assertRaisesRegex(UserError, "certificate and its key"):
             Tls(certificate="client.pem")
+
+    def test_numbers_that_no_float_holds(self):
+        for name in ("temperature", "top_p"):
+            for value in (10**400, -HUGE, fractions.Fraction(HUGE), 1e39):
+                for given in (value, [value]):
+                    with self.assertRaisesRegex(UserError, f"^{name} must be"):
+                        self.client.generate("a", **{name: given})
+                with self.assertRaisesRegex(UserError, f"^{name} must be"):
+                    self.client.stream("a", **{name: value})
+        self.assertEmpty(self.server.requests)
+
+    def test_numbers_that_python_does_not_spell(self):
+        for name in ("length", "top_k", "seed", "version"):
+            for value in (HUGE, -HUGE):
+                with self.assertRaisesRegex(UserError, f"^{name} must be"):
+                    self.client.generate("a", **{name: value})
+        for name in ("chunk", "first_chunk"):
+            with self.assertRaisesRegex(UserError, f"^{name} must be 1 to"):
+                self.client.stream("a", **{name: HUGE})
+        with self.assertRaisesRegex(UserError, "^max_tokens must be"):
+            Settings(max_tokens=HUGE)
+        for given in (HUGE, [HUGE]):
+            with self.assertRaisesRegex(UserError, "^prompts must be"):
+                self.client.generate(given)
+
+    def test_a_timeout_may_be_any_kind_of_number(self):
+        for timeout in (fractions.Fraction(61, 2), np.float32(30), 10**9):
+            with self.client_class(
+                self.server.target, timeout=timeout
+            ) as client:
+                (result,) = client.generate("a", length=2, seed=0)
+                self.assertEqual(result.length, 2)
+        release = threading.Event()
+        self.addCleanup(release.set)
+        self.server.loaded[1].predict = lambda *_: release.wait(60)
+        timeout = fractions.Fraction(3, 2)
+        with self.client_class(self.server.target, timeout=timeout) as client:
+            self.assert_serving_error(
+                "DEADLINE_EXCEEDED",
+                "did not answer within 1.5 seconds",
+                client.generate,
+                "a",
+            )
 
     def test_deadline(self):
         release = threading.Event()

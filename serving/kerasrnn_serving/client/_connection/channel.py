@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import math
 import numbers
 from typing import Any
 
@@ -11,7 +10,9 @@ import grpc
 from grpc import aio
 
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.constraints import SECONDS
 from kerasrnn.foundation.paths import local_path
+from kerasrnn.foundation.phrases import shown
 from kerasrnn_serving.client._connection import address as addresses
 
 _SERVICES = (
@@ -146,13 +147,14 @@ class Target:
     def __post_init__(self) -> None:
         addresses.check(self.address)
         if not (
-            isinstance(self.timeout, numbers.Real)
-            and 0 < self.timeout < math.inf
+            isinstance(self.timeout, numbers.Real) and self.timeout in SECONDS
         ):
             raise UserError(
-                "timeout must be a number above 0, in seconds, not "
-                f"{self.timeout!r}."
+                f"timeout must be a number {SECONDS}, in seconds, not "
+                f"{shown(self.timeout)}."
             )
+        # Clocks take no fractions.
+        object.__setattr__(self, "timeout", float(self.timeout))
         if self.token is not None and self.tls is None:
             raise UserError(
                 "A token is sent over TLS only, since anyone could read it "
@@ -165,7 +167,7 @@ class Target:
             raise UserError(
                 "max_message_bytes must be a whole number from 1 to "
                 f"{2**31 - 1}, or None for no limit, not "
-                f"{self.max_message_bytes!r}."
+                f"{shown(self.max_message_bytes)}."
             )
         # Files that cannot be read are told at once.
         _ = self._credentials
