@@ -18,12 +18,14 @@ from kerasrnn.recurrence.graph_shortcuts import cut
 
 # A part with fewer rows makes too narrow a product.
 _MIN_ROWS = 16
+# Without compiled steps there is more work of other kinds in a part.
+MIN_ROWS_TO_PREDICT = 32
 # What a batch of unknown size is taken for: most are smaller, and for them
 # each further part makes the products of all parts narrower.
 _UNKNOWN_ROWS = 128
 
 
-def parts(batched: Any) -> list[Any]:
+def parts(batched: Any, min_rows: int = _MIN_ROWS) -> list[Any]:
     """Cuts a batch in parts, one for each core.
 
     There is one part alone where `compiles_here` is False.
@@ -31,13 +33,14 @@ def parts(batched: Any) -> list[Any]:
     Args:
         batched: A structure of tensors with the batch as their first
             dimension, and of None.
+        min_rows: Of a part, unless it is the only one.
 
     Returns:
         Such a structure for each part, in the order of the rows.
     """
     flat = tf.nest.flatten(batched)
     batch = next(value for value in flat if value is not None)
-    sizes = _part_sizes(batch)
+    sizes = _part_sizes(batch, min_rows)
     if len(sizes) == 1:
         return [batched]
     pieces = [
@@ -50,26 +53,29 @@ def parts(batched: Any) -> list[Any]:
     ]
 
 
-def number_of_parts(num_rows: int | None, num_cores: int) -> int:
+def number_of_parts(
+    num_rows: int | None, num_cores: int, min_rows: int = _MIN_ROWS
+) -> int:
     """Returns in how many parts a batch is cut.
 
     A part takes as long as its products, and those hardly get shorter below
-    `_MIN_ROWS` rows; so a batch of few rows leaves cores to other work.
+    `min_rows` rows; so a batch of few rows leaves cores to other work.
 
     Args:
         num_rows: Rows of the batch; None if they are not known.
         num_cores: Operations that run side by side.
+        min_rows: Of a part, unless it is the only one.
     """
     if num_rows is None:
         num_rows = _UNKNOWN_ROWS
-    return max(1, min(num_cores, num_rows // _MIN_ROWS))
+    return max(1, min(num_cores, num_rows // min_rows))
 
 
-def _part_sizes(batch):
+def _part_sizes(batch, min_rows):
     num_rows = batch.shape[0]
     parts = 1
     if compiles_here():
-        parts = number_of_parts(num_rows, _num_cores())
+        parts = number_of_parts(num_rows, _num_cores(), min_rows)
     if num_rows is None:
         num_rows = tf.shape(batch)[0]
     edges = [num_rows * part // parts for part in range(parts + 1)]

@@ -135,9 +135,12 @@ def read_batch(
         batch, steps = sequences.shape[:2]
         engine = choose_engine(units, batch, steps, dtype)
     parts = [(sequences, states, mask)]
-    # What is exported has a batch of unknown size and stays in one part.
-    if engine.is_for_cpu or (not training and sequences.shape[0] is not None):
+    if engine.is_for_cpu:
         parts = batch_parts.parts(parts[0])
+    elif not training and sequences.shape[0] is not None:
+        # What is exported has a batch of unknown size and stays in one part.
+        parts = batch_parts.parts(parts[0], batch_parts.MIN_ROWS_TO_PREDICT)
+    if engine.is_for_cpu or len(parts) > 1:
         weights = weights.cast(dtype)  # once for all parts
     results = []
     for sequences, states, mask in parts:

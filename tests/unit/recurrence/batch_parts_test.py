@@ -25,6 +25,7 @@ from kerasrnn.training.step.gradients import make_loss_gradient
 _BATCH = 41  # two parts of unequal size
 _STEPS = 60
 _UNITS = 64
+_KINDS = ("SimpleRNN", "LSTM", "GRU")
 
 
 def _short(*kinds):
@@ -183,6 +184,24 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
     )  # fmt: skip
     def test_number_of_parts(self, rows, cores, parts):
         self.assertEqual(batch_parts.number_of_parts(rows, cores), parts)
+
+    @parameterized.parameters(*itertools.product(_KINDS, (None, _BATCH, 65)))
+    def test_prediction_in_parts(self, kind, known):
+        """What is exported, for a batch of unknown size, has one part."""
+        model = _model(kind)
+        inputs = _inputs(known or _BATCH)
+        with mock.patch.object(
+            tf.config.threading,
+            "get_inter_op_parallelism_threads",
+            return_value=2,
+        ):
+            predict = tf.function(
+                model, [tf.TensorSpec([known, _STEPS, 5])], autograph=False
+            ).get_concrete_function()
+        types = [operation.type for operation in predict.graph.get_operations()]
+        loops = types.count("While") + types.count("StatelessWhile")
+        self.assertEqual(loops, len(model.layers) * (1 + (known == 65)))
+        self.assertAllClose(predict(inputs), model(inputs), atol=1e-6)
 
     def test_fit_compiles_and_learns(self):
         model = _model("LSTM")
