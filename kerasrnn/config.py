@@ -85,8 +85,8 @@ class ModelConfig:
         embedding_size: Width of the character embedding; 0 feeds the first
             layer one-hot characters, as char-rnn does.
         dropout: Share of each layer's outputs dropped; a new run chooses it.
-        initializer: "keras" (Glorot, orthogonal, forget bias 1, and the weights
-            of characters larger), "charrnn" (uniform in [-0.08, 0.08]) or
+        initializer: "keras" (Glorot, orthogonal, forget bias 1, with larger
+            weights for characters), "charrnn" (uniform in [-0.08, 0.08]) or
             "torchrnn" (normal, variance 1 / (input + units)).
         dtype_policy: Keras dtype policy of all layers; with the mixed policies,
             weights and states stay float32 and products have 16 bits.

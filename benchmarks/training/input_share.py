@@ -43,14 +43,10 @@ def main(argv):
         data.write_text("".join(letters))
         for shape in options.shapes:
             layers, units = shape.split("x")
+            program = f"import {__spec__.name} as me; me.train_timed()"
             subprocess.run(
                 [
-                    *(
-                        sys.executable,
-                        "-c",
-                        f"import {__spec__.name} as program"
-                        "; program.train_timed()",
-                    ),
+                    *(sys.executable, "-c", program),
                     f"--num_layers={layers}",
                     f"--units={units}",
                     f"--max_steps={options.steps}",

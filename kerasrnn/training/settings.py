@@ -132,7 +132,8 @@ def settings_of_new_run(
     )
     _note_choices(chosen, observer)
     config = Config(model=model, data=data, training=training)
-    return Settings(_with(config, chosen), limits, corpus, _names(chosen))
+    names = frozenset(choice.name for choice in chosen)
+    return Settings(_with(config, chosen), limits, corpus, names)
 
 
 def settings_of_resumed_run(
@@ -190,13 +191,9 @@ def settings_of_resumed_run(
 
 
 def _chosen_before(saved):
-    """The fields that a rule chose; older checkpoints do not tell."""
+    """Returns the fields that a rule chose; none of an older checkpoint."""
     names = saved.info.get("chosen")
     return frozenset(map(str, names if isinstance(names, list) else ()))
-
-
-def _names(chosen):
-    return frozenset(choice.name for choice in chosen)
 
 
 def _note_choices(chosen, observer):

@@ -44,17 +44,6 @@ class InterruptionTest(GatewayPageTestCase):
         self.addCleanup(self.gateway.close)
         self.open(self.gateway.url)
 
-    def lose_server(self):
-        """Writes a part of a text; returns once the page waits."""
-        held = HeldCalls(self.server.loaded[1])
-        self.set(prompt="abc", seed=1, length=300)
-        self.browser.click("#start")
-        held.wait_for_calls(1)
-        held.let_through(2)
-        self.server.stop()
-        held.release()
-        self.until(WAITING)
-
     def bring_server_back(self):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         self.server = FakeServer(pathlib.Path(folder), port=self.server.port)
@@ -83,7 +72,7 @@ class InterruptionTest(GatewayPageTestCase):
         ]
 
     def test_a_branch_while_the_page_waits_for_the_server(self):
-        self.lose_server()
+        self.lose_server(WAITING)
         self.choose(2)
         # By then the page has looked for the server again.
         time.sleep(1.5)
@@ -96,7 +85,7 @@ class InterruptionTest(GatewayPageTestCase):
         self.assertEqual(self.link(), [("abb", 300)])
 
     def test_a_branch_while_the_page_looks_for_the_server(self):
-        self.lose_server()
+        self.lose_server(WAITING)
         self.look_for_server()
         self.bring_server_back()
         self.gateway.wait_until(
@@ -115,7 +104,7 @@ class InterruptionTest(GatewayPageTestCase):
         self.assertEqual(self.link(), [("abb", 300)])
 
     def test_stops_while_the_page_looks_for_the_server(self):
-        self.lose_server()
+        self.lose_server(WAITING)
         self.look_for_server()
         self.browser.click("#stop")
         self.until(STOPPED)

@@ -9,7 +9,6 @@ from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import expected
 from helpers.servers.gateway_page import GatewayPageTestCase
 from helpers.servers.gateway_process import GatewayProcess
-from helpers.servers.held_calls import HeldCalls
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;\"'\n"
 
@@ -114,20 +113,14 @@ class PageTest(GatewayPageTestCase):
             self.assertEqual(colour, "rgb(22, 23, 27)")
 
     def test_a_server_that_dies_and_comes_back(self):
-        held = HeldCalls(self.server.loaded[1])
-        self.set(prompt="abc", seed=1, length=300)
-        self.browser.click("#start")
-        held.wait_for_calls(1)
-        held.let_through(2)
-        port = self.server.port
-        self.server.stop()
-        held.release()
-        self.until(
+        self.lose_server(
             "document.getElementById('notice').textContent"
             ".includes('does not answer')"
         )
         folder = self.enterContext(tempfile.TemporaryDirectory())
-        type(self).server = FakeServer(pathlib.Path(folder), port=port)
+        type(self).server = FakeServer(
+            pathlib.Path(folder), port=self.server.port
+        )
         self.until_written()
         self.assertEqual(self.shown(), "abc" + expected(1, 1, 300))
         self.assertEqual(self.browser.text("#notice"), "")

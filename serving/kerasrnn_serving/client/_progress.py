@@ -100,8 +100,8 @@ class GenerationProgress:
     def has_news(self) -> bool:
         """Whether calls have brought text, or the end.
 
-        While the prompt is read there is none: what ends a character that was
-        begun before it is given out with what follows the prompt.
+        There is no news until the whole prompt has been read: the end of a
+        character that an earlier text broke off waits for what follows.
         """
         if self._pieces:
             return False

@@ -122,8 +122,6 @@ def main(argv: list[str]) -> int:
     values = flags.FLAGS
     if argv[1:2] == [_KEYS]:
         return _change_keys(values, argv[2:])
-    if argv[1:]:
-        raise UserError(f"Unexpected argument {argv[1]!r}.")
     _refuse_limits(values, "when it serves")
     _check_host(values)
     settings = Settings(

@@ -106,11 +106,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def main(argv: list[str]) -> int:
     """Runs the program."""
-    if argv[1:]:
-        raise UserError(
-            f"Unexpected argument {argv[1]!r}; a text is given with "
-            "--file=... or --text=..."
-        )
+    del argv
     return execute(flags.FLAGS)
 
 

@@ -22,6 +22,7 @@ _RESTARTS = 3
 _BYTE = re.compile(r"\\x([89a-f][0-9a-f])", re.IGNORECASE)
 
 Result = TypeVar("Result")
+Row = TypeVar("Row", Score, Inspection)
 
 
 class Reader(Protocol):
@@ -59,11 +60,7 @@ class OneVersion:
         Raises:
             VersionGone: It is not served any more.
         """
-        scores = self._client.score(
-            texts, version=self._version, between_calls=between_calls
-        )
-        self._version = scores[0].version
-        return scores
+        return self._read(self._client.score, texts, between_calls)
 
     def inspect(
         self, texts: Sequence[bytes], *, between_calls: Callable[[float], None]
@@ -73,11 +70,19 @@ class OneVersion:
         Raises:
             VersionGone: It is not served any more.
         """
-        inspections = self._client.inspect(
+        return self._read(self._client.inspect, texts, between_calls)
+
+    def _read(
+        self,
+        function: Callable[..., list[Row]],
+        texts: Sequence[bytes],
+        between_calls: Callable[[float], None],
+    ) -> list[Row]:
+        rows = function(
             texts, version=self._version, between_calls=between_calls
         )
-        self._version = inspections[0].version
-        return inspections
+        self._version = rows[0].version
+        return rows
 
 
 def beginning_again(work: Callable[[], Result]) -> Result:

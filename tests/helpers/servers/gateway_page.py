@@ -10,6 +10,7 @@ from absl.testing import absltest
 from helpers.processes.browser import Browser
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.gateway_process import GatewayProcess
+from helpers.servers.held_calls import HeldCalls
 
 _SECONDS = 60
 
@@ -47,6 +48,21 @@ class GatewayPageTestCase(absltest.TestCase):
                     f"{expression}: {notice!r} {self.browser.errors}"
                 )
             time.sleep(0.02)
+
+    def lose_server(self, told):
+        """Writes a part of a text, and has the model's server go meanwhile.
+
+        Args:
+            told: What holds in the page once it has told of it.
+        """
+        held = HeldCalls(self.server.loaded[1])
+        self.set(prompt="abc", seed=1, length=300)
+        self.browser.click("#start")
+        held.wait_for_calls(1)
+        held.let_through(2)
+        self.server.stop()
+        held.release()
+        self.until(told)
 
     def set(self, **fields):
         for name, value in fields.items():
