@@ -71,6 +71,21 @@ class InterruptionTest(GatewayPageTestCase):
             for segment in fields["texts"][0]["segments"]
         ]
 
+    def test_a_page_that_is_opened_while_the_server_is_away(self):
+        self.server.stop()
+        self.gateway.wait_until(
+            lambda: self.gateway.request("GET", "/readyz")[0] == 503,
+            "the gateway sees that the model's server is away",
+        )
+        self.browser.open("data:text/plain,")
+        self.browser.open(self.gateway.url)
+        self.until(WAITING)
+        self.assertEqual(self.browser.text("#version"), "")
+        self.bring_server_back()
+        self.until("document.getElementById('version').textContent")
+        self.assertEqual(self.browser.text("#version"), "Version 1")
+        self.assertEqual(self.browser.text("#notice"), "")
+
     def test_a_branch_while_the_page_waits_for_the_server(self):
         self.lose_server(WAITING)
         self.choose(2)

@@ -12,6 +12,11 @@ export class ApiFailure extends Error {
   get passes() {
     return [0, 429, 502, 503, 504].includes(this.status);
   }
+
+  // What to say while it is asked again.
+  get waiting() {
+    return `${this.message} Waiting for the server…`;
+  }
 }
 
 export function storedKey() {
@@ -112,12 +117,13 @@ function sleep(milliseconds, signal) {
   });
 }
 
-// Waits until the model's server answers.
-export async function untilReady(signal) {
+// Asks for a path until the answer comes: for "/readyz" it does once the
+// model's server is there.
+export async function untilAnswered(path, signal) {
   for (;;) {
     await sleep(1000, signal);
     try {
-      return await get("/readyz", signal);
+      return await get(path, signal);
     } catch (error) {
       if (error.name === "AbortError") throw error;
     }

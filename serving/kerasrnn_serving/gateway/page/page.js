@@ -1,6 +1,6 @@
 // The page: its form, the texts that are written, and the text to score.
 
-import { get, storeKey, storedKey } from "./api.js";
+import { get, storeKey, storedKey, untilAnswered } from "./api.js";
 import * as link from "./link.js";
 import { startScoring } from "./score.js";
 import { Text } from "./text.js";
@@ -224,19 +224,31 @@ function showTab(name) {
   closeAlternatives();
 }
 
-async function learnSettings() {
+// Returns what the gateway answers, however long the server takes to come.
+async function learn(path) {
   try {
-    const settings = await get("/settings");
-    model = settings.model;
-    byId("model").textContent = model;
-    most = settings.max_tokens;
-    byId("length").max = Math.min(2000, most);
-    if (settings.needs_key && !storedKey()) askForKey();
-    const { versions } = await get("/readyz");
-    byId("version").textContent = `Version ${versions[versions.length - 1]}`;
+    return await get(path);
   } catch (error) {
-    say(error.message, true);
+    say(error.waiting, true);
+    const answer = await untilAnswered(path, new AbortController().signal);
+    if (byId("notice").textContent === error.waiting) say("");
+    return answer;
   }
+}
+
+async function learnSettings() {
+  const settings = await learn("/settings");
+  model = settings.model;
+  byId("model").textContent = model;
+  most = settings.max_tokens;
+  byId("length").max = Math.min(2000, most);
+  if (settings.needs_key && !storedKey()) askForKey();
+}
+
+async function learnVersion() {
+  const { versions } = await learn("/readyz");
+  byId("version").textContent = `Version ${versions[versions.length - 1]}`;
+  showState();
 }
 
 byId("form").addEventListener("submit", begin);
@@ -278,3 +290,4 @@ showSliders();
 showColours();
 showState();
 learnSettings().then(openLink);
+learnVersion();

@@ -1,6 +1,6 @@
 // Writes texts, however often the model's server goes away meanwhile.
 
-import { get, untilReady } from "./api.js";
+import { get, untilAnswered } from "./api.js";
 
 // After so long without a piece the page looks whether the server is there.
 const QUIET = 3000;
@@ -8,7 +8,7 @@ const QUIET = 3000;
 // `most()` is how many characters one request may write.
 export function startWriting({ say, showState, most }) {
   function sayWaiting(error) {
-    say(`${error.message} Waiting for the server…`, true);
+    say(error.waiting, true);
   }
 
   // Waits for the server if that is why something failed.
@@ -16,7 +16,7 @@ export function startWriting({ say, showState, most }) {
     signal.throwIfAborted();
     if (!error.passes) throw error;
     sayWaiting(error);
-    await untilReady(signal);
+    await untilAnswered("/readyz", signal);
   }
 
   // Does what can be done again, until a server that went away is back.
@@ -74,7 +74,9 @@ export function startWriting({ say, showState, most }) {
         const gone = ["invalid_state", "version_gone"].includes(error.code);
         if (gone && text.version) {
           // Whoever got nowhere since the last time does not ask at once.
-          if (text.written === restartedAt) await untilReady(signal);
+          if (text.written === restartedAt) {
+            await untilAnswered("/readyz", signal);
+          }
           restartedAt = text.written;
           read = text.forgetStates();
           say("A new version of the model has read the text so far.");
