@@ -74,7 +74,8 @@ def read(
         return outputs, [tf.cast(state, wide) for state in states]
     stretches = [(inputs, mask, reset)]
     if engine.is_for_cpu:
-        stretches = time_chunks.stretches(inputs, mask, reset)
+        width = weights.kernel.shape[1]
+        stretches = time_chunks.stretches(inputs, mask, reset, width=width)
     recurrent_kernel = tf.cast(weights.recurrent_kernel, dtype)
     # The bias of ids is in the rows that they pick.
     in_step = engine.adds_biases and not inputs.dtype.is_integer

@@ -13,24 +13,32 @@ import tensorflow as tf
 from kerasrnn.recurrence.graph_shortcuts import cut
 
 # Shorter stretches, or more of them, save little more, and each is a loop in
-# the graph.
-_MIN_STEPS = 128
+# the graph. Hundreds and powers of two have equal ones of 125 or more.
+_MIN_STEPS = 125
 _MAX_STRETCHES = 8
+# Projected inputs of fewer numbers, 16 MB in float32, are small beside what XLA
+# needs to compile a loop; and each stretch is traced, which takes time.
+MIN_NUMBERS = 2**22
+# What a batch of unknown size is taken for.
+_UNKNOWN_ROWS = 32
 
 
 def stretches(
-    inputs: tf.Tensor, *others: tf.Tensor | None
+    inputs: tf.Tensor, *others: tf.Tensor | None, width: int
 ) -> list[tuple[tf.Tensor | None, ...]]:
-    """Cuts sequences in stretches, where there are many time steps.
+    """Cuts sequences in stretches, where that saves memory.
 
     Args:
-        inputs: Tensor [T, ...].
+        inputs: Tensor [T, B, ...].
         *others: Tensors [T, ...], or None.
+        width: Numbers that an input is projected to.
 
     Returns:
         `(inputs, *others)` of each stretch, in the order of time.
     """
-    sizes = _sizes(inputs.shape[0])
+    num_steps, rows = inputs.shape[:2]
+    numbers = (num_steps or 0) * (rows or _UNKNOWN_ROWS) * width
+    sizes = _sizes(num_steps, numbers)
     if len(sizes) == 1:
         return [(inputs, *others)]
     pieces = [
@@ -40,10 +48,14 @@ def stretches(
     return list(zip(*pieces, strict=True))
 
 
-def _sizes(num_steps):
+def _sizes(num_steps, numbers):
     """Time steps of each stretch; one alone where T is not known."""
-    count = min((num_steps or 0) // _MIN_STEPS, _MAX_STRETCHES)
-    if count < 2:
+    most = (num_steps or 0) // _MIN_STEPS
+    most = min(most, numbers // MIN_NUMBERS, _MAX_STRETCHES)
+    if most < 2:
         return [num_steps]
+    # A loop is compiled for each length, so fewer of one length are better.
+    counts = range(most, most // 2, -1)
+    count = next((c for c in counts if num_steps % c == 0), most)
     edges = [num_steps * stretch // count for stretch in range(count + 1)]
     return [stop - start for start, stop in itertools.pairwise(edges)]

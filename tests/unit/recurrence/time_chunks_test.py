@@ -1,6 +1,7 @@
 """A long sequence that is read in stretches is read as one."""
 
 import itertools
+from unittest import mock
 
 import keras
 import numpy as np
@@ -12,9 +13,11 @@ import kerasrnn.layers
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.weights import state_sizes
+from kerasrnn.recurrence import time_chunks
 from kerasrnn.recurrence.engine import COMPILED_LOOPS
 from kerasrnn.recurrence.engine import COMPILED_STEPS
 from kerasrnn.recurrence.engine import PLAIN
+from kerasrnn.recurrence.time_chunks import MIN_NUMBERS
 from kerasrnn.recurrence.time_chunks import stretches
 from kerasrnn.training.step.flat_weights import initial_weights
 
@@ -45,16 +48,46 @@ def _mask(kind):
 
 
 class StretchesTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(1, 127, 128, 255, 256, 257, 300, 1000, 2000)
+    def cut_small_ones(self):
+        """Has what follows read in stretches, though it is small."""
+        self.enter_context(mock.patch.object(time_chunks, "MIN_NUMBERS", 1))
+
+    @parameterized.parameters(1, 124, 125, 249, 250, 257, 301, 997, 2003)
     def test_every_step_is_read_once_and_in_order(self, steps):
-        values = tf.range(steps)
-        pieces = stretches(values, None, -values)
+        values = tf.range(steps)[:, None]
+        pieces = stretches(values, None, -values, width=MIN_NUMBERS)
         self.assertAllEqual(tf.concat([p[0] for p in pieces], 0), values)
         self.assertAllEqual(tf.concat([p[2] for p in pieces], 0), -values)
         self.assertTrue(all(nothing is None for _, nothing, _ in pieces))
-        self.assertLen(pieces, min(8, max(1, steps // 128)))
+        self.assertLen(pieces, min(8, max(1, steps // 125)))
         lengths = [len(piece) for piece, *_ in pieces]
         self.assertLessEqual(max(lengths) - min(lengths), 1)
+
+    @parameterized.parameters(
+        (250, 2), (256, 2), (300, 2), (500, 4), (512, 4), (784, 4),
+        (1000, 8), (1024, 8), (1500, 6), (5000, 8),
+    )  # fmt: skip
+    def test_one_length_is_compiled_where_there_can_be_one(self, steps, count):
+        values = tf.range(steps)[:, None]
+        pieces = [p for (p,) in stretches(values, width=MIN_NUMBERS)]
+        self.assertEqual([len(p) for p in pieces], [steps // count] * count)
+        self.assertAllEqual(tf.concat(pieces, 0), values)
+
+    @parameterized.parameters(
+        (1000, 16, 192, 1), (1000, 25, 512, 2), (300, 25, 512, 1),
+        (1000, 32, 2048, 8), (500, 32, 2048, 4), (1000, 1, 2048, 1),
+        (1000, None, 192, 1), (1000, None, 2048, 8), (None, 64, 2048, 1),
+    )  # fmt: skip
+    def test_what_is_small_is_one(self, steps, rows, width, count):
+        @tf.function(
+            autograph=False,
+            input_signature=[tf.TensorSpec([steps, rows, 3])],
+        )
+        def count_of(values):
+            return len(stretches(values, width=width))
+
+        values = tf.zeros([steps or 1000, rows or 16, 3])
+        self.assertEqual(int(count_of(values)), count)
 
     # In the short form each layer with a mask of no order and one other row.
     @parameterized.parameters(
@@ -64,6 +97,7 @@ class StretchesTest(tf.test.TestCase, parameterized.TestCase):
         )
     )
     def test_layers_give_what_those_of_keras_give(self, name, mask):
+        self.cut_small_ones()
         options = {"return_sequences": True, "return_state": True}
         theirs = getattr(keras.layers, name)(UNITS, **options)
         ours = getattr(kerasrnn.layers, name)(UNITS, **options)
@@ -90,6 +124,7 @@ class StretchesTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_model_of_documents_gives_what_the_plain_loop_gives(
         self, cell, engine
     ):
+        self.cut_small_ones()
         config = ModelConfig(
             vocabulary_size=11,
             cell=cell,
