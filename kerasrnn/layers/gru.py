@@ -29,6 +29,8 @@ from kerasrnn.layers.layer import RecurrentLayer
 from kerasrnn.recurrence.step import CudnnMode
 from kerasrnn.recurrence.step import LayerWeights
 from kerasrnn.recurrence.step import Step
+from kerasrnn.recurrence.step import sigmoid_gradient
+from kerasrnn.recurrence.step import tanh_gradient
 
 
 class GRUKept(NamedTuple):
@@ -81,9 +83,9 @@ def gru_derivative(
         through a.
     """
     z, r, g, a_g, h = kept
-    d_g = d_h * (1 - z) * (1 - tf.square(g))
-    d_z = d_h * (h - g) * z * (1 - z)
-    d_r = d_g * a_g * r * (1 - r)
+    d_g = tanh_gradient(g, d_h * (1 - z))
+    d_z = sigmoid_gradient(z, d_h * (h - g))
+    d_r = sigmoid_gradient(r, d_g * a_g)
     d_x = tf.concat([d_z, d_r, d_g], axis=-1)
     d_a = tf.concat([d_z, d_r, d_g * r], axis=-1)
     return (d_x, d_a), (d_h * z,)

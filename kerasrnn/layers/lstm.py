@@ -30,6 +30,8 @@ from kerasrnn.layers.kinds import Kind
 from kerasrnn.layers.layer import RecurrentLayer
 from kerasrnn.recurrence.step import CudnnMode
 from kerasrnn.recurrence.step import Step
+from kerasrnn.recurrence.step import sigmoid_gradient
+from kerasrnn.recurrence.step import tanh_gradient
 
 
 class LSTMKept(NamedTuple):
@@ -85,13 +87,13 @@ def lstm_derivative(
     i, f, g, o, c = kept
     # Computing it again is cheaper than keeping it in memory.
     tanh_c = tf.tanh(f * c + i * g)
-    d_c += d_h * o * (1 - tf.square(tanh_c))
+    d_c += tanh_gradient(tanh_c, d_h * o)
     d_z = tf.concat(
         [
-            d_c * g * i * (1 - i),
-            d_c * c * f * (1 - f),
-            d_c * i * (1 - tf.square(g)),
-            d_h * tanh_c * o * (1 - o),
+            sigmoid_gradient(i, d_c * g),
+            sigmoid_gradient(f, d_c * c),
+            tanh_gradient(g, d_c * i),
+            sigmoid_gradient(o, d_h * tanh_c),
         ],
         axis=-1,
     )

@@ -20,6 +20,7 @@ from kerasrnn.layers.cell import own_arguments
 from kerasrnn.layers.kinds import Kind
 from kerasrnn.layers.layer import RecurrentLayer
 from kerasrnn.recurrence.step import Step
+from kerasrnn.recurrence.step import tanh_gradient
 
 
 class SimpleRNNKept(NamedTuple):
@@ -57,7 +58,7 @@ def simple_rnn_derivative(
     Returns:
         `((d_z [B, U],), (None,))`: h has an effect through z alone.
     """
-    return (d_h * (1 - tf.square(kept.h)),), (None,)
+    return (tanh_gradient(kept.h, d_h),), (None,)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

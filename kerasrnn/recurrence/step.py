@@ -68,6 +68,16 @@ class Step(NamedTuple):
         return [projected, product]
 
 
+def sigmoid_gradient(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
+    """Returns `d_y * y * (1 - y)`: the derivative before `y = sigmoid(x)`."""
+    return tf.raw_ops.SigmoidGrad(y=y, dy=d_y)
+
+
+def tanh_gradient(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
+    """Returns `d_y * (1 - y * y)`: the derivative before `y = tanh(x)`."""
+    return tf.raw_ops.TanhGrad(y=y, dy=d_y)
+
+
 class Packed(NamedTuple):
     """What a packed step keeps: all of it side by side [B, K * U]."""
 
