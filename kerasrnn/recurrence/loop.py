@@ -36,121 +36,86 @@ def differentiable_loop(
     Returns:
         `(outputs [T, B, ...] or None, states)`.
     """
+    if unroll:
+        outputs = []
+        for slices in zip(*(tf.unstack(s) for s in sequences), strict=True):
+            states = step(list(slices), states)
+            outputs.append(tf.cast(states[0], dtype))
+        return (tf.stack(outputs) if every_step else None), states
+
     num_steps = sequences[0].shape[0] or tf.shape(sequences[0])[0]
-    if unroll or repeats(num_steps):
-        readers = [tf.unstack(s) for s in sequences]
-    else:
-        # A TensorArray's read has a cheap gradient; a slice's is as large as
-        # the whole sequence, at every step.
-        readers = [
-            tf.TensorArray(s.dtype, size=num_steps).unstack(s)
-            for s in sequences
+    # A TensorArray's read has a cheap gradient; a slice's is as large as
+    # the whole sequence, at every step.
+    readers = [
+        tf.TensorArray(s.dtype, size=num_steps).unstack(s) for s in sequences
+    ]
+
+    def body(time, outputs, states):
+        states = step([r.read(time) for r in readers], states)
+        outputs = [
+            array.write(time, tf.cast(states[0], dtype)) for array in outputs
         ]
+        return time + 1, outputs, list(states)
 
-    def body(time, states):
-        states = step([_at(reader, time) for reader in readers], states)
-        outputs = [tf.cast(states[0], dtype)] if every_step else []
-        return outputs, states
+    outputs = [tf.TensorArray(dtype, size=num_steps)] if every_step else []
+    _, outputs, states = tf.while_loop(
+        lambda time, *_: time < num_steps,
+        body,
+        (0, outputs, list(states)),
+        maximum_iterations=most_iterations(num_steps),
+    )
+    return (outputs[0].stack() if every_step else None), states
 
-    dtypes = [dtype] if every_step else []
-    outputs, states = over_time(body, num_steps, states, dtypes, unroll=unroll)
-    return (stacked(outputs[0]) if every_step else None), states
 
-
-def over_time(
-    body: Callable,
-    num_steps: Any,
-    states: Sequence[tf.Tensor],
-    dtypes: Iterable[tf.DType],
-    *,
-    unroll: bool = False,
-    backwards: bool = False,
-) -> tuple[list[Any], Sequence[tf.Tensor]]:
-    """Runs a function for each time.
-
-    Args:
-        body: Called as `body(time, states)`, returns `(values, states)`.
-        num_steps: How many times there are.
-        states: What is passed on from step to step.
-        dtypes: Those of the values.
-        unroll: Repeat the step in the graph; needs a static number of steps.
-        backwards: From the last time to the first.
-
-    Returns:
-        `(values, states)`: what each of the values was at each time, for
-        `stacked` and `slices_at`, and the last states.
-    """
-    if unroll or repeats(num_steps):
-        times = range(num_steps)
-        rows = {}
-        for time in reversed(times) if backwards else times:
-            rows[time], states = body(time, states)
-        values = zip(*(rows[time] for time in times), strict=True)
-        return list(map(list, values)), states
-
-    def step(count, arrays, states):
-        time = num_steps - 1 - count if backwards else count
-        values, states = body(time, states)
-        arrays = [
-            array.write(time, value)
-            for array, value in zip(arrays, values, strict=True)
-        ]
-        return count + 1, arrays, list(states)
-
-    # What is kept for a gradient may be read more than once.
-    arrays = [
-        tf.TensorArray(dtype, size=num_steps, clear_after_read=False)
+def new_arrays(dtypes: Iterable[tf.DType], size: Any) -> list[tf.TensorArray]:
+    """Returns arrays to write to once, and to read from more than once."""
+    return [
+        tf.TensorArray(dtype, size=size, clear_after_read=False)
         for dtype in dtypes
     ]
-    _, arrays, states = tf.while_loop(
-        lambda count, *_: count < num_steps,
-        step,
-        (0, arrays, list(states)),
-        maximum_iterations=num_steps,
-    )
-    return arrays, states
 
 
-def repeats(num_steps: Any) -> bool:
-    """Whether each step is made for itself, and not once for a loop.
+def most_iterations(num_steps: Any) -> Any:
+    """Returns a while loop's `maximum_iterations`: a bound for XLA.
 
-    Eager mode has no loop but Python's, and there a tensor to count with costs
-    as much as one to compute with.
+    In eager mode Python counts, and the bound would be one more operation a
+    step.
     """
-    return tf.executing_eagerly() and isinstance(num_steps, int)
+    return None if tf.executing_eagerly() else num_steps
 
 
-def by_time(values: Any, num_steps: Any) -> Any:
-    """Returns what `slices_at` reads time by time.
+def by_time(values: Any) -> Any:
+    """Returns what has values at each time, to be read time by time.
 
     Args:
-        values: A named tuple of tensors [T, ...], of what `over_time` returns,
-            and of None.
-        num_steps: T.
+        values: A tensor [T, ...], or a named tuple of tensors, arrays and
+            None, for `slices_at`.
     """
-    repeated = repeats(num_steps)
-
-    def prepared(value):
-        if repeated and tf.is_tensor(value):
-            return tf.unstack(value)  # one operation for all times
-        if isinstance(value, list) and not repeated:
-            return tf.stack(value)  # of eager mode, read in a Jacobian's graph
-        return value
-
-    return type(values)(*map(prepared, values))
+    if values is None:
+        return None
+    if isinstance(values, tuple):
+        return type(values)(*map(by_time, values))
+    if tf.executing_eagerly():
+        # One operation cuts a tensor, and not one for each time.
+        return tf.unstack(values) if tf.is_tensor(values) else values
+    if isinstance(values, tf.TensorArray):
+        # The graph of a Jacobian cannot read arrays of eager mode.
+        if not tf.is_symbolic_tensor(values.flow):
+            return values.stack()
+    return values
 
 
 def slices_at(values: Any, time: Any) -> Any:
     """Returns one time of what `by_time` returns."""
-    return type(values)(*(v if v is None else _at(v, time) for v in values))
+
+    def slice_of(value):
+        if isinstance(value, tf.TensorArray):
+            return value.read(time)
+        return value if value is None else value[time]
+
+    return type(values)(*map(slice_of, values))
 
 
-def stacked(values: Any) -> tf.Tensor:
-    """Returns one of the values of `over_time` as a tensor [T, ...]."""
-    return tf.stack(values) if isinstance(values, list) else values.stack()
-
-
-def _at(value, time):
-    if isinstance(value, tf.TensorArray):
-        return value.read(time)
-    return value[time]
+def stacked(arrays: Iterable[tf.TensorArray]) -> list[tf.Tensor]:
+    """Returns arrays as tensors [T, ...]."""
+    return [array.stack() for array in arrays]

@@ -29,8 +29,8 @@ from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import Engine
 from kerasrnn.recurrence.loop import by_time
 from kerasrnn.recurrence.loop import differentiable_loop
-from kerasrnn.recurrence.loop import over_time
-from kerasrnn.recurrence.loop import repeats
+from kerasrnn.recurrence.loop import most_iterations
+from kerasrnn.recurrence.loop import new_arrays
 from kerasrnn.recurrence.loop import slices_at
 from kerasrnn.recurrence.loop import stacked
 from kerasrnn.recurrence.products import flat
@@ -48,12 +48,6 @@ class _Flags(NamedTuple):
 
     hold: tf.Tensor | None  # where the states stay as they are
     reset: tf.Tensor | None  # where they are zero before the step
-
-
-class _Inputs(NamedTuple):
-    """What a step reads beside the flags [T, B, ...]."""
-
-    values: tf.Tensor
 
 
 class _Biases(NamedTuple):
@@ -157,26 +151,35 @@ def _forward(step, engine, keeps, projected, flags, kernel, biases, states):
 
     Returns:
         `(h of every step [T, B, U], kept, final states)`; what is kept are
-        tensors [T, ...], or what `over_time` returns where steps alone are
-        compiled or repeated: what is not stacked need not be copied.
+        tensors [T, ...], or arrays where steps alone are compiled and in
+        eager mode: what is not stacked need not be copied.
     """
     multiply = multiplication(engine, kernel)
     advance = engine.for_step(_forward_step, step, engine, keeps)
     num_steps = projected.shape[0] or tf.shape(projected)[0]
-    flags = by_time(flags, num_steps)
-    inputs = by_time(_Inputs(projected), num_steps)
+    flags, inputs = by_time(flags), by_time(projected)
 
-    def body(time, states):
+    def body(time, arrays, states):
         product = multiply(tf.cast(states[0], kernel.dtype))
-        (now,) = slices_at(inputs, time)
-        return advance(product, now, slices_at(flags, time), biases, states)
+        values, states = advance(
+            product, inputs[time], slices_at(flags, time), biases, states
+        )
+        arrays = [
+            array.write(time, value)
+            for array, value in zip(arrays, values, strict=True)
+        ]
+        return time + 1, arrays, states
 
     dtypes = [states[0].dtype] * (len(step.kept._fields) if keeps else 0)
-    dtypes = [projected.dtype, *dtypes]
-    (outputs, *kept), states = over_time(body, num_steps, states, dtypes)
-    if not (engine.compiles_steps or repeats(num_steps)):
-        kept = map(stacked, kept)
-    return stacked(outputs), step.kept(*kept) if keeps else None, states
+    _, (outputs, *kept), states = tf.while_loop(
+        lambda time, *_: time < num_steps,
+        body,
+        (0, new_arrays([projected.dtype, *dtypes], num_steps), list(states)),
+        maximum_iterations=most_iterations(num_steps),
+    )
+    if not (engine.compiles_steps or tf.executing_eagerly()):
+        kept = stacked(kept)
+    return outputs.stack(), step.kept(*kept) if keeps else None, states
 
 
 def _forward_step(
@@ -246,30 +249,40 @@ def _backward(step, engine, d_outputs, flags, kept, kernel, d_final):
     multiply = multiplication(engine, kernel, backward=True)
     d_h, *d_others = d_final
     passes_h = step.passes_h or flags.hold is not None
-    dtypes = [d_outputs.dtype] * step.sizes.biases
-    flags, kept = by_time(flags, num_steps), by_time(kept, num_steps)
-    d_inputs = by_time(_Inputs(d_outputs), num_steps)
+    flags, kept, d_now = map(by_time, (flags, kept, d_outputs))
 
-    def body(time, carried):
-        now, (d_output,) = slices_at(flags, time), slices_at(d_inputs, time)
-        d_sums, past = retreat(d_output, now, slices_at(kept, time), carried)
+    def body(count, arrays, carried):
+        time = num_steps - 1 - count
+        now = slices_at(flags, time)
+        d_sums, past = retreat(d_now[time], now, slices_at(kept, time), carried)
+        arrays = [
+            array.write(time, value)
+            for array, value in zip(arrays, d_sums, strict=True)
+        ]
         product = multiply(tf.cast(d_sums[-1], kernel.dtype))
         product = tf.cast(product, d_h.dtype)
         if now.reset is not None:
             (product,) = zero_where(turned(engine, now.reset), product)
-        return d_sums, [product, *past]
+        return count + 1, arrays, [product, *past]
 
     # What comes through h's product, what bypasses it if anything does, and
     # the derivatives with respect to the states other than h.
     through = turned(engine, d_h)
     carried = [through, *([tf.zeros_like(d_h)] if passes_h else []), *d_others]
-    d_sums, (through, *others) = over_time(
-        body, num_steps, carried, dtypes, backwards=True
+    _, arrays, (through, *others) = tf.while_loop(
+        lambda count, *_: count < num_steps,
+        body,
+        (
+            0,
+            new_arrays([d_outputs.dtype] * step.sizes.biases, num_steps),
+            carried,
+        ),
+        maximum_iterations=most_iterations(num_steps),
     )
     d_h = turned(engine, through)
     if passes_h:
         d_h += others.pop(0)
-    return list(map(stacked, d_sums)), [d_h, *others]
+    return stacked(arrays), [d_h, *others]
 
 
 def _backward_step(step, engine, d_output, flags, kept, carried):
