@@ -16,6 +16,8 @@ from kerasrnn.foundation.processor import multiplies_bfloat16_in_tiles
 
 # A run with fewer multiplications in a loop is over before it is compiled.
 _MIN_PRODUCTS_TO_COMPILE = 2**22
+# What a batch of unknown size is taken for, where less work would not pay.
+UNKNOWN_ROWS = 32
 # From this many units on the products take most of the time, and oneDNN's are
 # faster than XLA's, as long as no two of them compete for the cores.
 _MIN_UNITS_FOR_STEPS = 256
@@ -112,7 +114,8 @@ def cpu_engine(
     if products_take_the_time(units, dtype):
         if steps is None or _has_one_thread_an_operation():
             return COMPILED_STEPS
-    products = 0 if steps is None else steps * (batch or 32) * units**2
+    rows = batch or UNKNOWN_ROWS
+    products = 0 if steps is None else steps * rows * units**2
     if products < _MIN_PRODUCTS_TO_COMPILE:
         return PLAIN
     return COMPILED_LOOPS

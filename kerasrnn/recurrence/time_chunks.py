@@ -10,6 +10,7 @@ import itertools
 
 import tensorflow as tf
 
+from kerasrnn.recurrence.engine import UNKNOWN_ROWS
 from kerasrnn.recurrence.graph_shortcuts import cut
 
 # Shorter stretches, or more of them, save little more, and each is a loop in
@@ -19,8 +20,6 @@ _MAX_STRETCHES = 8
 # Projected inputs of fewer numbers, 16 MB in float32, are small beside what XLA
 # needs to compile a loop; and each stretch is traced, which takes time.
 MIN_NUMBERS = 2**22
-# What a batch of unknown size is taken for.
-_UNKNOWN_ROWS = 32
 
 
 def stretches(
@@ -37,7 +36,7 @@ def stretches(
         `(inputs, *others)` of each stretch, in the order of time.
     """
     num_steps, rows = inputs.shape[:2]
-    numbers = (num_steps or 0) * (rows or _UNKNOWN_ROWS) * width
+    numbers = (num_steps or 0) * (rows or UNKNOWN_ROWS) * width
     sizes = _sizes(num_steps, numbers)
     if len(sizes) == 1:
         return [(inputs, *others)]
