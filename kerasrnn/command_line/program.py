@@ -31,6 +31,8 @@ _ENVIRONMENT_ERRORS = {
     errno.ENOSPC,
     errno.EROFS,
 }
+# Flags that decide how much memory a program needs.
+_SIZES = ("batch_size", "sequence_length", "units", "streams", "num_samples")
 
 
 def run(
@@ -77,17 +79,20 @@ def run(
     def parse(argv):
         define_help_flags(flags.FLAGS, texts)
         return _guarded(
-            lambda: parse_flags(argv, flags.FLAGS, own, commands, passes_on)
+            lambda: parse_flags(argv, flags.FLAGS, own, commands, passes_on),
+            own,
         )
 
     def run_main(argv):
         program_setup.check_environment()
         return main(argv)
 
-    app.run(lambda argv: _guarded(lambda: run_main(argv)), flags_parser=parse)
+    app.run(
+        lambda argv: _guarded(lambda: run_main(argv), own), flags_parser=parse
+    )
 
 
-def _guarded(function):
+def _guarded(function, own):
     try:
         status = function()
         # The reader may be found gone only now; at exit it is too late.
@@ -114,6 +119,29 @@ def _guarded(function):
             raise
         where = "" if error.filename is None else f": {error.filename}"
         return _exit(f"{error.strerror}{where}.")
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _exit(_of_memory(error, own))
+
+
+def _is_out_of_memory(error):
+    if isinstance(error, MemoryError):
+        return True
+    # Importing it would take longer than most programs.
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(
+        error, tensorflow.errors.ResourceExhaustedError
+    )
+
+
+def _of_memory(error, own):
+    """Returns the sentence for a machine, or a GPU, with too little memory."""
+    # TensorFlow goes on with its graph and with advice for programmers.
+    (what, *_) = str(error).strip().splitlines() or ["an allocation failed"]
+    sizes = [f"--{name}" for name in _SIZES if name in own]
+    advice = f" Lower {' or '.join(sizes)}." if sizes else ""
+    return f"There is not enough memory: {what.rstrip('.')}.{advice}"
 
 
 def _exit(message):

@@ -107,7 +107,7 @@ def constraints(cls: type) -> dict[str, Any]:
 
 
 def check_fields(settings: object) -> None:
-    """Checks the types of a dataclass's numbers, and all constraints.
+    """Checks the types of a dataclass's fields, and all constraints.
 
     Raises:
         UserError: The first field that is not what it must be.
@@ -136,6 +136,7 @@ _TYPES = {
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
     str: (str, "a string"),
+    tuple[str, ...]: ((tuple, list), "a tuple of strings"),
 }
 
 

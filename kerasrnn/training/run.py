@@ -173,13 +173,18 @@ def train_with_chief(
     from kerasrnn.training.multi_worker import chief_settings
     from kerasrnn.training.train_and_evaluate import train_and_evaluate
 
-    settings = chief_settings.receive(group, request.model | request.training)
+    settings = chief_settings.receive(
+        group, {**request.model, **request.training, **request.limits}
+    )
     if settings is None:
         return
     workdir = Workdir(pathlib.Path(request.workdir))
     corpus = chief_settings.wait_for_corpus(
         workdir.corpus, settings.corpus_sha256
     )
+    # Only the chief has to find the text itself.
+    read = {k: v for k, v in request.data.items() if k != "data"}
+    chief_settings.check_same(read, corpus.config)
     print("Training with the chief, which shows the progress.", flush=True)
     result = train_and_evaluate(
         settings.config,

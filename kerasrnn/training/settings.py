@@ -13,6 +13,8 @@ from kerasrnn.config import Config
 from kerasrnn.config import DataConfig
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.errors import UserError
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.text.batches.streams import is_scorable
 from kerasrnn.text.corpus import Corpus
 from kerasrnn.text.corpus import build_corpus
@@ -122,11 +124,15 @@ def settings_of_new_run(
         observer.note(sentence)
     multiple = training.sequence_length
     check_splits(len(corpus), data, multiple)
+    held_out = corpus.split_ranges("validation", multiple)
+    validates = is_scorable(held_out)
+    if validates:
+        _check_known(corpus, held_out)
     chosen = choices(
         model,
         {**request.model, **request.training},
         characters_in(corpus.split_ranges("train", multiple)),
-        validates=is_scorable(corpus.split_ranges("validation", multiple)),
+        validates=validates,
         limits=limits,
         cores=cores,
     )
@@ -188,6 +194,19 @@ def settings_of_resumed_run(
     _note_choices(again, observer)
     config = _with(config, again)
     return Settings(config, limits, text.corpus, chosen, finished)
+
+
+def _check_known(corpus, held_out):
+    """Checks that there is a character to validate on."""
+    if not corpus.counts(held_out)[1:].any():
+        raise UserError(
+            f"All {counted(characters_in(held_out), 'character')} that are "
+            "held out for validation are rarer than "
+            f"--min_count={corpus.config.min_count}, and so unknown to the "
+            "model. Give a lower --min_count, a larger --validation_fraction "
+            "or --split=interleaved; or hold out nothing "
+            "(--validation_fraction=0)."
+        )
 
 
 def _chosen_before(saved):

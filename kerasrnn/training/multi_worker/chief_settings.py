@@ -8,6 +8,8 @@ import dataclasses
 import json
 import pathlib
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
@@ -48,7 +50,7 @@ def send(workers: WorkerGroup, settings: ChiefSettings | None) -> None:
 
 
 def receive(
-    workers: WorkerGroup, given: dict[str, object]
+    workers: WorkerGroup, given: Mapping[str, object]
 ) -> ChiefSettings | None:
     """Waits for the chief's settings; None: nothing is left to do.
 
@@ -64,23 +66,37 @@ def receive(
         return None
     values = json.loads(data)
     config = Config.from_json(values["config"])
-    chiefs = {
-        **dataclasses.asdict(config.model),
-        **dataclasses.asdict(config.training),
+    limits = Limits(**values["limits"])
+    check_same(given, config.model, config.training, limits)
+    return ChiefSettings(config, limits, values["corpus_sha256"])
+
+
+def check_same(given: Mapping[str, object], *chiefs: Any) -> None:
+    """Checks that this worker was asked for what the chief was asked for.
+
+    Args:
+        given: Fields by name that this worker's own flags ask for.
+        *chiefs: The chief's configurations; what none of them has is not
+            compared.
+
+    Raises:
+        UserError: They differ.
+    """
+    there = {
+        name: value
+        for configuration in chiefs
+        for name, value in dataclasses.asdict(configuration).items()
     }
     differences = [
-        f"--{name} is {value} here and {chiefs[name]} there"
+        f"--{name} is {value} here and {there[name]} there"
         for name, value in given.items()
-        if name in chiefs and chiefs[name] != value
+        if name in there and there[name] != value
     ]
     if differences:
         raise UserError(
             "This worker was started with other flags than the chief: "
             f"{'; '.join(differences)}. Start all workers with the same flags."
         )
-    return ChiefSettings(
-        config, Limits(**values["limits"]), values["corpus_sha256"]
-    )
 
 
 def wait_for_corpus(

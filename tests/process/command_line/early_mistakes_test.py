@@ -39,6 +39,10 @@ MISTAKES = {
         ),
         ("--split=interleaved --split_streams=9999", "cannot be divided into"),
         ("--min_count=100000", "No character occurs 100,000 times"),
+        (
+            "--data=foreign_end.txt --min_count=100",
+            "All 53 characters that are held out for validation",
+        ),
         ("--validation_fraction=0.6 --test_fraction=0.5", "No text is left"),
         ("--init_from=empty", "no intact checkpoint"),
         ("--init_from=model --units=9", "a different network"),
@@ -122,6 +126,7 @@ class EarlyMistakesTest(parameterized.TestCase):
             "short.txt": "to be",
             "one.txt": "t",
             "foreign.txt": "ЖЖЖЖ",
+            "foreign_end.txt": "tob " * 250 + "Ж" * 60,
             "export/1/saved_model.pb": "",
         }.items():
             (self.directory / name).write_text(text)

@@ -65,10 +65,21 @@ class MultiWorkerTest(MultiWorkerTestCase):
         self.assertLen(self.losses("alone"), saved + 25)
 
     def test_flags_that_differ(self):
-        chief, other = self.start("workdir", followers=("--units=17",))
-        self.assertEqual(other.finish(SECONDS_TO_NOTICE), 1)
-        self.assertIn("--units is 17 here and 16 there", other.text)
-        self.assert_survivor_ends(chief)
+        for followers, expected in [
+            (
+                ("--units=17", "--minutes=3"),
+                "--units is 17 here and 16 there; "
+                "--minutes is 3.0 here and 0.0 there.",
+            ),
+            (
+                ("--split=interleaved",),
+                "--split is interleaved here and tail there.",
+            ),
+        ]:
+            chief, other = self.start("workdir", followers=followers)
+            self.assertEqual(other.finish(SECONDS_TO_NOTICE), 1)
+            self.assertIn(expected, other.text)
+            self.assert_survivor_ends(chief)
 
     def test_a_mistake_of_the_chief_ends_all(self):
         chief, other = self.start("workdir", "--batch_size=7")

@@ -150,6 +150,7 @@ class BadValueTest(parameterized.TestCase):
             {"validation_fraction": 0.5, "test_fraction": 0.5},
             "No text is left to train on",
         ),
+        ({"data": "a.txt"}, "data must be a tuple of strings, not 'a.txt'"),
     )
     def test_data(self, values, expected):
         with self.assertRaisesRegex(UserError, expected):
