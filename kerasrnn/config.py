@@ -85,6 +85,7 @@ class ModelConfig:
         embedding_size: Width of the character embedding; 0 feeds the first
             layer one-hot characters, as char-rnn does.
         dropout: Share of each layer's outputs dropped; a new run chooses it.
+        recurrent_kernel_dropout: Share of each recurrent kernel a step drops.
         initializer: "keras" (Glorot, orthogonal, forget bias 1, with larger
             weights for characters), "charrnn" (uniform in [-0.08, 0.08]) or
             "torchrnn" (normal, variance 1 / (input + units)).
@@ -100,6 +101,7 @@ class ModelConfig:
     num_layers: Annotated[int, Range(1, 1000)] = 2
     embedding_size: Annotated[int, Range(0, 2**20)] = 0
     dropout: Annotated[float, FRACTION] = 0.1
+    recurrent_kernel_dropout: Annotated[float, FRACTION] = 0.0
     initializer: Annotated[str, Choice(INITIALIZERS)] = "keras"
     dtype_policy: Annotated[str, Choice(DTYPE_POLICIES)] = "float32"
     separator_id: Annotated[int, COUNT] = 0
@@ -143,8 +145,7 @@ class DataConfig:
         data: Paths and glob patterns; empty means the source code of
             Python's standard library on this machine.
         vocabulary: "characters" (UTF-8 text) or "bytes".
-        min_count: Characters that occur less often than this become unknown (id
-            0).
+        min_count: Characters that occur less often become unknown (id 0).
         normalize_newlines: Read \r\n and \r as \n, and drop a byte order mark
             at the start of a file. Otherwise they are characters like any
             other.
@@ -207,10 +208,9 @@ class TrainingConfig:
         beta_2: Second-moment decay of Adam, decay (alpha) of RMSprop.
         epsilon: Added to the root of the second moment.
         weight_decay: AdamW's decay of kernels, decoupled; a new run chooses it.
-        clip_norm: Largest global norm of the gradient; 0 turns clipping by norm
-            off.
+        clip_norm: Largest global norm of the gradient; 0 turns this off.
         clip_value: Largest absolute value of each element of the gradient of
-            the mean loss; 0 turns clipping by value off.
+            the mean loss; 0 turns this off.
         averaging: Momentum of the moving average of the weights, which
             evaluation, samples and export use; 0 turns averaging off.
         validation_context: Characters read, unscored, before each stream of a

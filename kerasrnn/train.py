@@ -117,7 +117,7 @@ FLAG_GROUPS = (
     FlagGroup(
         "The network",
         ("preset", "cell", "units", "num_layers", "dropout"),
-        ("embedding_size", "initializer"),
+        ("recurrent_kernel_dropout", "embedding_size", "initializer"),
     ),
     FlagGroup(
         "Training",

@@ -28,6 +28,7 @@ _NOT_FLAGS = ("vocabulary_size", "separator_id")
 # A new run chooses them by the text and the network: help shows no default.
 CHOSEN_BY_RULE = (
     "dropout",
+    "recurrent_kernel_dropout",
     "learning_rate",
     "epochs",
     "patience",

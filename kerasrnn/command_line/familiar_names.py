@@ -35,6 +35,9 @@ NAMES = {
         "emb_size embed_dim embed_size embedding_dim emsize wordvec_size"
     ),
     "dropout": "drop drop_rate dropout_rate keep_prob p_dropout",
+    "recurrent_kernel_dropout": (
+        "dropconnect recurrent_dropout wdrop weight_drop weight_dropout"
+    ),
     "batch_size": "batch batchsize bs num_streams streams",
     "sequence_length": (
         "block_size bptt chunk_len context_length max_seq_len seq_len "

@@ -25,6 +25,7 @@ from kerasrnn.layers.kinds import kind_of
 from kerasrnn.model.arguments import check_states
 from kerasrnn.model.arguments import check_tokens
 from kerasrnn.model.dropout import keyed_dropout
+from kerasrnn.model.dropout import keyed_kernel_dropout
 from kerasrnn.model.initialization import embedding_initializer
 from kerasrnn.model.initialization import layer_initializers
 from kerasrnn.model.initialization import output_initializers
@@ -145,11 +146,13 @@ class CharRNN(keras.Model):
         dropout_key: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         check_tokens(tokens)
-        if training and self.config.dropout and dropout_key is None:
+        drops = self.config.dropout or self.config.recurrent_kernel_dropout
+        if training and drops and dropout_key is None:
             raise UserError(
                 "Training with dropout draws by a dropout_key, an int tensor "
                 "(seed, step, first stream), and none was passed: pass one, "
-                "or configure the model with dropout=0."
+                "or configure the model with dropout=0 and "
+                "recurrent_kernel_dropout=0."
             )
         if states is None:
             states = self.initial_states(tf.shape(tokens)[0])
@@ -239,6 +242,15 @@ def sequence_logits(
     next_states = []
     layer_states = states_of_layers(states, config.num_layers)
     for index, layer in enumerate(weights.layers):
+        if dropout_key is not None and config.recurrent_kernel_dropout:
+            kernel = keyed_kernel_dropout(
+                layer.recurrent_kernel,
+                config.recurrent_kernel_dropout,
+                dropout_key,
+                index,
+                compiles=engine.is_for_cpu,
+            )
+            layer = layer._replace(recurrent_kernel=kernel)
         outputs, final = read(
             step,
             outputs,

@@ -38,6 +38,37 @@ def keyed_dropout(
     return drop(values, _random_bits(values, key, layer), rate)
 
 
+def keyed_kernel_dropout(
+    kernel: tf.Tensor,
+    rate: float,
+    key: tf.Tensor,
+    layer: int,
+    compiles: bool = False,
+) -> tf.Tensor:
+    """Drops elements of a recurrent kernel, the same for all streams.
+
+    This is DropConnect (Wan et al., 2013) as in the weight-dropped LSTM (Merity
+    et al., "Regularizing and Optimizing LSTM Language Models", 2017): in each
+    step other elements are dropped, for all time steps of the batch. Which they
+    are is a function of seed, step and layer, so that all parts of a batch and
+    all replicas drop the same ones. The rows of the kernel draw as the streams
+    -U to -1 would, which do not exist.
+
+    Args:
+        kernel: Tensor [U, G * U].
+        rate: See `keyed_dropout`, as are the other arguments.
+        key: Its first stream does not matter.
+        layer: Number of the layer.
+        compiles: Whether to compile.
+
+    Returns:
+        Tensor [U, G * U].
+    """
+    rows = tf.constant([-kernel.shape[0]], tf.int64)
+    key = tf.concat([tf.cast(key, tf.int64)[:2], rows], axis=0)
+    return keyed_dropout(kernel[tf.newaxis], rate, key, layer, compiles)[0]
+
+
 def _random_bits(values, key, layer):
     """Random uint32 [B * T * ceil(U / 8) * 4]."""
     steps, batch, units = _sizes(values)

@@ -16,6 +16,7 @@ _STILL_FALLING = 0.005
 # The part of a run whose fall says whether more steps would lower the loss.
 _LAST_PART = 0.2
 _MOST_DROPOUT = 0.5
+_MORE_DROPOUT = 0.2
 
 
 def gap(
@@ -87,12 +88,26 @@ def advice(
 
 
 def _against_memorizing(settings):
-    dropout = settings.get("model", {}).get("dropout")
-    more = ""
-    if isinstance(dropout, int | float) and dropout < _MOST_DROPOUT:
-        proposed = min(dropout + 0.2, _MOST_DROPOUT)
-        more = f"more dropout (--dropout={proposed:g}), "
+    flags = " ".join(_more_dropout(settings.get("model", {})))
+    more = f"more dropout ({flags}), " if flags else ""
     return f"Try more text, {more}or a smaller network (--units)."
+
+
+def _more_dropout(model):
+    """Returns flags for a new run, in which one that is given is not alone."""
+    rates = [
+        (name, model[name])
+        for name in ("dropout", "recurrent_kernel_dropout")
+        if isinstance(model.get(name), int | float)
+    ]
+    used = [(name, rate) for name, rate in rates if rate] or rates[:1]
+    if all(rate >= _MOST_DROPOUT for _, rate in used):
+        return []
+    more = _MORE_DROPOUT / len(used)
+    return [
+        f"--{name}={max(rate, min(rate + more, _MOST_DROPOUT)):g}"
+        for name, rate in used
+    ]
 
 
 def _fall_of_last_part(validations):

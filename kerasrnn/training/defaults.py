@@ -27,8 +27,11 @@ _CHARACTERS = 60_000_000
 _PATIENCE = 0.2
 _LEAST_PATIENCE = 5
 # Dropout of a network that has as many weights as the text has characters, and
-# reads it so many times or more: before, there is less to forget.
-_DROPOUT = 0.25
+# reads it so many times or more: before, there is less to forget. Without
+# dropout of the recurrent kernels, that of the outputs has to do all of it.
+_DROPOUT = 0.14
+_RECURRENT_KERNEL_DROPOUT = 0.28
+_DROPOUT_ALONE = 0.25
 _EPOCHS_OF_DROPOUT = 12
 _MOST_DROPOUT = 0.5
 # Weight decay of such a network for each time that the text is read.
@@ -96,7 +99,7 @@ def choices(
         found.append(_patience(epochs))
     read = _characters_read(model, given, epochs * characters, limits)
     if "dropout" not in given:
-        found.append(_dropout(model, characters, read))
+        found += _dropouts(model, given, characters, read)
     fixed = {"batch_size", "accumulation_steps"} & set(given)
     if cores and not fixed and not limits.max_steps:
         found.append(_batch_size(given, read, cores))
@@ -148,13 +151,16 @@ def choices_of_longer_run(
         limits: When it stops now.
 
     Returns:
-        The dropout and the weight decay, if a rule chose them and it now
+        The dropouts and the weight decay, if a rule chose them and it now
         chooses others.
     """
     training = dataclasses.asdict(was.training)
-    # All but these two stay, whether they were given or chosen. (Dropout is a
+    # All but these stay, whether they were given or chosen. (Dropout is a
     # field of the model.)
     del training["weight_decay"]
+    if "recurrent_kernel_dropout" not in chosen:
+        rate = was.model.recurrent_kernel_dropout
+        training["recurrent_kernel_dropout"] = rate
     # A rule that has changed since then is no reason.
     former = choices(was.model, training, characters, limits=before)
     now = choices(was.model, {**training, **given}, characters, limits=limits)
@@ -179,18 +185,32 @@ def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:
     return Choice("learning_rate", float(f"{rate:.2g}"), reason)
 
 
-def _dropout(model: ModelConfig, characters: int, read: float) -> Choice:
-    """Rises with the weights per character, of which memorizing is made."""
+def _dropouts(
+    model: ModelConfig, given: Mapping[str, Any], characters: int, read: float
+) -> list[Choice]:
+    """Rise with the weights per character, of which memorizing is made."""
     weights = model.num_weights
     times = read / max(characters, 1)
-    dropout = _DROPOUT * (weights / max(characters, 1)) ** 0.5
-    dropout = min(dropout, _MOST_DROPOUT)
-    dropout *= min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5
-    reason = (
-        f"{weights:,} weights, {characters:,} characters to train on, "
-        f"{times:.2g} epochs"
-    )
-    return Choice("dropout", round(dropout, 2), reason)
+    memorizing = (weights / max(characters, 1)) ** 0.5
+    reading = min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5
+
+    def choice(name, share, reason):
+        rate = min(share * memorizing, _MOST_DROPOUT) * reading
+        return Choice(name, round(rate, 2), reason)
+
+    alone = given.get("recurrent_kernel_dropout") == 0
+    found = [
+        choice(
+            "dropout",
+            _DROPOUT_ALONE if alone else _DROPOUT,
+            f"{weights:,} weights, {characters:,} characters to train on, "
+            f"{times:.2g} epochs",
+        )
+    ]
+    if "recurrent_kernel_dropout" not in given:
+        name, share = "recurrent_kernel_dropout", _RECURRENT_KERNEL_DROPOUT
+        found.append(choice(name, share, "by the same"))
+    return found
 
 
 def _batch_size(given: Mapping[str, Any], read: float, cores: int) -> Choice:

@@ -47,6 +47,7 @@ _MAY_CHANGE = frozenset(
         "learning_rate",
         "on_nan",
         "patience",
+        "recurrent_kernel_dropout",
         "sample_every",
         "sample_length",
         "schedule",

@@ -25,6 +25,7 @@ SMALL = (
     "--weight_decay=0.01",
     "--warmup_steps=0",
     "--dropout=0.2",
+    "--recurrent_kernel_dropout=0.2",
     "--evaluate_every=40",
     "--checkpoint_every=10",
     "--sample_length=5",

@@ -27,6 +27,7 @@ class KillTestCase(RunTestCase):
         weight_decay=0.01,
         warmup_steps=0,
         dropout=0.2,
+        recurrent_kernel_dropout=0.2,
         keep=2,
     )
 

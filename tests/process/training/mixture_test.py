@@ -37,6 +37,7 @@ SMALL = (
     "--weight_decay=0.01",
     "--warmup_steps=0",
     "--dropout=0.2",
+    "--recurrent_kernel_dropout=0.2",
     "--sample_length=0",
     "--jit_compile=off",
 )

@@ -27,6 +27,7 @@ _configs = strategies.builds(
         cell=strategies.sampled_from(config_module.CELLS),
         units=strategies.integers(1, 500),
         dropout=_fractions,
+        recurrent_kernel_dropout=_fractions,
         initializer=strategies.sampled_from(config_module.INITIALIZERS),
         dtype_policy=strategies.sampled_from(config_module.DTYPE_POLICIES),
     ),

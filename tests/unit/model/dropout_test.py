@@ -1,10 +1,13 @@
 """Dropout is a function of seed, step, layer and stream, and is random."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from kerasrnn.model.dropout import keyed_dropout
+from kerasrnn.model.dropout import keyed_kernel_dropout
 
 SHAPES = ((50, 25, 128), (7, 3, 6), (3, 2, 5), (4, 1, 1))  # [T, B, U]
 KEYS = ((0, 0, 0), (1, 2, 3), (2**40, 2**33, 7))
@@ -90,6 +93,52 @@ class KeyedDropoutTest(tf.test.TestCase, parameterized.TestCase):
         slopes, dropped = gradient(values)
         self.assertAllClose(slopes * values, dropped)
         self.assertNotAllEqual(dropped, values)
+
+
+class KeyedKernelDropoutTest(tf.test.TestCase, parameterized.TestCase):
+    def _dropped(self, key, units=48, layer=0, rate=RATE, **options):
+        key = tf.constant(key, tf.int64)
+        kernel = tf.ones([units, 4 * units])
+        kernel = keyed_kernel_dropout(kernel, rate, key, layer, **options)
+        kept = kernel.numpy()[kernel.numpy() != 0]
+        self.assertAllClose(kept * (1 - rate), np.ones_like(kept), rtol=1e-4)
+        return kernel.numpy() == 0
+
+    @parameterized.product(key=KEYS, units=(1, 3, 48))
+    def test_streams_and_compiling_do_not_matter(self, key, units):
+        expected = self._dropped(key, units)
+        for stream in (0, 5, 2**40):
+            other = self._dropped((*key[:2], stream), units)
+            self.assertAllEqual(other, expected)
+        self.assertAllEqual(self._dropped(key, units, compiles=True), expected)
+
+    def test_others_are_dropped_by_seed_step_and_layer(self):
+        draws = [
+            self._dropped((1, 2, 0)),
+            self._dropped((2, 2, 0)),
+            self._dropped((1, 3, 0)),
+            self._dropped((1, 2, 0), layer=1),
+        ]
+        # As are the outputs of the streams that a batch may have.
+        draws += [
+            _dropped((1, 48, 192), (1, 2, stream))[0]
+            for stream in (0, 48, 2**20)
+        ]
+        # Nor do a kernel's rows, columns and gates follow one another.
+        first = draws[0]
+        draws += [np.roll(first, 1, axis) for axis in (0, 1)]
+        draws += [np.roll(first, 48, axis=1), np.roll(first, 96, axis=1)]
+        expected = RATE**2 + (1 - RATE) ** 2
+        spread = (expected * (1 - expected) / first.size) ** 0.5
+        for one, other in itertools.combinations(draws, 2):
+            agreement = np.mean(one == other)
+            self.assertNear(agreement, expected, 5 * spread)
+
+    @parameterized.parameters(0.1, 0.5, 0.9)
+    def test_rate(self, rate):
+        dropped = self._dropped((3, 4, 0), rate=rate)
+        spread = (rate * (1 - rate) / dropped.size) ** 0.5
+        self.assertNear(dropped.mean(), rate, 5 * spread)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
+from kerasrnn.model.dropout import keyed_kernel_dropout
 
 
 def _dropped(
@@ -121,9 +122,33 @@ class DropoutTest(parameterized.TestCase):
         )
         np.testing.assert_array_equal(without(TOKENS, training=True)[0], plain)
 
-    def test_training_needs_a_key(self):
+    @parameterized.parameters("dropout", "recurrent_kernel_dropout")
+    def test_training_needs_a_key(self, name):
         with self.assertRaisesRegex(UserError, "dropout_key"):
-            make_model(dropout=0.5)(TOKENS, training=True)
+            make_model(**{name: 0.5})(TOKENS, training=True)
+
+    @parameterized.product(cell=CELLS, policy=("float32", "mixed_bfloat16"))
+    def test_of_the_recurrent_kernels(self, cell, policy):
+        options = {"cell": cell, "dtype_policy": policy}
+        model = make_model(recurrent_kernel_dropout=0.5, **options)
+        key = tf.constant([1, 2, 3], tf.int64)
+        logits, states = model(TOKENS, training=True, dropout_key=key)
+        layers = itertools.count()
+        weights = [
+            keyed_kernel_dropout(variable.value, 0.5, key, next(layers))
+            if variable.name == "recurrent_kernel"
+            else variable.value
+            for variable in model.weights
+        ]
+        self.assertEqual(next(layers), model.config.num_layers)
+        expected = make_model(**options)
+        expected.set_weights(weights)
+        expected_logits, expected_states = expected(TOKENS)
+        np.testing.assert_allclose(logits, expected_logits, atol=1e-6)
+        for state, expected_state in zip(states, expected_states, strict=True):
+            np.testing.assert_allclose(state, expected_state, atol=1e-6)
+        plain, _ = model(TOKENS)
+        self.assertGreater(np.abs(logits - plain)[..., 1:].max(), 1e-2)
 
     def test_mixed_precision(self):
         model = make_model(dropout=0.5, dtype_policy="mixed_bfloat16")

@@ -231,7 +231,11 @@ class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
     )
     def test_parts_equal_the_whole_with_dropout(self, cell, units):
         config = ModelConfig(
-            vocabulary_size=11, cell=cell, units=units, dropout=0.3
+            vocabulary_size=11,
+            cell=cell,
+            units=units,
+            dropout=0.3,
+            recurrent_kernel_dropout=0.3,
         )
         layout, weights = initial_weights(config, seed=1)
         generator = np.random.default_rng(2)

@@ -55,15 +55,20 @@ class AdviceTest(parameterized.TestCase):
         self.assertIn("since step 300,", said(2.0, 1.5, 1.4, 1.45, 1.5))
 
     def test_dropout_that_is_proposed_can_be_set(self):
-        for dropout, proposed in (
-            (0.0, "--dropout=0.2"),
-            (0.1, "--dropout=0.3"),
-            (0.4, "--dropout=0.5"),
-            (0.5, None),
-            (0.7, None),
-            ("?", None),
+        both = "--dropout=0.3 --recurrent_kernel_dropout=0.4"
+        for dropout, of_kernels, proposed in (
+            (0.0, None, "--dropout=0.2"),
+            (0.1, 0.0, "--dropout=0.3"),
+            (0.4, 0.0, "--dropout=0.5"),
+            (0.2, 0.3, both),
+            (0.0, 0.2, "--recurrent_kernel_dropout=0.4"),
+            (0.6, 0.2, "--dropout=0.6 --recurrent_kernel_dropout=0.3"),
+            (0.5, 0.0, None),
+            (0.7, 0.5, None),
+            ("?", "?", None),
         ):
-            settings = {"model": {"dropout": dropout}}
+            model = {"dropout": dropout, "recurrent_kernel_dropout": of_kernels}
+            settings = {"model": model}
             text = said(2.0, 1.5, 1.4, 1.45, 1.5, settings=settings)
             if proposed:
                 self.assertIn(f"more dropout ({proposed})", text)

@@ -39,23 +39,25 @@ class DefaultsTest(parameterized.TestCase):
     def test_every_choice_is_a_setting(self, cell, units, characters, trained):
         given = {"init_from": "/model"} if trained else {}
         fields = chosen(given, characters, cell=cell, units=units)
-        dropout = fields.pop("dropout", None)
+        rates = {
+            name: fields.pop(name)
+            for name in ("dropout", "recurrent_kernel_dropout")
+        }
         config = TrainingConfig(**fields)
         self.assertBetween(config.learning_rate, 1e-5, 0.02)
         self.assertBetween(config.epochs, 1, 50)
         self.assertBetween(config.patience, 5, 10)
-        self.assertBetween(dropout, 0, 0.5)
+        for rate in rates.values():
+            self.assertBetween(rate, 0, 0.5)
         self.assertBetween(config.weight_decay, 0.01, 0.1)
-        ModelConfig(vocabulary_size=65, dropout=dropout)
+        ModelConfig(vocabulary_size=65, **rates)
         # So much wider that the rates differ in their two digits.
         wider = chosen(given, characters, cell=cell, units=2 * units + 256)
         self.assertLess(wider["learning_rate"], config.learning_rate)
         longer = chosen(given, 10 * characters, cell=cell, units=units)
         self.assertLessEqual(longer["epochs"], config.epochs)
-        for name, value in (
-            ("dropout", dropout),
-            ("weight_decay", config.weight_decay),
-        ):
+        rates["weight_decay"] = config.weight_decay
+        for name, value in rates.items():
             self.assertGreaterEqual(wider[name], value)
             self.assertLessEqual(longer[name], value)
 

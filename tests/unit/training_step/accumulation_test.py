@@ -18,7 +18,13 @@ B, T, V, UNITS, STEPS = 12, 7, 11, 16, 5
 
 def train(pieces, **options):
     """Returns the records, the states and the weights of some steps."""
-    model = {"cell": "lstm", "dropout": 0.3, "num_layers": 2, **options}
+    model = {
+        "cell": "lstm",
+        "dropout": 0.3,
+        "recurrent_kernel_dropout": 0.3,
+        "num_layers": 2,
+        **options,
+    }
     jit_compile = model.pop("jit_compile", "off")
     config = Config(
         model=ModelConfig(vocabulary_size=V, units=UNITS, **model),

@@ -63,7 +63,12 @@ def _train(workers):
 
     strategy = workers.strategy
     config = Config(
-        model=ModelConfig(vocabulary_size=V, units=UNITS, dropout=0.3),
+        model=ModelConfig(
+            vocabulary_size=V,
+            units=UNITS,
+            dropout=0.3,
+            recurrent_kernel_dropout=0.3,
+        ),
         training=TrainingConfig(
             batch_size=B, sequence_length=T, jit_compile="off"
         ),
