@@ -26,6 +26,7 @@ from kerasrnn.training.defaults import choices
 # Factors of the learning rate, and values of the others.
 _RATES = (0.4, 2.5)
 _DROPOUTS = (0.0, 0.4)
+_RECURRENT_KERNEL_DROPOUTS = (0.0, 0.4)
 _BATCH_SIZES = (20, 30, 50, 80, 120)
 _SEQUENCE_LENGTHS = (30, 50, 80, 120)
 _WEIGHT_DECAYS = (0.0, 0.01, 0.1)
@@ -84,6 +85,8 @@ def settings(draws: random.Random, units: int) -> list[str]:
     return [
         f"--learning_rate={rate * low * (high / low) ** draws.random():.2g}",
         f"--dropout={draws.uniform(*_DROPOUTS):.2f}",
+        "--recurrent_kernel_dropout="
+        f"{draws.uniform(*_RECURRENT_KERNEL_DROPOUTS):.2f}",
         f"--batch_size={draws.choice(_BATCH_SIZES)}",
         f"--sequence_length={draws.choice(_SEQUENCE_LENGTHS)}",
         f"--weight_decay={draws.choice(_WEIGHT_DECAYS)}",

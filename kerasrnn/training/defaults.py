@@ -26,11 +26,11 @@ _CHARACTERS = 60_000_000
 # many validations at least: until the rate has fallen, one may be bad by luck.
 _PATIENCE = 0.2
 _LEAST_PATIENCE = 5
-# Dropout of a network that has as many weights as the text has characters, and
-# reads it so many times or more: before, there is less to forget. Without
-# dropout of the recurrent kernels, that of the outputs has to do all of it.
+# Both dropouts of a network that has as many weights as the text has
+# characters, and reads it so many times or more: before, there is less to
+# forget. Without that of the recurrent kernels, that of the outputs has to do
+# it alone.
 _DROPOUT = 0.14
-_RECURRENT_KERNEL_DROPOUT = 0.28
 _DROPOUT_ALONE = 0.25
 _EPOCHS_OF_DROPOUT = 12
 _MOST_DROPOUT = 0.5
@@ -191,25 +191,22 @@ def _dropouts(
     """Rise with the weights per character, of which memorizing is made."""
     weights = model.num_weights
     times = read / max(characters, 1)
-    memorizing = (weights / max(characters, 1)) ** 0.5
-    reading = min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5
 
-    def choice(name, share, reason):
-        rate = min(share * memorizing, _MOST_DROPOUT) * reading
-        return Choice(name, round(rate, 2), reason)
+    def rate(share):
+        rate = min(share * (weights / max(characters, 1)) ** 0.5, _MOST_DROPOUT)
+        return round(rate * min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5, 2)
 
     alone = given.get("recurrent_kernel_dropout") == 0
+    reason = (
+        f"{weights:,} weights, {characters:,} characters to train on, "
+        f"{times:.2g} epochs"
+    )
     found = [
-        choice(
-            "dropout",
-            _DROPOUT_ALONE if alone else _DROPOUT,
-            f"{weights:,} weights, {characters:,} characters to train on, "
-            f"{times:.2g} epochs",
-        )
+        Choice("dropout", rate(_DROPOUT_ALONE if alone else _DROPOUT), reason)
     ]
     if "recurrent_kernel_dropout" not in given:
-        name, share = "recurrent_kernel_dropout", _RECURRENT_KERNEL_DROPOUT
-        found.append(choice(name, share, "by the same"))
+        name, reason = "recurrent_kernel_dropout", "the same"
+        found.append(Choice(name, rate(_DROPOUT), reason))
     return found
 
 

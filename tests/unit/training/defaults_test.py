@@ -1,6 +1,5 @@
 """Tests of what is chosen where no flag says it."""
 
-import dataclasses
 import itertools
 
 import hypothesis
@@ -68,6 +67,7 @@ class DefaultsTest(parameterized.TestCase):
             "dropout": 0.0,
             "weight_decay": 0.0,
         }
+        # Who sets one dropout sets both.
         self.assertEqual(chosen(given), {"patience": 5})
         self.assertEmpty(chosen({**given, "patience": 0}))
         # What a validation is worth is the user's own choice then.
@@ -80,7 +80,14 @@ class DefaultsTest(parameterized.TestCase):
         config = ModelConfig(vocabulary_size=65)
         names = [c.name for c in choices(config, {}, 10**6, validates=False)]
         self.assertEqual(
-            names, ["learning_rate", "epochs", "dropout", "weight_decay"]
+            names,
+            [
+                "learning_rate",
+                "epochs",
+                "dropout",
+                "recurrent_kernel_dropout",
+                "weight_decay",
+            ],
         )
 
     @parameterized.parameters(
@@ -209,66 +216,99 @@ class DefaultsTest(parameterized.TestCase):
         self.assertBetween(decay(10, embedding_size=16), 0.06, 0.08)
 
     def test_dropout_by_hand(self):
+        def rates(given=None, characters=1_000_000, **options):
+            found = chosen(given, characters, **options)
+            return found.get("dropout"), found.get("recurrent_kernel_dropout")
+
         # 2x128 over 65 characters has 239,297 weights.
-        self.assertEqual(chosen()["dropout"], 0.12)
-        self.assertEqual(chosen(characters=100_000)["dropout"], 0.39)
-        self.assertEqual(chosen(characters=10_000)["dropout"], 0.5)
-        self.assertEqual(chosen(characters=10**10)["dropout"], 0.0)
+        for characters, rate in (
+            (1_000_000, 0.07),
+            (100_000, 0.22),
+            (10_000, 0.5),
+            (10**10, 0.0),
+        ):
+            self.assertEqual(rates(characters=characters), (rate, rate))
         # Until the text is read 12 times, less: the half of it after three.
-        for epochs, dropout in ((50, 0.39), (12, 0.39), (3, 0.19), (1, 0.11)):
-            self.assertEqual(
-                chosen({"epochs": epochs}, 100_000)["dropout"], dropout
-            )
+        for epochs, rate in ((50, 0.22), (12, 0.22), (3, 0.11), (1, 0.06)):
+            found = rates({"epochs": epochs}, 100_000)
+            self.assertEqual(found, (rate, rate))
         limits = Limits(max_steps=120)  # of 2,500 characters
-        found = chosen(characters=100_000, limits=limits)
-        self.assertEqual(found["dropout"], 0.19)
+        found = rates(characters=100_000, limits=limits)
+        self.assertEqual(found, (0.11, 0.11))
+        # Without that of the kernels, that of the outputs is larger.
+        for of_kernels, rate in ((0.0, 0.39), (0.1, 0.22)):
+            given = {"recurrent_kernel_dropout": of_kernels}
+            self.assertEqual(rates(given, 100_000), (rate, None))
 
     @parameterized.parameters(
-        # What is given anew, how it stops now; dropout, weight decay.
-        ({}, {}, None, None),
-        ({}, {"minutes": 1}, None, None),
-        ({}, {"minutes": 10}, 0.12, 0.07),
-        ({"dropout": 0.3}, {"minutes": 10}, None, 0.07),
-        ({"dropout": 0.3, "weight_decay": 0.2}, {"minutes": 10}, None, None),
-        ({"epochs": 2}, {"minutes": 10}, 0.05, None),
+        # What is given anew, how it stops now; what is chosen.
+        ({}, {}, (None, None, None)),
+        ({}, {"minutes": 1}, (None, None, None)),
+        ({}, {"minutes": 10}, (0.07, 0.07, 0.07)),
+        ({"dropout": 0.3}, {"minutes": 10}, (None, None, 0.07)),
+        (
+            {"dropout": 0.3, "weight_decay": 0.2},
+            {"minutes": 10},
+            (None, None, None),
+        ),
+        ({"epochs": 1}, {"minutes": 10}, (0.02, 0.02, None)),
     )
-    def test_a_run_that_goes_on_longer(self, given, limits, dropout, decay):
+    def test_a_run_that_goes_on_longer(self, given, limits, values):
         before = Limits(minutes=1)
-        was = self._config_of_a_minute()
         limits = Limits(**{"minutes": 1, **limits})
-        expected = {"dropout": dropout, "weight_decay": decay}
-        expected = {n: v for n, v in expected.items() if v is not None}
+        all_names = ("dropout", "recurrent_kernel_dropout", "weight_decay")
+        expected = dict(zip(all_names, values, strict=True))
         # What was given stays, also if it is what the rule would choose.
-        for count in range(3):
-            for names in itertools.combinations(
-                ("dropout", "weight_decay"), count
-            ):
+        for count in range(4):
+            for names in itertools.combinations(all_names, count):
                 found = choices_of_longer_run(
-                    was, names, before, given, 10**6, limits
+                    self._config_of_a_minute(),
+                    names,
+                    before,
+                    given,
+                    10**6,
+                    limits,
                 )
                 self.assertEqual(
                     {choice.name: choice.value for choice in found},
-                    {n: v for n, v in expected.items() if n in names},
+                    {
+                        name: value
+                        for name, value in expected.items()
+                        if name in names and value is not None
+                    },
                 )
 
-    def _config_of_a_minute(self):
-        model = ModelConfig(vocabulary_size=65)
+    def test_a_run_of_an_older_version_keeps_to_one_dropout(self):
+        was = self._config_of_a_minute(recurrent_kernel_dropout=0.0)
+        found = choices_of_longer_run(
+            was, {"dropout"}, Limits(minutes=1), {}, 10**6, Limits(minutes=10)
+        )
+        values = {choice.name: choice.value for choice in found}
+        self.assertEqual(values, {"dropout": 0.12})
+
+    def _config_of_a_minute(self, **options):
         values = chosen(limits=Limits(minutes=1))
-        dropout = values.pop("dropout")
+        rates = {
+            name: values.pop(name)
+            for name in ("dropout", "recurrent_kernel_dropout")
+        }
         return Config(
-            model=dataclasses.replace(model, dropout=dropout),
+            model=ModelConfig(vocabulary_size=65, **{**rates, **options}),
             training=TrainingConfig(**values),
         )
 
     def test_the_reason_is_told(self):
         model = ModelConfig(vocabulary_size=9, units=512)
-        rate, epochs, patience, dropout, batch_size, decay = map(
+        rate, epochs, patience, dropout, of_kernels, batch_size, decay = map(
             str, choices(model, {}, 10_000_000, cores=1)
         )
         self.assertEqual(
             dropout,
-            "--dropout=0.1 (3,172,873 weights, 10,000,000 characters to "
+            "--dropout=0.06 (3,172,873 weights, 10,000,000 characters to "
             "train on, 6 epochs)",
+        )
+        self.assertEqual(
+            of_kernels, "--recurrent_kernel_dropout=0.06 (the same)"
         )
         self.assertEqual(rate, "--learning_rate=0.006 (512 units of lstm)")
         self.assertEqual(
