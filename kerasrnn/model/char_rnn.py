@@ -25,7 +25,8 @@ from kerasrnn.layers.kinds import kind_of
 from kerasrnn.model.arguments import check_states
 from kerasrnn.model.arguments import check_tokens
 from kerasrnn.model.dropout import keyed_dropout
-from kerasrnn.model.dropout import keyed_kernel_dropout
+from kerasrnn.model.dropout import multiplied
+from kerasrnn.model.dropout import recurrent_kernel_factors
 from kerasrnn.model.initialization import embedding_initializer
 from kerasrnn.model.initialization import layer_initializers
 from kerasrnn.model.initialization import output_initializers
@@ -159,6 +160,9 @@ class CharRNN(keras.Model):
         check_states(self.config, tokens, states)
         with AutocastScope(None):
             weights = [variable.value for variable in self.weights]
+        if training and drops:
+            factors = recurrent_kernel_factors(self.config, dropout_key)
+            weights = multiplied(weights, factors)
         return sequence_logits(
             self.config,
             weights,
@@ -225,7 +229,8 @@ def sequence_logits(
             is read from the zero state, and so is the id that a negative
             one, `~id`, stands for.
         states: Flat list of tensors [B, U].
-        dropout_key: None, or see `CharRNN`.
+        dropout_key: None, or see `CharRNN`. Elements of the recurrent kernels
+            are not dropped here; see `recurrent_kernel_factors`.
         engine: How the loops over time are run. Training takes the one that
             `training_engine` returns; exports take the default.
         differentiable: Whether there is a gradient; without, the loops keep
@@ -242,15 +247,6 @@ def sequence_logits(
     next_states = []
     layer_states = states_of_layers(states, config.num_layers)
     for index, layer in enumerate(weights.layers):
-        if dropout_key is not None and config.recurrent_kernel_dropout:
-            kernel = keyed_kernel_dropout(
-                layer.recurrent_kernel,
-                config.recurrent_kernel_dropout,
-                dropout_key,
-                index,
-                compiles=engine.is_for_cpu,
-            )
-            layer = layer._replace(recurrent_kernel=kernel)
         outputs, final = read(
             step,
             outputs,

@@ -1,7 +1,12 @@
 """Dropout that is a function of seed, step, layer and stream."""
 
+import itertools
+from collections.abc import Sequence
+
 import tensorflow as tf
 
+from kerasrnn.config import ModelConfig
+from kerasrnn.model.weights import weight_shapes
 from kerasrnn.recurrence.engine import compiled
 
 _LEVELS = 2**16  # what a random number is compared with
@@ -38,35 +43,54 @@ def keyed_dropout(
     return drop(values, _random_bits(values, key, layer), rate)
 
 
-def keyed_kernel_dropout(
-    kernel: tf.Tensor,
-    rate: float,
-    key: tf.Tensor,
-    layer: int,
-    compiles: bool = False,
-) -> tf.Tensor:
-    """Drops elements of a recurrent kernel, the same for all streams.
+def recurrent_kernel_factors(
+    config: ModelConfig, key: tf.Tensor, compiles: bool = False
+) -> list[tf.Tensor | None]:
+    """Returns what the weights are multiplied by to drop some of a step.
 
-    This is DropConnect (Wan et al., 2013) as in the weight-dropped LSTM (Merity
-    et al., "Regularizing and Optimizing LSTM Language Models", 2017): in each
-    step other elements are dropped, for all time steps of the batch. Which they
-    are is a function of seed, step and layer, so that all parts of a batch and
-    all replicas drop the same ones. The rows of the kernel draw as the streams
-    -U to -1 would, which do not exist.
+    This is DropConnect (Wan et al., 2013) on the recurrent kernels, as in the
+    weight-dropped LSTM (Merity et al., "Regularizing and Optimizing LSTM
+    Language Models", 2017): in each step other elements are dropped, the same
+    for all streams and time steps. Which they are is a function of seed, step
+    and layer, so all parts of a batch and all replicas drop the same ones. The
+    rows of a kernel draw as the streams -U to -1 would, which do not exist.
 
     Args:
-        kernel: Tensor [U, G * U].
-        rate: See `keyed_dropout`, as are the other arguments.
-        key: Its first stream does not matter.
-        layer: Number of the layer.
-        compiles: Whether to compile.
+        config: The model's; `recurrent_kernel_dropout` is the rate.
+        key: See `keyed_dropout`; its first stream does not matter.
+        compiles: See `keyed_dropout`.
 
     Returns:
-        Tensor [U, G * U].
+        For each of `CharRNN.weights` None, or a tensor of its shape: 0 where
+        an element is dropped, elsewhere what makes up for those that are.
     """
-    rows = tf.constant([-kernel.shape[0]], tf.int64)
-    key = tf.concat([tf.cast(key, tf.int64)[:2], rows], axis=0)
-    return keyed_dropout(kernel[tf.newaxis], rate, key, layer, compiles)[0]
+    factors: list[tf.Tensor | None] = []
+    layers = itertools.count()
+    for name, shape in weight_shapes(config).items():
+        factor = None
+        if config.recurrent_kernel_dropout and name.endswith(
+            "/recurrent_kernel"
+        ):
+            first = tf.constant([-shape[0]], tf.int64)
+            factor = keyed_dropout(
+                tf.ones([1, *shape]),
+                config.recurrent_kernel_dropout,
+                tf.concat([tf.cast(key, tf.int64)[:2], first], axis=0),
+                next(layers),
+                compiles,
+            )[0]
+        factors.append(factor)
+    return factors
+
+
+def multiplied(
+    values: Sequence[tf.Tensor], factors: Sequence[tf.Tensor | None]
+) -> list[tf.Tensor]:
+    """Returns values, times the factors that are not None."""
+    return [
+        value if factor is None else value * factor
+        for value, factor in zip(values, factors, strict=True)
+    ]
 
 
 def _random_bits(values, key, layer):

@@ -12,6 +12,8 @@ import tensorflow as tf
 from kerasrnn.config import ModelConfig
 from kerasrnn.model.char_rnn import sequence_logits
 from kerasrnn.model.char_rnn import training_engine
+from kerasrnn.model.dropout import multiplied
+from kerasrnn.model.dropout import recurrent_kernel_factors
 from kerasrnn.recurrence import batch_parts
 from kerasrnn.recurrence.engine import CUDNN
 from kerasrnn.recurrence.engine import PLAIN
@@ -53,20 +55,37 @@ def loss_gradient(
     Returns:
         `(nats, characters, gradient [P] of the nats, states)`.
     """
+    weights, factors = _dropped(config, layout, flat, key, engine)
+    nats, characters, gradients, states = _gradients(
+        config, weights, inputs, targets, states, key, scale, engine
+    )
+    return nats, characters, _joined(gradients, factors), states
+
+
+def _dropped(config, layout, flat, key, engine):
+    """Returns the weights of a step, and what each was multiplied by."""
+    factors = recurrent_kernel_factors(config, key, engine.is_for_cpu)
+    return multiplied(layout.split(flat), factors), factors
+
+
+def _joined(gradients, factors):
+    """Returns the gradient [P], from those by the weights of the step."""
+    gradients = multiplied(gradients, factors)
+    return tf.concat([tf.reshape(g, [-1]) for g in gradients], axis=0)
+
+
+def _gradients(config, weights, inputs, targets, states, key, scale, engine):
+    """Returns what `loss_gradient` does, with a gradient for each weight."""
     inputs, states = _begun_anew(config, inputs, states)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(flat)
+        tape.watch(weights)
         logits, states = sequence_logits(
-            config,
-            layout.split(flat),
-            inputs,
-            states,
-            dropout_key=key,
-            engine=engine,
+            config, weights, inputs, states, dropout_key=key, engine=engine
         )
         nats, characters = sequence_loss(logits, targets)
-    gradient = tape.gradient(nats, flat, output_gradients=scale)
-    return nats, characters, gradient, states
+    gradients = tape.gradient(nats, weights, output_gradients=scale)
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    return nats, characters, gradients, states
 
 
 def _begun_anew(config, inputs, states):
@@ -97,10 +116,12 @@ def make_loss_gradient(
     def whole(*arguments, engine=PLAIN):
         return loss_gradient(config, layout, *arguments, engine=engine)
 
-    def part(batched, flat, key, *scale, engine=PLAIN):
+    def part(batched, weights, key, scale, engine):
         inputs, targets, states, streams = batched
         key = tf.concat([key[:2], streams[:1]], axis=0)
-        return whole(flat, inputs, targets, states, key, *scale, engine=engine)
+        return _gradients(
+            config, weights, inputs, targets, states, key, scale, engine
+        )
 
     if jit_compile == "off":
         return whole
@@ -110,9 +131,9 @@ def make_loss_gradient(
     if jit_compile == "on":
         return compiled_whole
 
-    def fastest(flat, inputs, targets, states, key, *scale):
+    def fastest(flat, inputs, targets, states, key, scale=None):
         engine = training_engine(config, *inputs.shape)
-        arguments = (flat, inputs, targets, states, key, *scale)
+        arguments = (flat, inputs, targets, states, key, scale)
         if engine is PLAIN:
             # A CPU has run a small model before it would be compiled.
             run = whole if compiles_here() else compiled_whole
@@ -121,8 +142,9 @@ def make_loss_gradient(
             return whole(*arguments, engine=engine)
         # Dropout is a function of the stream, so each part knows its own.
         streams = key[2] + tf.range(tf.shape(inputs, tf.int64)[0])
+        weights, factors = _dropped(config, layout, flat, key, engine)
         results = [
-            part(rows, flat, key, *scale, engine=engine)
+            part(rows, weights, key, scale, engine)
             for rows in batch_parts.parts((inputs, targets, states, streams))
         ]
         nats, characters, gradients, states = zip(*results, strict=True)
@@ -132,7 +154,7 @@ def make_loss_gradient(
         return (
             tf.add_n(nats),
             tf.add_n(characters),
-            tf.add_n(gradients),
+            _joined(map(tf.add_n, zip(*gradients, strict=True)), factors),
             states,
         )
 

@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from kerasrnn.config import ModelConfig
 from kerasrnn.model.dropout import keyed_dropout
-from kerasrnn.model.dropout import keyed_kernel_dropout
+from kerasrnn.model.dropout import recurrent_kernel_factors
 
 SHAPES = ((50, 25, 128), (7, 3, 6), (3, 2, 5), (4, 1, 1))  # [T, B, U]
 KEYS = ((0, 0, 0), (1, 2, 3), (2**40, 2**33, 7))
@@ -95,14 +96,18 @@ class KeyedDropoutTest(tf.test.TestCase, parameterized.TestCase):
         self.assertNotAllEqual(dropped, values)
 
 
-class KeyedKernelDropoutTest(tf.test.TestCase, parameterized.TestCase):
+class RecurrentKernelFactorsTest(tf.test.TestCase, parameterized.TestCase):
     def _dropped(self, key, units=48, layer=0, rate=RATE, **options):
+        config = ModelConfig(
+            vocabulary_size=5, units=units, recurrent_kernel_dropout=rate
+        )
         key = tf.constant(key, tf.int64)
-        kernel = tf.ones([units, 4 * units])
-        kernel = keyed_kernel_dropout(kernel, rate, key, layer, **options)
-        kept = kernel.numpy()[kernel.numpy() != 0]
+        factors = recurrent_kernel_factors(config, key, **options)
+        factor = [f.numpy() for f in factors if f is not None][layer]
+        self.assertEqual(factor.shape, (units, 4 * units))
+        kept = factor[factor != 0]
         self.assertAllClose(kept * (1 - rate), np.ones_like(kept), rtol=1e-4)
-        return kernel.numpy() == 0
+        return factor == 0
 
     @parameterized.product(key=KEYS, units=(1, 3, 48))
     def test_streams_and_compiling_do_not_matter(self, key, units):

@@ -14,7 +14,7 @@ from kerasrnn.config import CELLS
 from kerasrnn.config import ModelConfig
 from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
-from kerasrnn.model.dropout import keyed_kernel_dropout
+from kerasrnn.model.dropout import recurrent_kernel_factors
 
 
 def _dropped(
@@ -133,14 +133,15 @@ class DropoutTest(parameterized.TestCase):
         model = make_model(recurrent_kernel_dropout=0.5, **options)
         key = tf.constant([1, 2, 3], tf.int64)
         logits, states = model(TOKENS, training=True, dropout_key=key)
-        layers = itertools.count()
+        factors = recurrent_kernel_factors(model.config, key)
         weights = [
-            keyed_kernel_dropout(variable.value, 0.5, key, next(layers))
-            if variable.name == "recurrent_kernel"
-            else variable.value
-            for variable in model.weights
+            variable.value if factor is None else variable.value * factor
+            for variable, factor in zip(model.weights, factors, strict=True)
         ]
-        self.assertEqual(next(layers), model.config.num_layers)
+        self.assertEqual(
+            [factor is not None for factor in factors],
+            [v.name == "recurrent_kernel" for v in model.weights],
+        )
         expected = make_model(**options)
         expected.set_weights(weights)
         expected_logits, expected_states = expected(TOKENS)
