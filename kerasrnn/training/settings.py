@@ -126,7 +126,7 @@ def settings_of_new_run(
     check_splits(len(corpus), data, multiple)
     held_out = corpus.split_ranges("validation", multiple)
     validates = is_scorable(held_out)
-    if validates:
+    if validates and corpus.num_unknown:
         _check_known(corpus, held_out)
     chosen = choices(
         model,
