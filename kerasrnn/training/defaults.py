@@ -34,6 +34,8 @@ _DROPOUT = 0.14
 _DROPOUT_ALONE = 0.25
 _EPOCHS_OF_DROPOUT = 12
 _MOST_DROPOUT = 0.5
+# Less does not pay for the time that it takes in each step.
+_LEAST_DROPOUT = 0.02
 # Weight decay of such a network for each time that the text is read.
 _WEIGHT_DECAY = 0.01
 _LEAST_WEIGHT_DECAY = 0.01
@@ -194,7 +196,8 @@ def _dropouts(
 
     def rate(share):
         rate = min(share * (weights / max(characters, 1)) ** 0.5, _MOST_DROPOUT)
-        return round(rate * min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5, 2)
+        rate = round(rate * min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5, 2)
+        return rate if rate >= _LEAST_DROPOUT else 0.0
 
     alone = given.get("recurrent_kernel_dropout") == 0
     reason = (

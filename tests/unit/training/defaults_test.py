@@ -218,7 +218,8 @@ class DefaultsTest(parameterized.TestCase):
             (1_000_000, 0.07),
             (100_000, 0.22),
             (10_000, 0.5),
-            (10**10, 0.0),
+            (10_000_000, 0.02),
+            (20_000_000, 0.0),  # Not 0.015, which is not worth its time.
         ):
             self.assertEqual(rates(characters=characters), (rate, rate))
         # Until the text is read 12 times, less: the half of it after three.
