@@ -2,6 +2,7 @@
 
 import { get, storeKey, storedKey, untilAnswered } from "./api.js";
 import * as link from "./link.js";
+import { Notices } from "./notices.js";
 import { startScoring } from "./score.js";
 import { Text } from "./text.js";
 import { View, closeAlternatives } from "./view.js";
@@ -13,14 +14,8 @@ const SLIDERS = ["temperature", "top_p", "length", "samples"];
 let model = "kerasrnn";
 let most = Infinity; // characters that one request may write
 let texts = []; // {text, view, abort, ended} of each sample
-const { write, persist } = startWriting({
-  say, showState, most: () => most,
-});
-
-function say(words, trouble = false) {
-  byId("notice").textContent = words;
-  byId("notice").classList.toggle("trouble", trouble);
-}
+const notices = new Notices(byId("notice"));
+const { write, persist } = startWriting({ showState, most: () => most });
 
 function parameters() {
   return {
@@ -89,26 +84,28 @@ function newTexts(seeds) {
   byId("texts").replaceChildren(...texts.map((one) => one.view.element));
 }
 
-// Runs `work(signal)`, which writes to a sample; tells how it went. What was
-// being written to it before ends first: two writers would mix their pieces.
+// Runs `work({ signal, notice })`, which writes to a sample; tells how it went.
+// What was being written to it before ends first: two writers would mix their
+// pieces.
 async function working(sample, work) {
   drop(sample);
   const abort = sample.abort = new AbortController();
   const current = () => sample.abort === abort;
+  const notice = notices.begin("Writing…");
   sample.view.working(true);
   showState();
-  say("Writing…");
-  const done = workAfter(sample.ended, work, abort.signal);
+  const { signal } = abort;
+  const done = workAfter(sample.ended, work, { signal, notice });
   sample.ended = done.catch(() => {});
   try {
     await done;
-    if (current()) say("");
   } catch (error) {
     if (!current()) return;
-    if (error.name === "AbortError") say("Stopped.");
-    else say(error.message, true);
+    if (error.name === "AbortError") notice.end("Stopped.");
+    else notice.end(error.message, true);
     if (error.status === 401) askForKey();
   } finally {
+    notice.end();
     if (current()) {
       sample.abort = null;
       sample.view.working(false);
@@ -117,10 +114,10 @@ async function working(sample, work) {
   }
 }
 
-async function workAfter(ended, work, signal) {
+async function workAfter(ended, work, task) {
   await ended;
-  signal.throwIfAborted();
-  await work(signal);
+  task.signal.throwIfAborted();
+  await work(task);
 }
 
 function begin(event) {
@@ -134,27 +131,27 @@ function begin(event) {
   const given = parameters();
   const read = byId("prompt").value;
   for (const sample of texts) {
-    working(sample, (signal) => write(sample, read, length(), given, signal));
+    working(sample, (task) => write(sample, read, length(), given, task));
   }
 }
 
 function goOn() {
   const given = parameters();
   for (const sample of texts) {
-    working(sample, (signal) => {
+    working(sample, (task) => {
       const read = sample.text.takeUnread();
-      return write(sample, read, length(), given, signal);
+      return write(sample, read, length(), given, task);
     });
   }
 }
 
 function branch(sample, at, choice) {
   const given = parameters();
-  working(sample, async (signal) => {
+  working(sample, async (task) => {
     const before = await persist(
-      () => sample.text.cutForBranch(at, signal), signal);
+      () => sample.text.cutForBranch(at, task.signal), task);
     sample.view.show(sample.text.characters);
-    await write(sample, before + choice, length(), given, signal);
+    await write(sample, before + choice, length(), given, task);
   });
 }
 
@@ -174,16 +171,17 @@ async function replay(fields) {
   showColours();
   const ours = texts;
   await Promise.all(texts.map((sample, index) => (
-    working(sample, async (signal) => {
+    working(sample, async (task) => {
       for (const one of fields.texts[index].segments) {
         const { read, write: wanted, temperature, top_p } = one;
-        await write(sample, read, wanted, { temperature, top_p }, signal);
+        await write(sample, read, wanted, { temperature, top_p }, task);
       }
     }))));
   if (texts !== ours) return;
   const { version } = texts[0].text;
   if (fields.version && version && version !== fields.version) {
-    say(`The link was made with version ${fields.version} of the model, and `
+    notices.begin().end(
+      `The link was made with version ${fields.version} of the model, and `
       + `version ${version} wrote this: the text may differ.`, true);
   }
 }
@@ -191,7 +189,7 @@ async function replay(fields) {
 async function copy(words, what, rest = "") {
   try {
     await navigator.clipboard.writeText(words);
-    say(`${what} is copied.${rest}`);
+    notices.begin().end(`${what} is copied.${rest}`);
   } catch {
     // Without permission, or without HTTPS: there it can be seen and taken.
     window.prompt(`Copy this:${rest}`, words);
@@ -229,9 +227,10 @@ async function learn(path) {
   try {
     return await get(path);
   } catch (error) {
-    say(error.waiting, true);
+    const notice = notices.begin();
+    notice.say(error.waiting, true);
     const answer = await untilAnswered(path, new AbortController().signal);
-    if (byId("notice").textContent === error.waiting) say("");
+    notice.end();
     return answer;
   }
 }
@@ -285,7 +284,7 @@ function openLink() {
   if (fields) replay(fields);
 }
 
-startScoring({ byId, say, askForKey });
+startScoring({ byId, notices, askForKey });
 showSliders();
 showColours();
 showState();

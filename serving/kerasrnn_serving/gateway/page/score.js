@@ -6,32 +6,38 @@ import { View, nameOf } from "./view.js";
 
 const PLACES = 10;
 
-export function startScoring({ byId, say, askForKey }) {
+export function startScoring({ byId, notices, askForKey }) {
+  let last = new AbortController();
   byId("score-form").addEventListener("submit", async (event) => {
     event.preventDefault();
+    last.abort(); // Its figures would replace those of the newer text.
+    const { signal } = last = new AbortController();
     const prompt = byId("scored").value;
     if (!prompt) {
-      say("There is no text to score yet.", true);
+      notices.begin().end("There is no text to score yet.", true);
       return;
     }
-    say("Scoring…");
+    const notice = notices.begin("Scoring…");
     const fields = { prompt, echo: true, max_tokens: 0 };
     try {
-      byId("scores").replaceChildren(...elements(await scored(fields)));
-      say("");
+      const choice = await scored(fields, signal);
+      byId("scores").replaceChildren(...elements(choice));
     } catch (error) {
-      say(error.message, true);
+      if (error.name === "AbortError") return;
+      notice.end(error.message, true);
       if (error.status === 401) askForKey();
+    } finally {
+      notice.end();
     }
   });
 }
 
-async function scored(fields) {
+async function scored(fields, signal) {
   try {
-    return await complete({ ...fields, logprobs: 5 });
+    return await complete({ ...fields, logprobs: 5 }, signal);
   } catch (error) {
     if (error.code !== "no_alternatives") throw error;
-    return complete({ ...fields, logprobs: 0 });
+    return complete({ ...fields, logprobs: 0 }, signal);
   }
 }
 

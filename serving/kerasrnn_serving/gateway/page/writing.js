@@ -6,39 +6,36 @@ import { get, untilAnswered } from "./api.js";
 const QUIET = 3000;
 
 // `most()` is how many characters one request may write.
-export function startWriting({ say, showState, most }) {
-  function sayWaiting(error) {
-    say(error.waiting, true);
-  }
-
+// A task is {signal, notice}: what ends it, and where it says how it goes.
+export function startWriting({ showState, most }) {
   // Waits for the server if that is why something failed.
-  async function untilBack(error, signal) {
+  async function untilBack(error, { signal, notice }) {
     signal.throwIfAborted();
     if (!error.passes) throw error;
-    sayWaiting(error);
+    notice.say(error.waiting, true);
     await untilAnswered("/readyz", signal);
   }
 
   // Does what can be done again, until a server that went away is back.
-  async function persist(attempt, signal) {
+  async function persist(attempt, task) {
     for (;;) {
       try {
         return await attempt();
       } catch (error) {
-        await untilBack(error, signal);
+        await untilBack(error, task);
       }
     }
   }
 
   // Looks after the server when nothing comes; `renew` says that it did.
-  function watchServer(signal) {
+  function watchServer({ signal, notice }) {
     let timer;
     let over = false;
     const look = async () => {
       try {
         await get("/readyz", signal);
       } catch (error) {
-        if (!over && !signal.aborted) sayWaiting(error);
+        if (!over && !signal.aborted) notice.say(error.waiting, true);
       }
     };
     const renew = () => {
@@ -54,8 +51,9 @@ export function startWriting({ say, showState, most }) {
   }
 
   // Has the model read `read` and write `wanted` characters, in parts.
-  async function writeParts(sample, read, wanted, given, signal, changed) {
+  async function writeParts(sample, read, wanted, given, task, changed) {
     const { text } = sample;
+    const { signal, notice } = task;
     const before = text.written;
     const left = () => wanted - (text.written - before);
     let restartedAt = -1;
@@ -79,9 +77,9 @@ export function startWriting({ say, showState, most }) {
           }
           restartedAt = text.written;
           read = text.forgetStates();
-          say("A new version of the model has read the text so far.");
+          notice.say("A new version of the model has read the text so far.");
         } else {
-          await untilBack(error, signal);
+          await untilBack(error, task);
           read = text.takeUnread();
         }
         if (left() <= 0) return;
@@ -90,18 +88,17 @@ export function startWriting({ say, showState, most }) {
   }
 
   // Writes, and continues once a server that went away is back.
-  async function write(sample, read, wanted, given, signal) {
+  async function write(sample, read, wanted, given, task) {
     const { text, view } = sample;
-    const watch = watchServer(signal);
+    const watch = watchServer(task);
     const changed = (first) => {
       watch.renew();
-      const notice = document.getElementById("notice");
-      if (notice.classList.contains("trouble")) say("Writing…");
+      if (task.notice.trouble) task.notice.say("Writing…");
       view.show(text.characters, first);
       showState();
     };
     try {
-      await writeParts(sample, read, wanted, given, signal, changed);
+      await writeParts(sample, read, wanted, given, task, changed);
     } finally {
       watch.end();
       view.show(text.characters);
