@@ -86,6 +86,7 @@ class ModelConfig:
             layer one-hot characters, as char-rnn does.
         dropout: Share of each layer's outputs dropped; a new run chooses it.
         recurrent_kernel_dropout: Share of each recurrent kernel a step drops.
+        dropout_warmup_steps: Training steps over which both rise from 0.
         initializer: "keras" (Glorot, orthogonal, forget bias 1, with larger
             weights for characters), "charrnn" (uniform in [-0.08, 0.08]) or
             "torchrnn" (normal, variance 1 / (input + units)).
@@ -102,6 +103,7 @@ class ModelConfig:
     embedding_size: Annotated[int, Range(0, 2**20)] = 0
     dropout: Annotated[float, FRACTION] = 0.1
     recurrent_kernel_dropout: Annotated[float, FRACTION] = 0.0
+    dropout_warmup_steps: Annotated[int, COUNT] = 0
     initializer: Annotated[str, Choice(INITIALIZERS)] = "keras"
     dtype_policy: Annotated[str, Choice(DTYPE_POLICIES)] = "float32"
     separator_id: Annotated[int, COUNT] = 0
@@ -147,8 +149,7 @@ class DataConfig:
         vocabulary: "characters" (UTF-8 text) or "bytes".
         min_count: Characters that occur less often become unknown (id 0).
         normalize_newlines: Read \r\n and \r as \n, and drop a byte order mark
-            at the start of a file. Otherwise they are characters like any
-            other.
+            at the start of a file. Otherwise, they are ordinary characters.
         document_separator: Character (or escape, such as \n) that ends a
             document. No state is carried across it in training, evaluation
             and sampling. The end of a file also ends a document. Empty reads
@@ -231,8 +232,7 @@ class TrainingConfig:
             training stops; 0 never stops early; a new run chooses it.
         init_from: Working directory of a trained model to start from: its
             network, dropout and kind of vocabulary are kept, and weights follow
-            their characters; new characters start with random weights. Empty
-            starts with random weights.
+            their characters. Without, and of new characters, they are random.
         on_nan: What to do if the loss explodes or is not finite: "stop", or
             "rollback" to the last good checkpoint and continue with half the
             learning rate, at most five times.

@@ -117,7 +117,12 @@ FLAG_GROUPS = (
     FlagGroup(
         "The network",
         ("preset", "cell", "units", "num_layers", "dropout"),
-        ("recurrent_kernel_dropout", "embedding_size", "initializer"),
+        (
+            "recurrent_kernel_dropout",
+            "dropout_warmup_steps",
+            "embedding_size",
+            "initializer",
+        ),
     ),
     FlagGroup(
         "Training",

@@ -30,6 +30,7 @@ _RECURRENT_KERNEL_DROPOUTS = (0.0, 0.4)
 _BATCH_SIZES = (20, 30, 50, 80, 120)
 _SEQUENCE_LENGTHS = (30, 50, 80, 120)
 _WEIGHT_DECAYS = (0.0, 0.01, 0.1)
+_DROPOUT_WARMUP_STEPS = (0, 500, 2_000, 8_000)
 
 
 def define_flags(flag_values=flags.FLAGS):
@@ -90,6 +91,7 @@ def settings(draws: random.Random, units: int) -> list[str]:
         f"--batch_size={draws.choice(_BATCH_SIZES)}",
         f"--sequence_length={draws.choice(_SEQUENCE_LENGTHS)}",
         f"--weight_decay={draws.choice(_WEIGHT_DECAYS)}",
+        f"--dropout_warmup_steps={draws.choice(_DROPOUT_WARMUP_STEPS)}",
     ]
 
 

@@ -29,6 +29,7 @@ _NOT_FLAGS = ("vocabulary_size", "separator_id")
 CHOSEN_BY_RULE = (
     "dropout",
     "recurrent_kernel_dropout",
+    "dropout_warmup_steps",
     "learning_rate",
     "epochs",
     "patience",

@@ -38,6 +38,7 @@ NAMES = {
     "recurrent_kernel_dropout": (
         "dropconnect recurrent_dropout wdrop weight_drop weight_dropout"
     ),
+    "dropout_warmup_steps": "dropout_rise dropout_schedule dropout_warmup",
     "batch_size": "batch batchsize bs num_streams streams",
     "sequence_length": (
         "block_size bptt chunk_len context_length max_seq_len seq_len "

@@ -24,6 +24,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.layers.kinds import kind_of
 from kerasrnn.model.arguments import check_states
 from kerasrnn.model.arguments import check_tokens
+from kerasrnn.model.dropout import dropout_rate
 from kerasrnn.model.dropout import keyed_dropout
 from kerasrnn.model.dropout import multiplied
 from kerasrnn.model.dropout import recurrent_kernel_factors
@@ -261,7 +262,9 @@ def sequence_logits(
         if dropout_key is not None and config.dropout:
             outputs = keyed_dropout(
                 outputs,
-                config.dropout,
+                dropout_rate(
+                    config.dropout, config.dropout_warmup_steps, dropout_key
+                ),
                 dropout_key,
                 index,
                 compiles=engine.is_for_cpu and None not in outputs.shape,

@@ -13,9 +13,27 @@ _LEVELS = 2**16  # what a random number is compared with
 _PER_COUNTER = 8  # such numbers in the 128 bits that Philox makes of a counter
 
 
+def dropout_rate(
+    rate: float, warmup_steps: int, key: tf.Tensor
+) -> float | tf.Tensor:
+    """Returns the rate of a step, which rises linearly to `rate`.
+
+    A network that has not read its text often has nothing to forget yet, and
+    learns faster without dropout (Morerio et al., "Curriculum Dropout", 2017).
+
+    Args:
+        rate: Share of the elements to drop after the warm-up.
+        warmup_steps: Steps over which it rises from 0; 0 means none.
+        key: int tensor [3], `(seed, step, first stream)`.
+    """
+    if not warmup_steps:
+        return rate
+    return rate * tf.minimum(tf.cast(key[1], tf.float32) / warmup_steps, 1.0)
+
+
 def keyed_dropout(
     values: tf.Tensor,
-    rate: float,
+    rate: float | tf.Tensor,
     key: tf.Tensor,
     layer: int,
     compiles: bool = False,
@@ -56,7 +74,8 @@ def recurrent_kernel_factors(
     rows of a kernel draw as the streams -U to -1 would, which do not exist.
 
     Args:
-        config: The model's; `recurrent_kernel_dropout` is the rate.
+        config: The model's; `recurrent_kernel_dropout` is the rate after
+            `dropout_warmup_steps`.
         key: See `keyed_dropout`; its first stream does not matter.
         compiles: See `keyed_dropout`.
 
@@ -66,6 +85,9 @@ def recurrent_kernel_factors(
     """
     factors: list[tf.Tensor | None] = []
     layers = itertools.count()
+    rate = dropout_rate(
+        config.recurrent_kernel_dropout, config.dropout_warmup_steps, key
+    )
     for name, shape in weight_shapes(config).items():
         factor = None
         if config.recurrent_kernel_dropout and name.endswith(
@@ -74,7 +96,7 @@ def recurrent_kernel_factors(
             first = tf.constant([-shape[0]], tf.int64)
             factor = keyed_dropout(
                 tf.ones([1, *shape]),
-                config.recurrent_kernel_dropout,
+                rate,
                 tf.concat([tf.cast(key, tf.int64)[:2], first], axis=0),
                 next(layers),
                 compiles,
@@ -116,19 +138,21 @@ def _drop(values, bits, rate):
     of the unit half a layer away.
     """
     steps, batch, units = _sizes(values)
-    level = min(round(rate * _LEVELS), _LEVELS - 1)
+    level = tf.minimum(tf.cast(tf.round(rate * _LEVELS), tf.int32), _LEVELS - 1)
+    scale = _LEVELS / tf.cast(_LEVELS - level, tf.float32)
+    level = tf.cast(level, tf.uint32)
     bits = tf.reshape(bits, [batch, steps, -1])
     bits = tf.transpose(bits, [1, 0, 2])  # [T, B, U / 2]
     low = tf.bitwise.bitwise_and(bits, tf.constant(_LEVELS - 1, tf.uint32))
     kept = tf.concat(
         [
-            bits >= tf.constant(level * _LEVELS, tf.uint32),
-            low >= tf.constant(level, tf.uint32),
+            bits >= level * _LEVELS,
+            low >= level,
         ],
         axis=-1,
     )[:, :, :units]
-    scale = tf.cast(_LEVELS / (_LEVELS - level), values.dtype)
-    return tf.where(kept, values * scale, tf.zeros_like(values))
+    scaled = values * tf.cast(scale, values.dtype)
+    return tf.where(kept, scaled, tf.zeros_like(values))
 
 
 def _sizes(values):

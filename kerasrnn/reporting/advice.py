@@ -104,10 +104,14 @@ def _more_dropout(model):
     if all(rate >= _MOST_DROPOUT for _, rate in used):
         return []
     more = _MORE_DROPOUT / len(used)
-    return [
+    found = [
         f"--{name}={max(rate, min(rate + more, _MOST_DROPOUT)):g}"
         for name, rate in used
     ]
+    steps = model.get("dropout_warmup_steps")
+    if steps and isinstance(steps, int):
+        found.append(f"--dropout_warmup_steps={steps}")
+    return found
 
 
 def _fall_of_last_part(validations):

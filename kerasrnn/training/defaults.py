@@ -27,13 +27,14 @@ _CHARACTERS = 60_000_000
 _PATIENCE = 0.2
 _LEAST_PATIENCE = 5
 # Both dropouts of a network that has as many weights as the text has
-# characters, and reads it so many times or more: before, there is less to
-# forget. Without that of the recurrent kernels, that of the outputs has to do
-# it alone.
+# characters. Without that of the recurrent kernels, that of the outputs has to
+# do it alone.
 _DROPOUT = 0.14
 _DROPOUT_ALONE = 0.25
-_EPOCHS_OF_DROPOUT = 12
 _MOST_DROPOUT = 0.5
+# Times that the text is read until they are so large: before, there is less to
+# forget.
+_DROPOUT_WARMUP_EPOCHS = 8
 # Less does not pay for the time that it takes in each step.
 _LEAST_DROPOUT = 0.02
 # Weight decay of such a network for each time that the text is read.
@@ -65,7 +66,10 @@ class Choice(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"--{self.name}={self.value:g} ({self.reason})"
+        value = self.value
+        # A whole number has all of its digits.
+        words = f"{value:g}" if isinstance(value, float) else str(value)
+        return f"--{self.name}={words} ({self.reason})"
 
 
 def choices(
@@ -100,11 +104,12 @@ def choices(
     if validates and not {"patience", "evaluate_every"} & set(given):
         found.append(_patience(epochs))
     read = _characters_read(model, given, epochs * characters, limits)
-    if "dropout" not in given:
-        found += _dropouts(model, given, characters, read)
     fixed = {"batch_size", "accumulation_steps"} & set(given)
     if cores and not fixed and not limits.max_steps:
         found.append(_batch_size(given, read, cores))
+        given = {**given, "batch_size": found[-1].value}
+    if "dropout" not in given:
+        found += _dropouts(model, given, characters, read)
     if "weight_decay" not in given and optimizer == "adamw":
         found.append(_weight_decay(model, characters, read))
     return found
@@ -191,13 +196,12 @@ def _dropouts(
     model: ModelConfig, given: Mapping[str, Any], characters: int, read: float
 ) -> list[Choice]:
     """Rise with the weights per character, of which memorizing is made."""
-    weights = model.num_weights
-    times = read / max(characters, 1)
+    weights, times = model.num_weights, read / max(characters, 1)
+    warmed_up = min(1.0, times / _DROPOUT_WARMUP_EPOCHS)
 
     def rate(share):
         rate = min(share * (weights / max(characters, 1)) ** 0.5, _MOST_DROPOUT)
-        rate = round(rate * min(1.0, times / _EPOCHS_OF_DROPOUT) ** 0.5, 2)
-        return rate if rate >= _LEAST_DROPOUT else 0.0
+        return round(rate, 2) if rate * warmed_up >= _LEAST_DROPOUT else 0.0
 
     alone = given.get("recurrent_kernel_dropout") == 0
     reason = (
@@ -210,7 +214,16 @@ def _dropouts(
     if "recurrent_kernel_dropout" not in given:
         name, reason = "recurrent_kernel_dropout", "the same"
         found.append(Choice(name, rate(_DROPOUT), reason))
+    if "dropout_warmup_steps" not in given:
+        drops = any(choice.value for choice in found)
+        found.append(_dropout_warmup(given, characters if drops else 0))
     return found
+
+
+def _dropout_warmup(given: Mapping[str, Any], characters: int) -> Choice:
+    steps = _DROPOUT_WARMUP_EPOCHS * characters / _characters_of_step(given)
+    reason = f"{_DROPOUT_WARMUP_EPOCHS} epochs" if steps else "no dropout"
+    return Choice("dropout_warmup_steps", round(steps), reason)
 
 
 def _batch_size(given: Mapping[str, Any], read: float, cores: int) -> Choice:
@@ -238,12 +251,9 @@ def _weight_decay(model: ModelConfig, characters: int, read: float) -> Choice:
 
 def _characters_read(model, given, characters, limits):
     """Returns how many characters a run reads at most, about."""
-    training = TrainingConfig()
-    step = given.get("batch_size", training.batch_size) * given.get(
-        "sequence_length", training.sequence_length
-    )
     if limits.max_steps:
-        characters = min(characters, limits.max_steps * step)
+        steps = limits.max_steps
+        characters = min(characters, steps * _characters_of_step(given))
     if limits.minutes:
         # Forwards a multiplication and an addition for each weight; a gradient
         # is twice that. Of a one-hot input one row is read.
@@ -253,6 +263,13 @@ def _characters_read(model, given, characters, limits):
         seconds = 60 * limits.minutes
         characters = min(characters, seconds * _OPERATIONS / operations)
     return characters
+
+
+def _characters_of_step(given):
+    training = TrainingConfig()
+    return given.get("batch_size", training.batch_size) * given.get(
+        "sequence_length", training.sequence_length
+    )
 
 
 def _epochs(characters: int) -> Choice:

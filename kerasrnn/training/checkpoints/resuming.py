@@ -39,6 +39,7 @@ _MAY_CHANGE = frozenset(
         "decay_after",
         "decay_rate",
         "dropout",
+        "dropout_warmup_steps",
         "epochs",
         "epsilon",
         "evaluate_every",

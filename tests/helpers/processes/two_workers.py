@@ -26,6 +26,7 @@ SMALL = (
     "--warmup_steps=0",
     "--dropout=0.2",
     "--recurrent_kernel_dropout=0.2",
+    "--dropout_warmup_steps=8",
     "--evaluate_every=40",
     "--checkpoint_every=10",
     "--sample_length=5",

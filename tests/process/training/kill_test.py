@@ -28,6 +28,7 @@ class KillTestCase(RunTestCase):
         warmup_steps=0,
         dropout=0.2,
         recurrent_kernel_dropout=0.2,
+        dropout_warmup_steps=1000,
         keep=2,
     )
 

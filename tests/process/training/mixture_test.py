@@ -38,6 +38,7 @@ SMALL = (
     "--warmup_steps=0",
     "--dropout=0.2",
     "--recurrent_kernel_dropout=0.2",
+    "--dropout_warmup_steps=30",
     "--sample_length=0",
     "--jit_compile=off",
 )

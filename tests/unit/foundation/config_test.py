@@ -28,6 +28,7 @@ _configs = strategies.builds(
         units=strategies.integers(1, 500),
         dropout=_fractions,
         recurrent_kernel_dropout=_fractions,
+        dropout_warmup_steps=strategies.integers(0, 10**6),
         initializer=strategies.sampled_from(config_module.INITIALIZERS),
         dtype_policy=strategies.sampled_from(config_module.DTYPE_POLICIES),
     ),

@@ -7,6 +7,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from kerasrnn.config import ModelConfig
+from kerasrnn.model.dropout import dropout_rate
 from kerasrnn.model.dropout import keyed_dropout
 from kerasrnn.model.dropout import recurrent_kernel_factors
 
@@ -94,6 +95,42 @@ class KeyedDropoutTest(tf.test.TestCase, parameterized.TestCase):
         slopes, dropped = gradient(values)
         self.assertAllClose(slopes * values, dropped)
         self.assertNotAllEqual(dropped, values)
+
+
+class WarmupTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        (0, 0.0), (1, 0.01), (5, 0.05), (40, 0.4), (50, 0.5), (2**33, 0.5)
+    )
+    def test_the_rate_rises_to_its_value(self, step, expected):
+        key = tf.constant([1, step, 3], tf.int64)
+        self.assertAllClose(dropout_rate(0.5, 50, key), expected)
+        self.assertEqual(dropout_rate(0.5, 0, key), 0.5)
+
+    @parameterized.product(step=(0, 1, 7, 9, 20), compiles=(False, True))
+    def test_a_rate_of_the_step_drops_as_the_same_number(self, step, compiles):
+        key = tf.constant([1, step, 3], tf.int64)
+        values = tf.random.stateless_normal((20, 8, 48), [1, 2])
+        rate = dropout_rate(0.5, 10, key)
+        dropped = keyed_dropout(values, rate, key, 0, compiles)
+        number = min(step / 10, 1) * 0.5
+        self.assertAllEqual(dropped, keyed_dropout(values, number, key, 0))
+        self.assertNear(np.mean(dropped == 0), number, 0.03)
+
+    def test_recurrent_kernels(self):
+        options = {"vocabulary_size": 5, "units": 48}
+
+        def factors(rate, warmup_steps):
+            config = ModelConfig(
+                **options,
+                recurrent_kernel_dropout=rate,
+                dropout_warmup_steps=warmup_steps,
+            )
+            key = tf.constant([1, 6, 3], tf.int64)
+            found = recurrent_kernel_factors(config, key)
+            return [factor for factor in found if factor is not None]
+
+        self.assertAllEqual(factors(0.5, 10), factors(0.3, 0))
+        self.assertNotAllEqual(factors(0.5, 10), factors(0.5, 0))
 
 
 class RecurrentKernelFactorsTest(tf.test.TestCase, parameterized.TestCase):

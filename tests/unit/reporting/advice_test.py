@@ -76,6 +76,16 @@ class AdviceTest(parameterized.TestCase):
                 self.assertNotIn("dropout", text)
         self.assertNotIn("dropout", said(2.0, 1.4, 1.5, settings={}))
 
+    def test_dropout_that_is_proposed_rises_as_long(self):
+        for steps, proposed in (
+            (0, "(--dropout=0.3)"),
+            (900, "(--dropout=0.3 --dropout_warmup_steps=900)"),
+            ("?", "(--dropout=0.3)"),
+        ):
+            model = {"dropout": 0.1, "dropout_warmup_steps": steps}
+            text = said(2.0, 1.5, 1.4, 1.45, 1.5, settings={"model": model})
+            self.assertIn(proposed, text)
+
     def test_one_sentence_fits_any_run(self):
         choices = random.Random(3)
         for _ in range(300):

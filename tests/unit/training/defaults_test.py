@@ -1,7 +1,5 @@
 """Tests of what is chosen where no flag says it."""
 
-import itertools
-
 import hypothesis
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -9,16 +7,15 @@ from hypothesis import strategies
 
 from kerasrnn.command_line import config_flags
 from kerasrnn.config import CELLS
-from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.defaults import choices
-from kerasrnn.training.defaults import choices_of_longer_run
 from kerasrnn.training.defaults import choices_of_resumed_run
 from kerasrnn.training.step.schedule import Limits
 
-# Fields of the model; all others that are chosen are of the training.
 DROPOUTS = ("dropout", "recurrent_kernel_dropout")
+# Fields of the model; all others that are chosen are of the training.
+OF_THE_MODEL = (*DROPOUTS, "dropout_warmup_steps")
 
 
 def chosen(given=None, characters=1_000_000, limits=None, cores=0, **model):
@@ -41,7 +38,8 @@ class DefaultsTest(parameterized.TestCase):
     def test_every_choice_is_a_setting(self, cell, units, characters, trained):
         given = {"init_from": "/model"} if trained else {}
         fields = chosen(given, characters, cell=cell, units=units)
-        rates = {name: fields.pop(name) for name in DROPOUTS}
+        network = {name: fields.pop(name) for name in OF_THE_MODEL}
+        rates = {name: network[name] for name in DROPOUTS}
         config = TrainingConfig(**fields)
         self.assertBetween(config.learning_rate, 1e-5, 0.02)
         self.assertBetween(config.epochs, 1, 50)
@@ -49,7 +47,9 @@ class DefaultsTest(parameterized.TestCase):
         for rate in rates.values():
             self.assertBetween(rate, 0, 0.5)
         self.assertBetween(config.weight_decay, 0.01, 0.1)
-        ModelConfig(vocabulary_size=65, **rates)
+        ModelConfig(vocabulary_size=65, **network)
+        if not any(rates.values()):
+            self.assertEqual(network["dropout_warmup_steps"], 0)
         # So much wider that the rates differ in their two digits.
         wider = chosen(given, characters, cell=cell, units=2 * units + 256)
         self.assertLess(wider["learning_rate"], config.learning_rate)
@@ -80,7 +80,7 @@ class DefaultsTest(parameterized.TestCase):
         config = ModelConfig(vocabulary_size=65)
         names = [c.name for c in choices(config, {}, 10**6, validates=False)]
         self.assertEqual(
-            names, ["learning_rate", "epochs", *DROPOUTS, "weight_decay"]
+            names, ["learning_rate", "epochs", *OF_THE_MODEL, "weight_decay"]
         )
 
     @parameterized.parameters(
@@ -218,97 +218,51 @@ class DefaultsTest(parameterized.TestCase):
             (1_000_000, 0.07),
             (100_000, 0.22),
             (10_000, 0.5),
-            (10_000_000, 0.02),
+            (8_000_000, 0.02),
             (20_000_000, 0.0),  # Not 0.015, which is not worth its time.
         ):
             self.assertEqual(rates(characters=characters), (rate, rate))
-        # Until the text is read 12 times, less: the half of it after three.
-        for epochs, rate in ((50, 0.22), (12, 0.22), (3, 0.11), (1, 0.06)):
-            found = rates({"epochs": epochs}, 100_000)
+        # None in a run that is over before the warm-up has come to 0.02.
+        for epochs, rate in ((50, 0.07), (3, 0.07), (2, 0.0), (1, 0.0)):
+            self.assertEqual(rates({"epochs": epochs}), (rate, rate))
+        for steps, rate in ((1000, 0.07), (900, 0.0)):  # of 2,500 characters
+            found = rates(limits=Limits(max_steps=steps))
             self.assertEqual(found, (rate, rate))
-        limits = Limits(max_steps=120)  # of 2,500 characters
-        found = rates(characters=100_000, limits=limits)
-        self.assertEqual(found, (0.11, 0.11))
         # Without that of the kernels, that of the outputs is larger.
         for of_kernels, rate in ((0.0, 0.39), (0.1, 0.22)):
             given = {"recurrent_kernel_dropout": of_kernels}
             self.assertEqual(rates(given, 100_000), (rate, None))
 
-    @parameterized.parameters(
-        # What is given anew, how it stops now; what is chosen.
-        ({}, {}, (None, None, None)),
-        ({}, {"minutes": 1}, (None, None, None)),
-        ({}, {"minutes": 10}, (0.07, 0.07, 0.07)),
-        ({"dropout": 0.3}, {"minutes": 10}, (None, None, 0.07)),
-        (
-            {"dropout": 0.3, "weight_decay": 0.2},
-            {"minutes": 10},
-            (None, None, None),
-        ),
-        ({"epochs": 1}, {"minutes": 10}, (0.02, 0.02, None)),
-    )
-    def test_a_run_that_goes_on_longer(self, given, limits, values):
-        before = Limits(minutes=1)
-        limits = Limits(**{"minutes": 1, **limits})
-        all_names = (*DROPOUTS, "weight_decay")
-        expected = dict(zip(all_names, values, strict=True))
-        # What was given stays, also if it is what the rule would choose.
-        for count in range(4):
-            for names in itertools.combinations(all_names, count):
-                found = choices_of_longer_run(
-                    self._config_of_a_minute(),
-                    names,
-                    before,
-                    given,
-                    10**6,
-                    limits,
-                )
-                self.assertEqual(
-                    {choice.name: choice.value for choice in found},
-                    {
-                        name: value
-                        for name, value in expected.items()
-                        if name in names and value is not None
-                    },
-                )
+    def test_dropout_warmup(self):
+        def steps(given=None, characters=1_000_000, **options):
+            return chosen(given, characters, **options)["dropout_warmup_steps"]
 
-    def test_a_run_of_an_older_version_keeps_to_one_dropout(self):
-        was = self._config_of_a_minute(recurrent_kernel_dropout=0.0)
-        found = choices_of_longer_run(
-            was, {"dropout"}, Limits(minutes=1), {}, 10**6, Limits(minutes=10)
-        )
-        values = {choice.name: choice.value for choice in found}
-        self.assertEqual(values, {"dropout": 0.12})
-
-    def _config_of_a_minute(self, **options):
-        values = chosen(limits=Limits(minutes=1))
-        rates = {name: values.pop(name) for name in DROPOUTS}
-        return Config(
-            model=ModelConfig(vocabulary_size=65, **{**rates, **options}),
-            training=TrainingConfig(**values),
-        )
+        self.assertEqual(steps(), 3200)  # of 2,500 characters, 8 epochs
+        given = {"batch_size": 10, "sequence_length": 100}
+        self.assertEqual(steps(given), 8000)
+        limits = Limits(minutes=1)  # It chooses a batch of 32.
+        self.assertEqual(steps(limits=limits, cores=2), 5000)
+        self.assertEqual(steps(characters=10**10), 0)  # There is no dropout.
+        given = {"recurrent_kernel_dropout": 0.0}
+        self.assertEqual(steps(given), 3200)
+        given = {"dropout_warmup_steps": 0}
+        self.assertNotIn("dropout_warmup_steps", chosen(given))
 
     def test_the_reason_is_told(self):
         model = ModelConfig(vocabulary_size=9, units=512)
-        rate, epochs, patience, dropout, of_kernels, batch_size, decay = map(
-            str, choices(model, {}, 10_000_000, cores=1)
-        )
         self.assertEqual(
-            dropout,
-            "--dropout=0.06 (3,172,873 weights, 10,000,000 characters to "
-            "train on, 6 epochs)",
-        )
-        self.assertEqual(
-            of_kernels, "--recurrent_kernel_dropout=0.06 (the same)"
-        )
-        self.assertEqual(rate, "--learning_rate=0.006 (512 units of lstm)")
-        self.assertEqual(
-            epochs, "--epochs=6 (10,000,000 characters to train on)"
-        )
-        self.assertEqual(patience, "--patience=5 (validations; 6 epochs)")
-        self.assertEqual(batch_size, "--batch_size=50 (24,000 steps, about)")
-        self.assertEqual(
-            decay, "--weight_decay=0.019 (3,172,873 weights, 6 epochs)"
+            list(map(str, choices(model, {}, 10_000_000, cores=1))),
+            [
+                "--learning_rate=0.006 (512 units of lstm)",
+                "--epochs=6 (10,000,000 characters to train on)",
+                "--patience=5 (validations; 6 epochs)",
+                "--batch_size=50 (24,000 steps, about)",
+                "--dropout=0.08 (3,172,873 weights, 10,000,000 characters to "
+                "train on, 6 epochs)",
+                "--recurrent_kernel_dropout=0.08 (the same)",
+                "--dropout_warmup_steps=32000 (8 epochs)",
+                "--weight_decay=0.019 (3,172,873 weights, 6 epochs)",
+            ],
         )
 
 

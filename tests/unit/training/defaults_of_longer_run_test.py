@@ -1,0 +1,83 @@
+"""Tests of what is chosen anew for a run that goes on longer."""
+
+import itertools
+
+from absl.testing import absltest
+from absl.testing import parameterized
+
+from kerasrnn.config import Config
+from kerasrnn.config import ModelConfig
+from kerasrnn.config import TrainingConfig
+from kerasrnn.training.defaults import choices
+from kerasrnn.training.defaults import choices_of_longer_run
+from kerasrnn.training.step.schedule import Limits
+
+DROPOUTS = ("dropout", "recurrent_kernel_dropout")
+OF_THE_MODEL = (*DROPOUTS, "dropout_warmup_steps")
+
+
+class LongerRunTest(parameterized.TestCase):
+    @parameterized.parameters(
+        # What is given anew, how it stops now; what is chosen.
+        ({}, {}, (None, None, None, None)),
+        ({}, {"minutes": 0.2}, (None, None, None, None)),
+        ({}, {"minutes": 10}, (0.07, 0.07, 3200, 0.07)),
+        ({"dropout": 0.3}, {"minutes": 10}, (None, None, None, 0.07)),
+        (
+            {"dropout": 0.3, "weight_decay": 0.2},
+            {"minutes": 10},
+            (None, None, None, None),
+        ),
+        ({"epochs": 3}, {"minutes": 10}, (0.07, 0.07, 3200, None)),
+        ({"epochs": 1}, {"minutes": 10}, (None, None, None, None)),
+    )
+    def test_a_run_that_goes_on_longer(self, given, limits, values):
+        before = Limits(minutes=0.2)
+        limits = Limits(**{"minutes": 0.2, **limits})
+        all_names = (*OF_THE_MODEL, "weight_decay")
+        expected = dict(zip(all_names, values, strict=True))
+        # What was given stays, also if it is what the rule would choose.
+        for count in range(5):
+            for names in itertools.combinations(all_names, count):
+                if expected["dropout"] and names[:1] == ("dropout",):
+                    # The other one was 0; if it stays, this has to be larger.
+                    both = DROPOUTS[1] in names
+                    expected["dropout"] = 0.07 if both else 0.12
+                found = choices_of_longer_run(
+                    self._config_of_a_short_run(),
+                    names,
+                    before,
+                    given,
+                    10**6,
+                    limits,
+                )
+                self.assertEqual(
+                    {choice.name: choice.value for choice in found},
+                    {
+                        name: value
+                        for name, value in expected.items()
+                        if name in names and value is not None
+                    },
+                )
+
+    def test_a_run_of_an_older_version_keeps_to_one_dropout(self):
+        was = self._config_of_a_short_run(recurrent_kernel_dropout=0.0)
+        found = choices_of_longer_run(
+            was, {"dropout"}, Limits(minutes=0.2), {}, 10**6, Limits(minutes=10)
+        )
+        values = {choice.name: choice.value for choice in found}
+        self.assertEqual(values, {"dropout": 0.12})
+
+    def _config_of_a_short_run(self, **options):
+        model = ModelConfig(vocabulary_size=65)
+        found = choices(model, {}, 10**6, limits=Limits(minutes=0.2))
+        values = {choice.name: choice.value for choice in found}
+        rates = {name: values.pop(name) for name in OF_THE_MODEL}
+        return Config(
+            model=ModelConfig(vocabulary_size=65, **{**rates, **options}),
+            training=TrainingConfig(**values),
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()
