@@ -236,6 +236,7 @@ class LossGradientTest(tf.test.TestCase, parameterized.TestCase):
             units=units,
             dropout=0.3,
             recurrent_kernel_dropout=0.3,
+            dropout_warmup_steps=9,
         )
         layout, weights = initial_weights(config, seed=1)
         generator = np.random.default_rng(2)

@@ -22,6 +22,7 @@ def train(pieces, **options):
         "cell": "lstm",
         "dropout": 0.3,
         "recurrent_kernel_dropout": 0.3,
+        "dropout_warmup_steps": 2,
         "num_layers": 2,
         **options,
     }

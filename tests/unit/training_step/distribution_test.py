@@ -68,6 +68,7 @@ def _train(workers):
             units=UNITS,
             dropout=0.3,
             recurrent_kernel_dropout=0.3,
+            dropout_warmup_steps=2,
         ),
         training=TrainingConfig(
             batch_size=B, sequence_length=T, jit_compile="off"

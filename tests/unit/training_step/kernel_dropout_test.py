@@ -28,7 +28,8 @@ class KernelDropoutTest(parameterized.TestCase):
             cell=cell,
             units=UNITS,
             dropout=0.0,
-            recurrent_kernel_dropout=0.4,
+            recurrent_kernel_dropout=0.7,
+            dropout_warmup_steps=9,
         )
         layout, flat = initial_weights(config, 1)
         draws = np.random.default_rng(0)
