@@ -110,6 +110,10 @@ def choices(
         given = {**given, "batch_size": found[-1].value}
     if "dropout" not in given:
         found += _dropouts(model, given, characters, read)
+    elif given.get("init_from") and "dropout_warmup_steps" not in given:
+        # The rates are the other model's, which has not read this text.
+        drops = model.dropout or model.recurrent_kernel_dropout
+        found.append(_dropout_warmup(given, characters if drops else 0))
     if "weight_decay" not in given and optimizer == "adamw":
         found.append(_weight_decay(model, characters, read))
     return found

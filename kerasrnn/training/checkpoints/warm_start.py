@@ -139,6 +139,11 @@ def model_fields(source: Config, given: dict) -> dict:
     # The new text decides these.
     for name in ("vocabulary_size", "separator_id"):
         del fields[name]
+    if "dropout_warmup_steps" not in given:
+        # By rule, of the new text's length too; none if the rate is given.
+        del fields["dropout_warmup_steps"]
+        if "dropout" in given:
+            fields["dropout_warmup_steps"] = 0
     return fields
 
 

@@ -247,6 +247,10 @@ class DefaultsTest(parameterized.TestCase):
         self.assertEqual(steps(given), 3200)
         given = {"dropout_warmup_steps": 0}
         self.assertNotIn("dropout_warmup_steps", chosen(given))
+        # The rates of a model to start from are given; the text is new.
+        given = {"init_from": "/model", "dropout": 0.1}
+        self.assertEqual(steps(given, dropout=0.1), 3200)
+        self.assertEqual(steps(given, dropout=0.0), 0)
 
     def test_the_reason_is_told(self):
         model = ModelConfig(vocabulary_size=9, units=512)

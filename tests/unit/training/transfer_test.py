@@ -233,6 +233,23 @@ class ProgramTest(absltest.TestCase):
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 
+    def test_dropout_rises_anew(self):
+        """By the new text, unless a rate or the warm-up is given."""
+        source = Config(
+            model=ModelConfig(
+                vocabulary_size=9, dropout=0.2, dropout_warmup_steps=700
+            )
+        )
+        for given, expected in (
+            ({}, (0.2, None)),
+            ({"dropout": 0.4}, (0.4, 0)),
+            ({"dropout_warmup_steps": 5}, (0.2, 5)),
+            ({"dropout": 0.4, "dropout_warmup_steps": 5}, (0.4, 5)),
+        ):
+            fields = warm_start.model_fields(source, given)
+            found = fields["dropout"], fields.get("dropout_warmup_steps")
+            self.assertEqual(found, expected)
+
     def test_takes_the_network_over(self):
         process = self.run_program(
             "--init_from=workdir",
