@@ -34,7 +34,7 @@ _DROPOUT_ALONE = 0.25
 _MOST_DROPOUT = 0.5
 # Times that the text is read until they are so large: before, there is less to
 # forget.
-_DROPOUT_WARMUP_EPOCHS = 8
+_DROPOUT_WARMUP_EPOCHS = 12
 # Less does not pay for the time that it takes in each step.
 _LEAST_DROPOUT = 0.02
 # Weight decay of such a network for each time that the text is read.

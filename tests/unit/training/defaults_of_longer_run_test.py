@@ -21,14 +21,14 @@ class LongerRunTest(parameterized.TestCase):
         # What is given anew, how it stops now; what is chosen.
         ({}, {}, (None, None, None, None)),
         ({}, {"minutes": 0.2}, (None, None, None, None)),
-        ({}, {"minutes": 10}, (0.07, 0.07, 3200, 0.07)),
+        ({}, {"minutes": 10}, (0.07, 0.07, 4800, 0.07)),
         ({"dropout": 0.3}, {"minutes": 10}, (None, None, None, 0.07)),
         (
             {"dropout": 0.3, "weight_decay": 0.2},
             {"minutes": 10},
             (None, None, None, None),
         ),
-        ({"epochs": 3}, {"minutes": 10}, (0.07, 0.07, 3200, None)),
+        ({"epochs": 4}, {"minutes": 10}, (0.07, 0.07, 4800, None)),
         ({"epochs": 1}, {"minutes": 10}, (None, None, None, None)),
     )
     def test_a_run_that_goes_on_longer(self, given, limits, values):
