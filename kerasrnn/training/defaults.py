@@ -172,6 +172,9 @@ def choices_of_longer_run(
     if "recurrent_kernel_dropout" not in chosen:
         rate = was.model.recurrent_kernel_dropout
         training["recurrent_kernel_dropout"] = rate
+    if was.training.init_from and "dropout" not in chosen:
+        # It came with the model to start from.
+        training["dropout"] = was.model.dropout
     # A rule that has changed since then is no reason.
     former = choices(was.model, training, characters, limits=before)
     now = choices(was.model, {**training, **given}, characters, limits=limits)

@@ -68,6 +68,26 @@ class LongerRunTest(parameterized.TestCase):
         values = {choice.name: choice.value for choice in found}
         self.assertEqual(values, {"dropout": 0.12})
 
+    @parameterized.product(
+        before=(0.2, 1, 10), now=(0.2, 1, 10), rate=(0.0, 0.2)
+    )
+    def test_rates_of_a_model_to_start_from_rise_as_before(
+        self, before, now, rate
+    ):
+        model = ModelConfig(
+            vocabulary_size=65, dropout=rate, dropout_warmup_steps=4800
+        )
+        was = Config(model=model, training=TrainingConfig(init_from="/model"))
+        found = choices_of_longer_run(
+            was,
+            {"dropout_warmup_steps"},
+            Limits(minutes=before),
+            {},
+            10**6,
+            Limits(minutes=now),
+        )
+        self.assertEqual(found, [])
+
     def _config_of_a_short_run(self, **options):
         model = ModelConfig(vocabulary_size=65)
         found = choices(model, {}, 10**6, limits=Limits(minutes=0.2))
