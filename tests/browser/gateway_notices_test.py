@@ -1,5 +1,7 @@
 """The gateway's page in a real browser: what it says while it does several."""
 
+import random
+
 from absl.testing import absltest
 from helpers.servers.gateway_page import GatewayPageTestCase
 from helpers.servers.held_calls import HeldCalls
@@ -94,6 +96,37 @@ class NoticesTest(GatewayPageTestCase):
         self.until_scored("new")
         self.assertEqual(self.notice(), "")
         self.assertEqual(self.browser.errors, [])
+
+    def test_nobody_clears_what_another_says(self):
+        """Of any who begin, say something, fall silent and end."""
+        self.browser.evaluate(
+            "import('/page/notices.js').then(({ Notices }) => {"
+            " window.place = document.createElement('p');"
+            " window.all = new Notices(window.place);"
+            " window.notices = []; })"
+        )
+        self.until("!!window.notices")
+        draws = random.Random(1)
+        said, over, count = [], set(), 0  # said: (number, words), last is shown
+        for _ in range(300):
+            open_ones = [
+                number for number in range(count) if number not in over
+            ]
+            what = draws.choice(("begin", "say", "end"))
+            words = draws.choice(("", "Waiting…", "Writing…", "It failed."))
+            if what == "begin" or not open_ones:
+                number, count = count, count + 1
+                said = [one for one in said if one[0] not in over]
+                call = f"window.notices.push(window.all.begin({words!r}))"
+            else:
+                number = draws.choice(open_ones)
+                call = f"window.notices[{number}].{what}({words!r})"
+                over |= {number} if what == "end" else set()
+            said = [one for one in said if one[0] != number]
+            said += [(number, words)] if words else []
+            self.browser.evaluate(f"{call}; 0")
+            shown = self.browser.evaluate("window.place.textContent")
+            self.assertEqual(shown, said[-1][1] if said else "")
 
 
 if __name__ == "__main__":
