@@ -232,7 +232,7 @@ class TrainingConfig:
             training stops; 0 never stops early; a new run chooses it.
         init_from: Working directory of a trained model to start from: its
             network, dropout and kind of vocabulary are kept, and weights follow
-            their characters. Without, and of new characters, they are random.
+            their characters; all others are random.
         on_nan: What to do if the loss explodes or is not finite: "stop", or
             "rollback" to the last good checkpoint and continue with half the
             learning rate, at most five times.
