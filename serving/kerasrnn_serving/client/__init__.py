@@ -5,8 +5,8 @@
             print(chunk.text, end="", flush=True)
 
 `AsyncClient` has the same for an event loop. What the methods return is in
-`kerasrnn_serving.client.results`, what they raise in
-`kerasrnn_serving.client.errors`; modules whose names begin with an underscore
+`kerasrnn_serving.client.results`. Calls that fail raise `ServingError`, wrong
+arguments `kerasrnn.UserError`. Modules whose names begin with an underscore
 are this package's own.
 """
 
@@ -16,6 +16,7 @@ from kerasrnn_serving.client._base_client import FIRST_CHUNK
 from kerasrnn_serving.client._client import Client
 from kerasrnn_serving.client._connection.channel import Tls
 from kerasrnn_serving.client.errors import ServingError
+from kerasrnn_serving.client.errors import VersionGone
 from kerasrnn_serving.client.results import Generation
 from kerasrnn_serving.client.results import Inspection
 from kerasrnn_serving.client.results import Score
@@ -31,5 +32,6 @@ __all__ = [
     "Score",
     "ServingError",
     "Tls",
+    "VersionGone",
     "VersionStatus",
 ]
