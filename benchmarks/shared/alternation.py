@@ -10,8 +10,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,10 @@ def define_worker(flag_values: "flags.FlagValues") -> None:
     )
 
 
+class SideFailed(SystemExit):
+    """A side has ended before it answered; ends the program, unless caught."""
+
+
 class Worker:
     """A side's process.
 
@@ -44,11 +50,12 @@ class Worker:
     """
 
     def __init__(self, arguments: Sequence[str], environment=None):
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
         self._process = subprocess.Popen(
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             env={
                 **os.environ,
                 "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -59,7 +66,11 @@ class Worker:
         self._arguments = arguments
 
     def turn(self, steps: int) -> float:
-        """Lets the side make some steps; returns its seconds a step."""
+        """Lets the side make some steps; returns its seconds a step.
+
+        Raises:
+            SideFailed: It has ended.
+        """
         self._process.send_signal(signal.SIGCONT)
         try:
             self._process.stdin.write(f"{steps}\n")
@@ -68,7 +79,9 @@ class Worker:
             pass  # the empty answer tells
         answer = self._process.stdout.readline()
         if not answer:
-            raise SystemExit(f"a side ended early: {' '.join(self._arguments)}")
+            self._errors.seek(0)
+            said = self._errors.read().strip().splitlines() or ["nothing said"]
+            raise SideFailed(f"{' '.join(self._arguments)}: {said[-1]}")
         self._process.send_signal(signal.SIGSTOP)
         return float(answer)
 
@@ -93,6 +106,7 @@ def alternate(
     rounds: int,
     steps: int = 0,
     seconds: float = 0.5,
+    optional: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
     """Lets sides take turns.
 
@@ -101,20 +115,31 @@ def alternate(
         rounds: Turns of each.
         steps: Steps a turn; 0 is as many as take the first side `seconds`.
         seconds: See `steps`.
+        optional: Sides that are left out where they fail: a peer may lack what
+            is compared on this processor.
 
     Returns:
         Seconds a step by side, arrays [rounds].
+
+    Raises:
+        SideFailed: Another side has failed.
     """
+    taken: dict[str, list[float]] = {}
     try:
-        for worker in workers.values():
-            worker.turn(2)  # compiles and warms up
+        for name, worker in workers.items():
+            try:
+                worker.turn(2)  # compiles and warms up
+                taken[name] = []
+            except SideFailed as failure:
+                if name not in optional:
+                    raise
+                print(f"{name} is left out: {failure}", flush=True)
         if not steps:
-            first = next(iter(workers.values()))
+            first = workers[next(iter(taken))]
             steps = max(1, round(seconds / first.turn(2)))
-        taken = {name: [] for name in workers}
         for _ in range(rounds):
-            for name, worker in workers.items():
-                taken[name].append(worker.turn(steps))
+            for name, values in taken.items():
+                values.append(workers[name].turn(steps))
     finally:
         for worker in workers.values():
             worker.close()

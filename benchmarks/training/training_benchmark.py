@@ -99,7 +99,10 @@ def main(argv):
         workers = {
             side: Worker([*arguments, f"--worker={side}"]) for side in sides
         }
-        _report(options, alternate(workers, options.rounds, options.steps))
+        seconds = alternate(
+            workers, options.rounds, options.steps, optional=("torch",)
+        )
+        _report(options, seconds)
 
 
 def _report(options, seconds):
