@@ -61,6 +61,7 @@ PROMISED = {
         "Score",
         "ServingError",
         "Tls",
+        "VersionGone",
         "VersionStatus",
     ],
     "kerasrnn_serving.client.errors": ["ServingError", "VersionGone"],
