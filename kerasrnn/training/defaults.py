@@ -14,6 +14,7 @@ from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.training.hardware import Hardware
 from kerasrnn.training.step.schedule import Limits
 
 # Up to so many units the learning rate is the cell's own.
@@ -46,10 +47,13 @@ _STEPS = 3_000
 _SMALL_BATCH_SIZES = (32, 16)
 # With fewer streams than that, a core is faster with more of them.
 _STREAMS_PER_CORE = 16
-# Floating-point operations a second of two cores. Some machines make thrice as
-# many or a third; nothing else is known before the first step.
+# Floating-point operations a second of two cores, and of an accelerator, which
+# waits most of the time with so few streams. Some make thrice as many or a
+# third; nothing else is known before the first step.
 _OPERATIONS = 6e10
+_OPERATIONS_OF_ACCELERATOR = 1e12
 _NO_LIMITS = Limits()
+_ONE_ACCELERATOR = Hardware()
 
 
 class Choice(NamedTuple):
@@ -78,7 +82,7 @@ def choices(
     characters: int,
     validates: bool = True,
     limits: Limits = _NO_LIMITS,
-    cores: int = 0,
+    hardware: Hardware = _ONE_ACCELERATOR,
 ) -> list[Choice]:
     """Returns what is chosen for fields of the configuration not given.
 
@@ -88,8 +92,7 @@ def choices(
         characters: Length of the training text.
         validates: Whether there is text to validate on.
         limits: When the run stops before its epochs are over.
-        cores: Of the processor that trains; 0 if something else does, whose
-            steps take the same time whatever the batch.
+        hardware: What trains.
     """
     found = []
     optimizer = given.get("optimizer", TrainingConfig().optimizer)
@@ -103,11 +106,15 @@ def choices(
     # With a period of the user's own, nobody knows what one validation is.
     if validates and not {"patience", "evaluate_every"} & set(given):
         found.append(_patience(epochs))
-    read = _characters_read(model, given, epochs * characters, limits)
-    fixed = {"batch_size", "accumulation_steps"} & set(given)
-    if cores and not fixed and not limits.max_steps:
-        found.append(_batch_size(given, read, cores))
-        given = {**given, "batch_size": found[-1].value}
+    read = _characters_read(model, given, epochs * characters, limits, hardware)
+    if not {"batch_size", "accumulation_steps"} & set(given):
+        sizes = []
+        if not hardware.cores:
+            sizes = _shared_batch_size(hardware.replicas)
+        elif not limits.max_steps:
+            sizes = [_batch_size(given, read, hardware.cores)]
+        found += sizes
+        given = {**given, **{size.name: size.value for size in sizes}}
     if "dropout" not in given:
         found += _dropouts(model, given, characters, read)
     elif given.get("init_from") and "dropout_warmup_steps" not in given:
@@ -150,6 +157,7 @@ def choices_of_longer_run(
     given: Mapping[str, Any],
     characters: int,
     limits: Limits,
+    hardware: Hardware = _ONE_ACCELERATOR,
 ) -> list[Choice]:
     """Returns what is chosen again because a run is to read more, or less.
 
@@ -160,6 +168,7 @@ def choices_of_longer_run(
         given: The fields of `ModelConfig` and `TrainingConfig` given anew.
         characters: Length of the training text.
         limits: When it stops now.
+        hardware: What trains now.
 
     Returns:
         The dropouts and the weight decay, if a rule chose them and it now
@@ -176,8 +185,13 @@ def choices_of_longer_run(
         # It came with the model to start from.
         training["dropout"] = was.model.dropout
     # A rule that has changed since then is no reason.
-    former = choices(was.model, training, characters, limits=before)
-    now = choices(was.model, {**training, **given}, characters, limits=limits)
+    former, now = (
+        choices(was.model, fields, characters, True, stops, hardware)
+        for fields, stops in (
+            (training, before),
+            ({**training, **given}, limits),
+        )
+    )
     former_values = {choice.name: choice.value for choice in former}
     return [
         choice
@@ -247,6 +261,15 @@ def _batch_size(given: Mapping[str, Any], read: float, cores: int) -> Choice:
     return Choice("batch_size", batch_size, reason)
 
 
+def _shared_batch_size(replicas: int) -> list[Choice]:
+    """Is a multiple of the replicas, which read as many streams each."""
+    least = TrainingConfig().batch_size
+    if not least % replicas:
+        return []
+    size = -(-least // replicas) * replicas
+    return [Choice("batch_size", size, f"shared by {replicas} replicas")]
+
+
 def _weight_decay(model: ModelConfig, characters: int, read: float) -> Choice:
     """Rises with the weights per character, and with the times it is read."""
     times = read / max(characters, 1)
@@ -256,7 +279,7 @@ def _weight_decay(model: ModelConfig, characters: int, read: float) -> Choice:
     return Choice("weight_decay", float(f"{decay:.2g}"), reason)
 
 
-def _characters_read(model, given, characters, limits):
+def _characters_read(model, given, characters, limits, hardware):
     """Returns how many characters a run reads at most, about."""
     if limits.max_steps:
         steps = limits.max_steps
@@ -267,8 +290,8 @@ def _characters_read(model, given, characters, limits):
         rows = 0 if model.embedding_size else model.vocabulary_size - 1
         gates = CELL_SIZES[model.cell].gates * model.units
         operations = 6 * (model.num_weights - rows * gates)
-        seconds = 60 * limits.minutes
-        characters = min(characters, seconds * _OPERATIONS / operations)
+        speed = _OPERATIONS if hardware.cores else _OPERATIONS_OF_ACCELERATOR
+        characters = min(characters, 60 * limits.minutes * speed / operations)
     return characters
 
 

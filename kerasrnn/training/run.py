@@ -35,6 +35,8 @@ from kerasrnn.training.checkpoints.finding import read_best
 from kerasrnn.training.checkpoints.manager import CheckpointManager
 from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.checkpoints.workdir import locked
+from kerasrnn.training.hardware import Hardware
+from kerasrnn.training.hardware import of_this_machine
 from kerasrnn.training.records import announcement
 from kerasrnn.training.records.display import Display
 from kerasrnn.training.settings import Request
@@ -104,6 +106,12 @@ def train_as_chief(
     with locked(request.workdir) as workdir, Display() as display:
         checkpoints = CheckpointManager(workdir)
         saved = checkpoints.newest()
+        if group:
+            hardware = Hardware(replicas=group.strategy.num_replicas_in_sync)
+        else:
+            hardware = of_this_machine(
+                request.strategy, request.tpu, os.environ
+            )
         # A mistake in the model's fields is reported before the text is read.
         ModelConfig(vocabulary_size=2, **request.model)
         if saved is None:
@@ -112,10 +120,12 @@ def train_as_chief(
                 workdir,
                 standard_library,
                 display,
-                cores=0 if group else _cores_that_train(request),
+                hardware,
             )
         else:
-            settings = settings_of_resumed_run(request, workdir, saved, display)
+            settings = settings_of_resumed_run(
+                request, workdir, saved, display, hardware
+            )
         if settings.finished and saved is not None:
             flags = " and a larger ".join(settings.finished)
             display.note(
@@ -196,21 +206,6 @@ def train_with_chief(
         workers=group,
     )
     print(f"Finished: {result.reason}.")
-
-
-def _cores_that_train(request: Request) -> int:
-    """Returns the cores of this process; 0 if an accelerator will train.
-
-    This is before TensorFlow starts, which takes seconds, so it goes by what
-    TensorFlow would find.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")
-    has_gpu = visible and any(pathlib.Path("/dev").glob("nvidia[0-9]*"))
-    has_tpu = request.tpu or os.environ.get("TPU_NAME")
-    one_device = request.strategy in ("auto", "one_device")
-    if has_gpu or has_tpu or not one_device:
-        return 0
-    return len(os.sched_getaffinity(0))
 
 
 def _this_process_alone(request: Request, settings: Settings) -> "Workers":

@@ -29,6 +29,7 @@ from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.defaults import choices
 from kerasrnn.training.defaults import choices_of_longer_run
 from kerasrnn.training.defaults import choices_of_resumed_run
+from kerasrnn.training.hardware import Hardware
 from kerasrnn.training.records import announcement
 from kerasrnn.training.records.observers import Observer
 from kerasrnn.training.step.schedule import Limits
@@ -91,7 +92,7 @@ def settings_of_new_run(
     workdir: Workdir,
     standard_library: str,
     observer: Observer,
-    cores: int = 0,
+    hardware: Hardware,
 ) -> Settings:
     """Reads the text of a new run, and returns what it trains.
 
@@ -100,7 +101,7 @@ def settings_of_new_run(
         workdir: Where to train.
         standard_library: What to tell the user who names no text.
         observer: Is told about the text.
-        cores: See `kerasrnn.training.defaults.choices`.
+        hardware: What trains.
 
     Raises:
         UserError: The text cannot be used, does not fit the model to start
@@ -134,7 +135,7 @@ def settings_of_new_run(
         characters_in(corpus.split_ranges("train", multiple)),
         validates=validates,
         limits=limits,
-        cores=cores,
+        hardware=hardware,
     )
     _note_choices(chosen, observer)
     config = Config(model=model, data=data, training=training)
@@ -143,7 +144,11 @@ def settings_of_new_run(
 
 
 def settings_of_resumed_run(
-    request: Request, workdir: Workdir, saved: Checkpoint, observer: Observer
+    request: Request,
+    workdir: Workdir,
+    saved: Checkpoint,
+    observer: Observer,
+    hardware: Hardware,
 ) -> Settings:
     """Returns what a run trains that resumes from a checkpoint.
 
@@ -152,6 +157,7 @@ def settings_of_resumed_run(
         workdir: Where the run is.
         saved: Its newest checkpoint.
         observer: Is told about the text.
+        hardware: What trains now.
 
     Raises:
         UserError: Something is asked for that cannot be changed, or the text
@@ -190,6 +196,7 @@ def settings_of_resumed_run(
         given,
         characters_in(text.corpus.split_ranges("train", multiple)),
         limits,
+        hardware,
     )
     _note_choices(again, observer)
     config = _with(config, again)

@@ -69,7 +69,9 @@ def streams_per_replica(
     if batch_size % replicas:
         raise UserError(
             f"batch_size {batch_size} cannot be shared by {replicas} "
-            f"replicas: choose a multiple of {replicas}."
+            f"replicas: choose a multiple of {replicas}, or, for a run that "
+            "has begun, fewer devices (--strategy=one_device, or "
+            "CUDA_VISIBLE_DEVICES)."
         )
     streams = batch_size // replicas
     if streams % accumulation_steps:

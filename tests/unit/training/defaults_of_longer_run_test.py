@@ -10,25 +10,28 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.defaults import choices
 from kerasrnn.training.defaults import choices_of_longer_run
+from kerasrnn.training.hardware import Hardware
 from kerasrnn.training.step.schedule import Limits
 
+TWO_CORES = Hardware(cores=2)
 DROPOUTS = ("dropout", "recurrent_kernel_dropout")
 OF_THE_MODEL = (*DROPOUTS, "dropout_warmup_steps")
 
 
 class LongerRunTest(parameterized.TestCase):
     @parameterized.parameters(
-        # What is given anew, how it stops now; what is chosen.
+        # What is given anew, how it stops now; what is chosen. (So short a run
+        # has 32 streams, which make 7,500 steps of 12 epochs.)
         ({}, {}, (None, None, None, None)),
         ({}, {"minutes": 0.2}, (None, None, None, None)),
-        ({}, {"minutes": 10}, (0.07, 0.07, 4800, 0.07)),
+        ({}, {"minutes": 10}, (0.07, 0.07, 7500, 0.07)),
         ({"dropout": 0.3}, {"minutes": 10}, (None, None, None, 0.07)),
         (
             {"dropout": 0.3, "weight_decay": 0.2},
             {"minutes": 10},
             (None, None, None, None),
         ),
-        ({"epochs": 4}, {"minutes": 10}, (0.07, 0.07, 4800, None)),
+        ({"epochs": 4}, {"minutes": 10}, (0.07, 0.07, 7500, None)),
         ({"epochs": 1}, {"minutes": 10}, (None, None, None, None)),
     )
     def test_a_run_that_goes_on_longer(self, given, limits, values):
@@ -50,6 +53,7 @@ class LongerRunTest(parameterized.TestCase):
                     given,
                     10**6,
                     limits,
+                    TWO_CORES,
                 )
                 self.assertEqual(
                     {choice.name: choice.value for choice in found},
@@ -63,7 +67,13 @@ class LongerRunTest(parameterized.TestCase):
     def test_a_run_of_an_older_version_keeps_to_one_dropout(self):
         was = self._config_of_a_short_run(recurrent_kernel_dropout=0.0)
         found = choices_of_longer_run(
-            was, {"dropout"}, Limits(minutes=0.2), {}, 10**6, Limits(minutes=10)
+            was,
+            {"dropout"},
+            Limits(minutes=0.2),
+            {},
+            10**6,
+            Limits(minutes=10),
+            TWO_CORES,
         )
         values = {choice.name: choice.value for choice in found}
         self.assertEqual(values, {"dropout": 0.12})
@@ -85,12 +95,19 @@ class LongerRunTest(parameterized.TestCase):
             {},
             10**6,
             Limits(minutes=now),
+            TWO_CORES,
         )
         self.assertEqual(found, [])
 
     def _config_of_a_short_run(self, **options):
         model = ModelConfig(vocabulary_size=65)
-        found = choices(model, {}, 10**6, limits=Limits(minutes=0.2))
+        found = choices(
+            model,
+            {},
+            10**6,
+            limits=Limits(minutes=0.2),
+            hardware=TWO_CORES,
+        )
         values = {choice.name: choice.value for choice in found}
         rates = {name: values.pop(name) for name in OF_THE_MODEL}
         return Config(

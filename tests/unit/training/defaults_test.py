@@ -11,6 +11,7 @@ from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.defaults import choices
 from kerasrnn.training.defaults import choices_of_resumed_run
+from kerasrnn.training.hardware import Hardware
 from kerasrnn.training.step.schedule import Limits
 
 DROPOUTS = ("dropout", "recurrent_kernel_dropout")
@@ -18,11 +19,22 @@ DROPOUTS = ("dropout", "recurrent_kernel_dropout")
 OF_THE_MODEL = (*DROPOUTS, "dropout_warmup_steps")
 
 
-def chosen(given=None, characters=1_000_000, limits=None, cores=0, **model):
+def chosen(
+    given=None,
+    characters=1_000_000,
+    limits=None,
+    cores=0,
+    replicas=1,
+    **model,
+):
     """Returns the values chosen, by name."""
     config = ModelConfig(vocabulary_size=65, **model)
     found = choices(
-        config, given or {}, characters, limits=limits or Limits(), cores=cores
+        config,
+        given or {},
+        characters,
+        limits=limits or Limits(),
+        hardware=Hardware(cores, replicas),
     )
     return {choice.name: choice.value for choice in found}
 
@@ -128,6 +140,7 @@ class DefaultsTest(parameterized.TestCase):
 
     def test_help_shows_no_default_of_what_is_chosen(self):
         self.assertCountEqual(chosen(cores=1), config_flags.CHOSEN_BY_RULE)
+        self.assertCountEqual(chosen(replicas=4), config_flags.CHOSEN_BY_RULE)
 
     def test_a_long_text_is_read_less_often(self):
         self.assertEqual(chosen()["epochs"], 50)
@@ -186,6 +199,38 @@ class DefaultsTest(parameterized.TestCase):
         # An accelerator.
         self.assertIsNone(size(10, cores=0))
 
+    def test_replicas_share_each_batch(self):
+        for replicas in range(1, 200):
+            found = chosen(replicas=replicas)
+            size = found.get("batch_size", TrainingConfig().batch_size)
+            self.assertEqual(size % replicas, 0)
+            self.assertBetween(size, 50, 49 + replicas)
+            # 12 epochs of the steps that this size makes.
+            steps = found["dropout_warmup_steps"]
+            self.assertAlmostEqual(steps, 12e6 / (50 * size), delta=1)
+            # What is given is the user's own choice.
+            for name in ("batch_size", "accumulation_steps"):
+                given = chosen({name: 50}, replicas=replicas)
+                self.assertNotIn("batch_size", given)
+
+    @parameterized.product(minutes=(1, 5, 20), units=(128, 512))
+    def test_an_accelerator_reads_more_in_the_same_minutes(
+        self, minutes, units
+    ):
+        limits = Limits(minutes=minutes)
+        of_cores, of_accelerator = (
+            chosen(None, 10**6, limits, cores, units=units) for cores in (2, 0)
+        )
+        for name in (*DROPOUTS, "weight_decay"):
+            self.assertGreaterEqual(of_accelerator[name], of_cores[name])
+        # 1e12 operations a second, 6 * 206,017 a character: 12 epochs and more.
+        if units == 128 and minutes > 1:
+            without_limit = chosen(None, 10**6, units=units)
+            self.assertEqual(of_accelerator["dropout"], 0.07)
+            self.assertEqual(
+                of_accelerator["weight_decay"], without_limit["weight_decay"]
+            )
+
     def test_weight_decay_by_hand(self):
         # 0.01 for each epoch and weight per character; 239,297 weights.
         self.assertEqual(chosen()["weight_decay"], 0.1)
@@ -199,7 +244,7 @@ class DefaultsTest(parameterized.TestCase):
 
     def test_weight_decay_of_some_minutes(self):
         def decay(minutes, **model):
-            found = chosen(limits=Limits(minutes=minutes), **model)
+            found = chosen(limits=Limits(minutes=minutes), cores=2, **model)
             return found["weight_decay"]
 
         self.assertEqual([decay(1), decay(1000)], [0.01, 0.1])
@@ -255,7 +300,12 @@ class DefaultsTest(parameterized.TestCase):
     def test_the_reason_is_told(self):
         model = ModelConfig(vocabulary_size=9, units=512)
         self.assertEqual(
-            list(map(str, choices(model, {}, 10_000_000, cores=1))),
+            list(
+                map(
+                    str,
+                    choices(model, {}, 10_000_000, hardware=Hardware(cores=1)),
+                )
+            ),
             [
                 "--learning_rate=0.006 (512 units of lstm)",
                 "--epochs=6 (10,000,000 characters to train on)",
