@@ -22,6 +22,7 @@ DIST = Path("dist")
 
 # What whoever has the source distribution alone needs to build and test.
 _IN_SOURCE = (
+    ".dockerignore",
     "BUILD",
     "CHANGELOG.md",
     "CITATION.cff",
