@@ -15,10 +15,10 @@ _DOCKER = _SERVING / "docker"
 _VERSIONS = ("1.30", kubernetes_validate.latest_version())
 
 
-def documents():
+def documents(pattern="*.yaml"):
     """Returns the documents of all files."""
     found = []
-    for path in sorted((_SERVING / "kubernetes").glob("*.yaml")):
+    for path in sorted((_SERVING / "kubernetes").glob(pattern)):
         found += yaml.safe_load_all(path.read_text())
     return found
 
@@ -148,6 +148,65 @@ class MeaningTest(absltest.TestCase):
         self.assertGreater(self.pod["terminationGracePeriodSeconds"], sleep)
         # Or the server would be process 1, which SIGTERM does not end.
         self.assertTrue(self.pod["shareProcessNamespace"])
+
+
+class ServersAndGatewayTest(absltest.TestCase):
+    """What holds of all files, those of the gateway included."""
+
+    def setUp(self):
+        super().setUp()
+        self.documents = documents("**/*.yaml")
+
+    def of_kind(self, kind):
+        found = [entry for entry in self.documents if entry["kind"] == kind]
+        self.assertNotEmpty(found)
+        return found
+
+    def test_replicas_are_the_autoscaler_s_where_there_is_one(self):
+        scaled = [
+            entry["spec"]["scaleTargetRef"]["name"]
+            for entry in self.of_kind("HorizontalPodAutoscaler")
+        ]
+        for deployment in self.of_kind("Deployment"):
+            self.assertEqual(
+                "replicas" in deployment["spec"],
+                deployment["metadata"]["name"] not in scaled,
+            )
+
+    def test_prometheus_reaches_what_it_is_told_to_scrape(self):
+        """It is in a namespace of its own, named monitoring."""
+        policies = self.of_kind("NetworkPolicy")
+        for deployment in self.of_kind("Deployment"):
+            template = deployment["spec"]["template"]
+            annotations = template["metadata"]["annotations"]
+            self.assertEqual(annotations["prometheus.io/scrape"], "true")
+            number = int(annotations["prometheus.io/port"])
+            (name,) = [
+                port["name"]
+                for container in template["spec"]["containers"]
+                for port in container["ports"]
+                if port["containerPort"] == number
+            ]
+            labels = template["metadata"]["labels"].items()
+            for policy in policies:
+                selector = policy["spec"]["podSelector"]["matchLabels"]
+                if selector.items() <= labels:
+                    self.assertTrue(_admits_prometheus(policy, {name, number}))
+
+    def test_prometheus_reaches_nothing_else(self):
+        for policy in self.of_kind("NetworkPolicy"):
+            self.assertFalse(_admits_prometheus(policy, {"grpc", 8500}))
+
+
+def _admits_prometheus(policy, port):
+    """Whether a policy lets the namespace "monitoring" in, by a port."""
+    labels = {"kubernetes.io/metadata.name": "monitoring"}
+    return any(
+        peer.get("namespaceSelector", {}).get("matchLabels") == labels
+        for rule in policy["spec"]["ingress"]
+        if any(entry["port"] in port for entry in rule["ports"])
+        for peer in rule["from"]
+    )
 
 
 if __name__ == "__main__":
