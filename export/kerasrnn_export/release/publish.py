@@ -77,7 +77,8 @@ def publish(
 
     Raises:
         UserError: The export directory cannot be written to, or is on
-            another file system.
+            another file system. Also where the version was published, but
+            perhaps not for good: it could not be synced.
     """
     prepared_directory = Path(prepared_directory)
     export_dir = local_path(export_dir or prepared_directory.parent)
@@ -97,7 +98,7 @@ def publish(
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
             else:
-                _sync_one(export_dir)
+                _sync_name(target)
                 return target
 
 
@@ -159,6 +160,20 @@ def _contents(directory):
     """
     paths = [*directory.rglob("*"), directory]
     return [path for path in paths if not path.is_symlink()]
+
+
+def _sync_name(target):
+    """Writes the name of a published version through to the disk."""
+    try:
+        _sync_one(target.parent)
+    except OSError as error:
+        raise UserError(
+            f"{target} was published, but its name could not be written "
+            f"through to the disk ({error.strerror}); if the machine stops "
+            "now, the version may be lost. Put the disk right, and see with "
+            f"`kerasrnn-export --describe={target}` whether the version is "
+            "there; if it is, do not export again."
+        ) from None
 
 
 def _sync_one(path):

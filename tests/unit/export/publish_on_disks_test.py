@@ -1,9 +1,12 @@
-"""Publishing on a file system that is full or read-only says so."""
+"""Publishing on a file system that is full, read-only or broken says so."""
 
+import errno
+import os
 import subprocess
 import sys
 
 from absl.testing import absltest
+from absl.testing import parameterized
 from helpers.sources.repository import program_environment
 
 # Publishes one version, then says what is there.
@@ -19,6 +22,18 @@ try:
 except UserError as error:
     print(error)
 print(*sorted(os.listdir(sys.argv[1])))
+"""
+
+# The same, where the kernel refuses to sync once the version has its name.
+FAILING = """
+import sys
+from helpers.processes.refused_calls import refuse
+
+def hook(event, arguments):
+    if event == "os.rename":
+        refuse("fsync", int(sys.argv[2]))
+
+sys.addaudithook(hook)
 """
 
 
@@ -62,6 +77,27 @@ class FileSystemTest(absltest.TestCase):
         run = self._publish("ro")
         self.assertRegex(run.stdout, "not writable .Read-only file system")
         self.assertEndsWith(run.stdout, "Nothing was published.\n\n")
+
+
+class SyncTest(parameterized.TestCase):
+    @parameterized.parameters(errno.EIO, errno.ENOSPC, errno.EROFS)
+    def test_a_version_that_is_there_is_called_published(self, number):
+        directory = self.create_tempdir().full_path
+        run = subprocess.run(
+            [sys.executable, "-c", FAILING + PUBLISHER, directory, str(number)],
+            env=program_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if "prctl" in run.stderr:
+            self.skipTest("this kernel takes no filter of system calls")
+        self.assertEqual(run.stderr, "")
+        message, names = run.stdout.splitlines()
+        self.assertEqual(names, ".lock 1")
+        self.assertStartsWith(message, f"{directory}/1 was published, but ")
+        self.assertIn(f"({os.strerror(number)})", message)
+        self.assertNotIn("Nothing was published", message)
 
 
 if __name__ == "__main__":

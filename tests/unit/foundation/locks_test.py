@@ -13,7 +13,7 @@ from kerasrnn_export.release.publish import preparation
 from kerasrnn.errors import UserError
 from kerasrnn.training.checkpoints.workdir import locked
 
-_SCRIPT = ROOT / "tests" / "helpers" / "processes" / "without_flock.py"
+_SCRIPT = ROOT / "tests" / "helpers" / "processes" / "refused_calls.py"
 
 # Who takes a lock in a directory, and the lock's name.
 _HOLDERS = (

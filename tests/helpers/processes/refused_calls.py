@@ -1,9 +1,10 @@
-"""A process whose kernel refuses `flock`, as some file systems do.
+"""A process whose kernel refuses a system call, as some file systems do.
 
-    python tests/helpers/processes/without_flock.py MODULE FUNCTION ARGUMENT...
+    python tests/helpers/processes/refused_calls.py MODULE FUNCTION ARGUMENT...
 
-calls a function of a module, and prints the message of a `UserError`. The
-refusal is the kernel's own: a filter of system calls answers ENOLCK.
+calls a function of a module without `flock`, and prints the message of a
+`UserError`. The refusal is the kernel's own: a filter of system calls answers
+ENOLCK.
 """
 
 import ctypes
@@ -16,7 +17,10 @@ import sys
 
 from kerasrnn.errors import UserError
 
-_FLOCK = {"x86_64": 73, "aarch64": 32}
+_NUMBERS = {
+    "flock": {"x86_64": 73, "aarch64": 32},
+    "fsync": {"x86_64": 74, "aarch64": 82},
+}
 # Of linux/prctl.h, linux/seccomp.h and linux/bpf_common.h.
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
 _SECCOMP_MODE_FILTER = 2
@@ -28,19 +32,19 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def refuse_flock() -> None:
-    """Has the kernel refuse `flock` from here on.
+def refuse(call: str, error: int) -> None:
+    """Has the kernel refuse a system call with an error from here on.
 
     Raises:
         OSError: This kernel takes no filter.
     """
-    number = _FLOCK[platform.machine()]
+    number = _NUMBERS[call][platform.machine()]
     instructions = b"".join(
         struct.pack("=HBBI", *instruction)
         for instruction in (
             (_LOAD_WORD, 0, 0, 0),  # The number of the call.
             (_JUMP_IF_EQUAL, 0, 1, number),
-            (_RETURN, 0, 0, _RET_ERRNO | errno.ENOLCK),
+            (_RETURN, 0, 0, _RET_ERRNO | error),
             (_RETURN, 0, 0, _RET_ALLOW),
         )
     )
@@ -57,7 +61,7 @@ def refuse_flock() -> None:
 
 def main() -> None:
     """Calls what the command line says."""
-    refuse_flock()
+    refuse("flock", errno.ENOLCK)
     with open(__file__) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH)
