@@ -3,9 +3,11 @@
 The system releases it when the process ends, however it ends.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 
 from kerasrnn.errors import UserError
 
@@ -46,13 +48,42 @@ def try_lock(descriptor: int, path: str | os.PathLike) -> bool:
         UserError: The file system has no locks.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, path, fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+@contextlib.contextmanager
+def held_lock(path: str | os.PathLike) -> Iterator[None]:
+    """Holds a lock during the block, once no other process does.
+
+    It waits for as long as that takes. The file stays.
+
+    Args:
+        path: Of the lock file, see `open_lock`.
+
+    Raises:
+        UserError: The path is a symbolic link, or the file system has no
+            locks.
+        OSError: It cannot be opened for another reason.
+    """
+    descriptor = open_lock(path)
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor, path, options=0):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | options)
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise UserError(
             f"Cannot lock {path}: {error.strerror}. Locks keep two processes "
             "from writing to one directory at a time; give a directory on a "
             "file system that has them (flock), such as a local disk."
         ) from None
-    return True

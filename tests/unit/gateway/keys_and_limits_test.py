@@ -86,6 +86,12 @@ class KeysTest(parameterized.TestCase):
         with self.assertRaisesRegex(UserError, message):
             self.run_command(*words)
 
+    def test_a_folder_that_cannot_be_written_to(self):
+        self.path = self.path.parent / "nowhere" / "keys.json"
+        for words in (["add", "alice"], ["remove", "alice"]):
+            with self.assertRaisesRegex(UserError, "Cannot change the keys in"):
+                self.run_command(*words)
+
     def test_a_key_beyond_the_calendar(self):
         with self.assertRaisesRegex(UserError, "beyond the calendar"):
             self.run_command("add", "a", days=1e9)

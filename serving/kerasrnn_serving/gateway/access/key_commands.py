@@ -34,9 +34,11 @@ def run_command(
     """
     match list(arguments):
         case ["add", name]:
-            return _add(path, name, limits, days)
+            with keys.changing(path):
+                return _add(path, name, limits, days)
         case ["remove", name]:
-            return _remove(path, name)
+            with keys.changing(path):
+                return _remove(path, name)
         case ["list"]:
             return "\n".join(map(_described, keys.read(path)))
     received = " ".join(["keys", *arguments])

@@ -14,10 +14,12 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
+from kerasrnn.foundation.locks import held_lock
 from kerasrnn_serving.gateway.access.limits import Limits
 
 _LOGGER = logging.getLogger("kerasrnn_serving.gateway")
@@ -109,8 +111,27 @@ def read(path: Path) -> tuple[Key, ...]:
     return tuple(_entry(path, entry) for entry in fields["keys"])
 
 
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Lets one process at a time read the file, change it and write it.
+
+    Others wait, by the lock of a hidden file beside it, which stays.
+
+    Raises:
+        UserError: The file system refuses the lock, or what the block writes.
+    """
+    try:
+        with held_lock(path.parent / f".{path.name}.lock"):
+            yield
+    except OSError as error:
+        raise UserError(
+            f"Cannot change the keys in {path}: {error.strerror}. Expected a "
+            "directory that can be written to; give a --keys=FILE in one."
+        ) from None
+
+
 def write(path: Path, keys: tuple[Key, ...]) -> None:
-    """Replaces the file."""
+    """Replaces the file; call it within `changing`."""
     fields = {"keys": [key.to_json() for key in keys]}
     files.write_file(path, json.dumps(fields, indent=2).encode() + b"\n")
 
