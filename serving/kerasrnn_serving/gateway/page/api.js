@@ -13,6 +13,11 @@ export class ApiFailure extends Error {
     return [0, 429, 502, 503, 504].includes(this.status);
   }
 
+  // Whether a state is of no use any more: another version has come.
+  get replaced() {
+    return ["invalid_state", "version_gone"].includes(this.code);
+  }
+
   // What to say while it is asked again.
   get waiting() {
     return `${this.message} Waiting for the server…`;

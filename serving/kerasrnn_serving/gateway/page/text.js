@@ -23,7 +23,7 @@ export class Text {
   }
 
   get string() {
-    return this.characters.map((one) => one.text).join("");
+    return textOf(this.characters);
   }
 
   get end() {
@@ -143,17 +143,18 @@ export class Text {
       // The same seed writes the same characters again, to be where they end.
       const inside = from.at >= segment.start + read.length;
       const start = inside ? from : startState;
-      const choice = await complete({
+      const again = this.characters.slice(
+        inside ? from.at : segment.start + read.length, at);
+      const state = await stateAfter(again, {
         prompt: inside ? "" : segment.read,
         state: start.state,
         seed: this.seed,
-        max_tokens: units(this.characters.slice(
-          inside ? from.at : segment.start + read.length, at)),
         temperature: segment.temperature,
         top_p: segment.top_p,
       }, signal);
       this.cut(at);
-      this.states.push({ at, state: choice.state });
+      if (state === null) return this.forgetStates();
+      this.states.push({ at, state });
     } else {
       this.cut(at);
     }
@@ -163,13 +164,30 @@ export class Text {
   // Has the model read all of the text, where its state is of no use any
   // more: another version has come.
   forgetStates() {
-    const read = this.string;
+    const segment = last(this.segments);
+    // What was given last is shown once it has been read.
+    const unread = segment && this.characters.length === segment.start
+      ? segment.read : "";
+    const read = this.string + unread;
     this.reread = this.written;
     this.segments = [];
     this.characters = [];
     this.states = [{ at: 0, state: "" }];
     this.next = null;
     return read;
+  }
+}
+
+// Has the model write characters again; returns its state after them, or null
+// if it does not write them: another version has come.
+async function stateAfter(characters, fields, signal) {
+  try {
+    const choice = await complete(
+      { ...fields, max_tokens: units(characters) }, signal);
+    return choice.text === textOf(characters) ? choice.state : null;
+  } catch (error) {
+    if (!error.replaced) throw error;
+    return null;
   }
 }
 
@@ -200,6 +218,10 @@ export function charactersOf(choice) {
     previous = place;
   });
   return found;
+}
+
+function textOf(characters) {
+  return characters.map((one) => one.text).join("");
 }
 
 function units(characters) {

@@ -69,8 +69,7 @@ export function startWriting({ showState, most }) {
         return;
       } catch (error) {
         signal.throwIfAborted();
-        const gone = ["invalid_state", "version_gone"].includes(error.code);
-        if (gone && text.version) {
+        if (error.replaced && text.version) {
           // Whoever got nowhere since the last time does not ask at once.
           if (text.written === restartedAt) {
             await untilAnswered("/readyz", signal);
