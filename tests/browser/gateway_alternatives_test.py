@@ -5,12 +5,39 @@ import pathlib
 import tempfile
 
 from absl.testing import absltest
+from helpers.servers.fake_servable import LETTERS
+from helpers.servers.fake_servable import FakeServable
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import OwnTokensServable
 from helpers.servers.fake_servable import expected
 from helpers.servers.gateway_page import GatewayPageTestCase
 from helpers.servers.gateway_process import GatewayProcess
 from kerasrnn_serving.client import FIRST_CHUNK
+
+BYTES = tuple(rf"\x{byte:02x}" for byte in range(0xC0, 0xC5))
+HIDDEN = "document.getElementById('alternatives').hidden"
+
+
+def is_byte(letter, place):
+    """Whether a `BytesServable` has a byte there, of those after a letter."""
+    return bool(LETTERS.index(letter) >> place & 1)
+
+
+class BytesServable(FakeServable):
+    """Its lists mix letters and bytes, after each letter in another way."""
+
+    def _inspect(self, text, **inputs):
+        tops = [
+            [
+                (BYTES[place] if is_byte(letter, place) else "VWXYZ"[place])
+                for place in range(5)
+            ]
+            for letter in text.decode()
+        ]
+        row = super()._inspect(text=text, **inputs)
+        return row | {
+            "top_characters": [[one.encode() for one in top] for top in tops]
+        }
 
 
 class AlternativesTest(GatewayPageTestCase):
@@ -23,6 +50,14 @@ class AlternativesTest(GatewayPageTestCase):
         self.addCleanup(gateway.close)
         self.open(gateway.url)
         return server
+
+    def active(self):
+        """Returns who has the focus: an id or a class, or a button's name."""
+        return self.browser.evaluate(
+            "(({ activeElement: e }) => e.matches('#alternatives button')"
+            " ? e.querySelector('.name').textContent : e.id || e.className"
+            ")(document)"
+        )
 
     def choose(self, index):
         """Chooses the only alternative to a character, the one before it.
@@ -75,6 +110,58 @@ class AlternativesTest(GatewayPageTestCase):
         server.publish(2)
         self.assertEqual(self.choose(20), before)
         self.until_shown(before + expected(2, 1, 100))
+
+    def test_escape_closes_a_list_that_was_opened_by_pointing(self):
+        self.write(length=50)
+        self.browser.evaluate("document.getElementById('prompt').focus()")
+        self.browser.hover(self.character(5))
+        self.until(f"!{HIDDEN}")
+        self.browser.press("Escape")
+        self.assertTrue(self.browser.evaluate(HIDDEN))
+        self.assertEqual(self.active(), "prompt")
+
+    def test_a_list_to_read_only_has_the_focus_until_it_is_closed(self):
+        self.browser.click("#score-tab")
+        self.set(scored="abcd")
+        self.browser.click("#score button[type=submit]")
+        self.until("!!document.querySelector('ol.places')")
+        self.browser.evaluate("document.querySelector('.characters').focus()")
+        for _ in range(3):
+            self.browser.press("ArrowRight")
+        self.browser.press("Enter")
+        self.assertFalse(self.browser.evaluate(HIDDEN))
+        self.browser.press("ArrowDown")
+        self.assertEqual(self.active(), "alternatives")
+        self.browser.press("Escape")
+        self.assertTrue(self.browser.evaluate(HIDDEN))
+        self.assertEqual(self.active(), "characters")
+        self.assertEqual(self.browser.errors, [])
+
+    def test_arrow_keys_reach_all_that_can_be_chosen(self):
+        """Of lists that mix letters and bytes in every way."""
+        self.serve(BytesServable)
+        self.write(prompt=LETTERS, length=50)
+        self.browser.evaluate("document.querySelector('.characters').focus()")
+        self.browser.press("ArrowRight")
+        for letter in LETTERS:
+            names = [
+                "VWXYZ"[place]
+                for place in range(5)
+                if not is_byte(letter, place)
+            ]
+            with self.subTest(letter):
+                self.browser.press("ArrowRight")
+                self.browser.press("Enter")
+                for key, order in (
+                    ("ArrowDown", names),
+                    ("ArrowUp", [names[0], *names[:0:-1]]),
+                ):
+                    for name in order:
+                        self.assertEqual(self.active(), name)
+                        self.browser.press(key)
+                self.assertEqual(self.active(), names[0])
+                self.browser.press("Escape")
+        self.assertEqual(self.browser.errors, [])
 
 
 if __name__ == "__main__":

@@ -120,17 +120,16 @@ export class View {
     const index = this.here;
     const choose = this.choose && ((text) => {
       closeAlternatives();
-      this.box.focus({ preventScroll: true });
       this.choose(index, text);
     });
-    openAlternatives(span, one, choose, focus ? this.box : null);
+    openAlternatives(span, one, choose, this.box, focus);
   }
 }
 
 const popup = document.getElementById("alternatives");
-let returnTo = null;
+let returnTo = null; // who has the focus once the list is closed
 
-function openAlternatives(span, one, choose, focusFrom) {
+function openAlternatives(span, one, choose, box, focus) {
   const heading = document.createElement("p");
   const surprise = bits(one);
   heading.textContent = surprise === null ? "Likely here:"
@@ -160,29 +159,34 @@ function openAlternatives(span, one, choose, focusFrom) {
   }
   popup.style.left = `${left + window.scrollX}px`;
   popup.style.top = `${top + window.scrollY}px`;
-  returnTo = focusFrom;
-  const first = buttons.find((button) => !button.disabled);
-  if (focusFrom && first) first.focus({ preventScroll: true });
+  returnTo = box;
+  // Where nothing can be chosen, the list itself is read.
+  const first = buttons.find((button) => !button.disabled) || popup;
+  if (focus) first.focus({ preventScroll: true });
 }
 
 export function closeAlternatives() {
+  const focused = popup.contains(document.activeElement);
   popup.hidden = true;
   popup.replaceChildren();
+  if (focused) returnTo.focus({ preventScroll: true });
 }
 
 popup.addEventListener("keydown", (event) => {
   const buttons = [...popup.querySelectorAll("button")];
+  const enabled = buttons.filter((button) => !button.disabled);
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step) {
+  if (step && enabled.length) {
     event.preventDefault();
-    const index = buttons.indexOf(document.activeElement) + step;
-    buttons[(index + buttons.length) % buttons.length].focus();
-  } else if (event.key === "Escape") {
-    closeAlternatives();
-    if (returnTo) returnTo.focus({ preventScroll: true });
+    const index = enabled.indexOf(document.activeElement) + step;
+    enabled[(index + enabled.length) % enabled.length].focus();
   } else if (/^[1-5]$/.test(event.key) && buttons[event.key - 1]) {
     buttons[event.key - 1].click();
   }
+});
+// The list may have been opened by pointing, with the focus anywhere.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") closeAlternatives();
 });
 document.addEventListener("pointerdown", (event) => {
   if (!popup.contains(event.target)) closeAlternatives();
