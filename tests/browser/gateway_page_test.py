@@ -166,7 +166,7 @@ class PageTest(GatewayPageTestCase):
         self.assertEqual(self.shown(), first + expected(2, 1, 100))
         self.assertIn("Version 2", self.browser.text("#version"))
 
-    def test_a_gateway_that_asks_for_keys(self):
+    def write_where_a_key_is_needed(self):
         from kerasrnn_serving.gateway.access import keys
         from kerasrnn_serving.gateway.access.limits import Limits
 
@@ -186,6 +186,27 @@ class PageTest(GatewayPageTestCase):
         self.browser.click("#start")
         self.until_written()
         self.assertEqual(self.shown(), "abc" + expected(1, 1, 50))
+
+    def test_a_gateway_that_asks_for_keys(self):
+        self.write_where_a_key_is_needed()
+        self.browser.evaluate("location.reload()")
+        self.browser.wait_for("Page.loadEventFired")
+        self.write(length=50)
+        self.assertEqual(self.shown(), "abc" + expected(1, 1, 50))
+
+    def test_a_browser_that_stores_nothing(self):
+        self.browser = self.enterContext(Browser(site_data=False))
+        self.open(self.gateway.url)
+        self.assertEqual(
+            self.browser.evaluate(
+                "(() => { try { return typeof sessionStorage; }"
+                " catch (error) { return error.name; } })()"
+            ),
+            "SecurityError",
+        )
+        self.write(length=50)
+        self.assertEqual(self.shown(), "abc" + expected(1, 1, 50))
+        self.write_where_a_key_is_needed()
 
 
 if __name__ == "__main__":

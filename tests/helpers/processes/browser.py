@@ -46,6 +46,7 @@ class Browser:
         width: Of the window, in CSS pixels.
         height: Of the window, in CSS pixels.
         dark: Whether pages are told that the reader prefers the dark.
+        site_data: Whether pages may store anything; an attempt fails where not.
 
     Attributes:
         errors: What pages complained about: exceptions, refused scripts.
@@ -56,12 +57,19 @@ class Browser:
         unittest.SkipTest: There is no Chromium on this machine.
     """
 
-    def __init__(self, width: int = 1100, height: int = 900, dark=False):
+    def __init__(
+        self,
+        width: int = 1100,
+        height: int = 900,
+        dark: bool = False,
+        site_data: bool = True,
+    ):
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.dialogs: list[str] = []
         self._size = (width, height)
         self._dark = dark
+        self._site_data = site_data
         self._number = 0
         self._session = None
         self._buffer = b""
@@ -189,6 +197,8 @@ class Browser:
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         stack.enter_context(folder)
         self._log = pathlib.Path(folder.name, "log")
+        if not self._site_data:
+            _block_site_data(pathlib.Path(folder.name, "profile"))
         child_in, self._commands = _pipe()
         self._answers, child_out = _pipe()
         stack.callback(os.close, self._commands)
@@ -276,6 +286,14 @@ def _pipe():
         ends.append(fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10))
         os.close(low)
     return ends
+
+
+def _block_site_data(profile):
+    """Has a new profile say so, as the browser's settings do."""
+    values = {"default_content_setting_values": {"cookies": 2}}
+    preferences = profile / "Default" / "Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text(json.dumps({"profile": values}))
 
 
 def _kill(process):

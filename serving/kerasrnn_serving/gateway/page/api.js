@@ -24,12 +24,21 @@ export class ApiFailure extends Error {
   }
 }
 
+// Where site data is blocked, the key lasts as long as the page.
+let key = "";
+try {
+  key = sessionStorage.getItem("key") || "";
+} catch { /* There is none. */ }
+
 export function storedKey() {
-  return sessionStorage.getItem("key") || "";
+  return key;
 }
 
-export function storeKey(key) {
-  sessionStorage.setItem("key", key);
+export function storeKey(given) {
+  key = given;
+  try {
+    sessionStorage.setItem("key", given);
+  } catch { /* It is asked for again next time. */ }
 }
 
 async function ask(path, body, signal) {
