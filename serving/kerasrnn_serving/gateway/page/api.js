@@ -57,14 +57,17 @@ async function ask(path, body, signal) {
 }
 
 async function failure(reply) {
-  let error = { message: `The gateway answered ${reply.status}.` };
+  let body;
   try {
-    error = (await reply.json()).error;
+    body = await reply.json();
   } catch (reason) {
     if (reason.name === "AbortError") throw reason;
-    // Something in between answered, in words of its own.
   }
-  return new ApiFailure(error.message, reply.status, error.code);
+  // Something in between may have answered, in words of its own.
+  const { message, code } = body?.error ?? {};
+  const said = typeof message === "string" && message;
+  return new ApiFailure(
+    said || `The gateway answered ${reply.status}.`, reply.status, code);
 }
 
 async function whole(reply) {
