@@ -12,6 +12,7 @@ from helpers.servers.gateway_page import GatewayPageTestCase
 # Those after which the page waits, and asks again.
 PASSING = (429, 502, 503, 504)
 STATUSES = (400, 401, 404, 413, 500, *PASSING)
+MOST = 2**53 - 1
 ASK = """import("/page/api.js")
   .then(({ complete }) => complete({}, null))
   .then(() => "no failure", (error) => (
@@ -133,6 +134,35 @@ class RefusalsTest(GatewayPageTestCase):
         )
         self.until_written()
         self.assertEqual(self.shown(), "abc" + expected(1, 1, 50))
+
+    def test_seeds_that_the_page_cannot_hold_are_refused(self):
+        draws = random.Random(1)
+        cases = [(MOST, 1), (MOST, 2), (-MOST, 1), (-MOST - 1, 1)]
+        cases += [
+            (draws.choice((-1, 1)) * (MOST + draws.randint(-5, 5)), count)
+            for count in (1, 2, 3, 4)
+            for _ in range(2)
+        ]
+        for seed, count in [*cases, (10**30, 1)]:
+            with self.subTest(seed=seed, samples=count):
+                self.open(self.gateway.url)
+                self.set(samples=count, length=50)
+                self.browser.click("#seed")
+                for letter in str(seed):
+                    self.browser.press(letter)
+                self.browser.click("#start")
+                seeds = [seed + sample for sample in range(count)]
+                if all(-MOST <= one <= MOST for one in seeds):
+                    self.until_written()
+                    self.assertEqual(
+                        self.browser.text(".text:last-child h2").split()[-1],
+                        str(seeds[-1]),
+                    )
+                    continue
+                notice = self.browser.text("#notice")
+                self.assertIn(f"from {-MOST} to {MOST}", notice)
+                self.assertIn(f"The seed {seed} ", notice)
+                self.assertEqual(self.browser.text("#texts"), "")
 
 
 if __name__ == "__main__":

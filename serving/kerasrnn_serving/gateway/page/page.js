@@ -124,9 +124,17 @@ function begin(event) {
   event.preventDefault();
   const count = byId("samples").valueAsNumber;
   const field = byId("seed");
-  const seed = Number.isSafeInteger(field.valueAsNumber)
-    ? field.valueAsNumber : Math.floor(Math.random() * 2 ** 31);
-  newTexts(Array.from({ length: count }, (_, index) => seed + index));
+  const seed = field.value ? field.valueAsNumber
+    : Math.floor(Math.random() * 2 ** 31);
+  const seeds = Array.from({ length: count }, (_, index) => seed + index);
+  if (!seeds.every(Number.isSafeInteger)) {
+    notices.begin().end(
+      `The seed ${field.value} cannot be used: the seeds of all samples have `
+      + `to be from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}. `
+      + "Type another one, or none for a random one.", true);
+    return;
+  }
+  newTexts(seeds);
   history.replaceState(null, "", location.pathname);
   const given = parameters();
   const read = byId("prompt").value;
