@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import random
 import time
 from unittest import mock
@@ -14,6 +15,48 @@ async def settle():
     """Lets all tasks run until they wait."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+class CountedFuture(asyncio.Future):
+    """One that counts how often any of its kind is looked at."""
+
+    looks = 0
+
+    @classmethod
+    def look(cls):
+        cls.looks += 1
+
+    def cancelled(self):
+        self.look()
+        return super().cancelled()
+
+    def done(self):
+        self.look()
+        return super().done()
+
+    def __eq__(self, other):
+        self.look()
+        return self is other
+
+    def __hash__(self):
+        self.look()
+        return id(self)
+
+
+@contextlib.contextmanager
+def looks_at_futures():
+    """Gives what returns the looks at futures since it was last asked."""
+    loop = asyncio.get_running_loop()
+
+    def looks():
+        count, CountedFuture.looks = CountedFuture.looks, 0
+        return count
+
+    looks()
+    with mock.patch.object(
+        loop, "create_future", lambda: CountedFuture(loop=loop)
+    ):
+        yield looks
 
 
 class Calls:
@@ -148,6 +191,55 @@ class TurnsTest(absltest.TestCase):
 
         for seed in range(5):
             asyncio.run(run(seed))
+
+    def test_who_gives_up_at_the_last_moment_keeps_its_caller_s_place(self):
+        async def run():
+            calls = Calls(Turns(1))
+            await calls.begin("x")
+            first = await calls.begin("a")
+            for caller in "ba":
+                await calls.begin(caller)
+            # The turn is given back before the task that gave up has run.
+            calls.running[0][1].set()
+            first.cancel()
+            await settle()
+            order = []
+            while calls.running:
+                order += calls.callers()
+                await calls.end()
+            self.assertEqual(order, ["a", "b"])
+
+        asyncio.run(run())
+
+    def test_a_turn_costs_the_same_however_many_wait(self):
+        async def run(count):
+            """Returns the looks at futures while calls come, leave and end."""
+            calls, costs = Calls(Turns(4)), []
+            with looks_at_futures() as looks:
+                tasks = [await calls.begin(caller) for caller in "ab" * count]
+                costs.append(looks())
+                # Some from the middle of a queue, then many at once.
+                for task in tasks[count:][:5]:
+                    task.cancel()
+                    await settle()
+                costs.append(looks())
+                for task in tasks[count:]:
+                    task.cancel()
+                await settle()
+                costs.append(looks())
+                while calls.running:
+                    await calls.end()
+                costs.append(looks())
+            self.assertEqual(calls.turns.waiting, 0)
+            return costs
+
+        for count in (20, 500):
+            come, leave, leave_at_once, end = asyncio.run(run(count))
+            # asyncio looks at a future a few times by itself.
+            self.assertLess(come, 10 * 2 * count)
+            self.assertLess(leave, 10 * 5)
+            self.assertLess(leave_at_once, 10 * count)
+            self.assertLess(end, 10 * count)
 
 
 if __name__ == "__main__":

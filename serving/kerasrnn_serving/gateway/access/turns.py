@@ -14,6 +14,9 @@ _LEAST_SHARE = 8
 # For so long a caller counts as one of those that share, after it has asked.
 _SECONDS = 10.0
 
+# A set in order: whoever gives up leaves it without a look at the others.
+_Queue = collections.OrderedDict[asyncio.Future, None]
+
 
 class Turns:
     """Lets so many calls run at once, fairly among their callers.
@@ -33,7 +36,7 @@ class Turns:
         self._calls = self._free = calls
         self._running = collections.Counter[str]()
         # In the order of their last turns.
-        self._waiting: dict[str, collections.deque[asyncio.Future]] = {}
+        self._waiting = collections.OrderedDict[str, _Queue]()
         # When each asked last, in that order.
         self._asked: dict[str, float] = {}
 
@@ -60,17 +63,24 @@ class Turns:
         loop = asyncio.get_running_loop()
         self._note(caller, loop.time())
         ready = loop.create_future()
-        self._waiting.setdefault(caller, collections.deque()).append(ready)
+        self._waiting.setdefault(caller, _Queue())[ready] = None
         self._begin_next()
         try:
             await ready
         except asyncio.CancelledError:
             if ready.cancelled():
-                self._begin_next()
+                self._leave_queue(caller, ready)
             else:
                 # Its turn came just as it was given up.
                 self._give_back(caller)
             raise
+
+    def _leave_queue(self, caller, ready):
+        queue = self._waiting.get(caller)
+        if queue and ready in queue:
+            del queue[ready]
+            if not queue:
+                del self._waiting[caller]
 
     def _give_back(self, caller):
         self._free += 1
@@ -94,7 +104,6 @@ class Turns:
         return max(self._calls // min(sharing, _LEAST_SHARE), 1)
 
     def _begin_next(self):
-        self._forget_cancelled()
         while self._free:
             callers = [
                 caller
@@ -104,16 +113,13 @@ class Turns:
             if not callers:
                 return
             caller = min(callers, key=self._running.__getitem__)
-            queue = self._waiting.pop(caller)
-            queue.popleft().set_result(None)
-            if queue:
-                self._waiting[caller] = queue
-            self._free -= 1
-            self._running[caller] += 1
-
-    def _forget_cancelled(self):
-        for caller, queue in list(self._waiting.items()):
-            left = [ready for ready in queue if not ready.cancelled()]
-            self._waiting[caller] = collections.deque(left)
-            if not left:
+            queue = self._waiting[caller]
+            ready, _ = queue.popitem(last=False)
+            # Else it was given up, and its task has not had time to leave.
+            if not ready.cancelled():
+                ready.set_result(None)
+                self._free -= 1
+                self._running[caller] += 1
+                self._waiting.move_to_end(caller)
+            if not queue:
                 del self._waiting[caller]
