@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _START_SECONDS = 60
 _EXIT_SECONDS = 60
@@ -123,6 +124,12 @@ class GatewayProcess:
             ):
                 total += float(match[2])
         return total
+
+    def resident_bytes(self, peak: bool = False) -> int:
+        """Returns how much memory it holds, or has held at most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        name = "VmHWM" if peak else "VmRSS"
+        return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", status)[1])
 
     def terminate(self) -> int:
         """Sends SIGTERM; returns the exit status."""

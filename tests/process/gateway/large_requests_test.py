@@ -1,5 +1,6 @@
 """Requests that ask for much: what they are charged, and how they arrive."""
 
+import base64
 import json
 import pathlib
 import socket
@@ -11,10 +12,20 @@ import time
 
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.servers.fake_servable import FakeServable
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.gateway_process import GatewayProcess
 
+STATE_BYTES = 2**18
 PROGRAM = [sys.executable, "-m", "kerasrnn_serving.programs.gateway"]
+
+
+class LargeStatesServable(FakeServable):
+    """A version with many units: its tokens are long."""
+
+    def _generate(self, state_bytes, **inputs):
+        row = super()._generate(state_bytes=state_bytes.rstrip(), **inputs)
+        return {**row, "state_bytes": row["state_bytes"].ljust(STATE_BYTES)}
 
 
 class LargeRequestsTest(parameterized.TestCase):
@@ -78,6 +89,26 @@ class LargeRequestsTest(parameterized.TestCase):
         self.assertEqual(status, 400)
         self.assertIn("Lower n, max_tokens", reply["error"]["message"])
         self.assertEqual(self.server.requests, [])
+
+    def test_a_reply_that_is_no_stream_keeps_only_its_last_states(self):
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        self.server = FakeServer(
+            pathlib.Path(folder), servable_class=LargeStatesServable
+        )
+        self.addCleanup(self.server.stop)
+        gateway = self.start()
+        gateway.complete(prompt="a", n=2, max_tokens=128)
+        before = gateway.resident_bytes(peak=True)
+        status, reply = gateway.complete(prompt="a", n=2, max_tokens=8192)
+        self.assertEqual(status, 200)
+        grown = gateway.resident_bytes(peak=True) - before
+        chunks = len(self.server.requests)
+        self.assertGreater(chunks, 250)
+        self.assertLess(grown, chunks * STATE_BYTES / 4)
+        for choice in reply["choices"]:
+            self.assertLen(choice["text"], 8192)
+            state = base64.urlsafe_b64decode(choice["state"] + "==")
+            self.assertEqual(state.rstrip(), b"fake:8192")
 
     @parameterized.parameters(True, False)
     def test_a_client_that_never_stops_reading_gets_all(self, stream):

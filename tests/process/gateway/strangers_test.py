@@ -4,7 +4,6 @@ import contextlib
 import json
 import pathlib
 import random
-import re
 import signal
 import socket
 import tempfile
@@ -17,12 +16,6 @@ from helpers.servers.fake_servable import expected
 from helpers.servers.gateway_process import GatewayProcess
 
 ENDLESS = {"prompt": "a", "max_tokens": 16384, "stream": True, "seed": 1}
-
-
-def resident_bytes(gateway):
-    """Returns how much memory the gateway holds."""
-    status = pathlib.Path(f"/proc/{gateway.process.pid}/status").read_text()
-    return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
 
 
 class StrangersTest(absltest.TestCase):
@@ -170,7 +163,7 @@ class StrangersTest(absltest.TestCase):
         statuses = set()
         for turn in range(count):
             if turn == count // 2:
-                half_way = resident_bytes(gateway)
+                half_way = gateway.resident_bytes()
             body = bytearray(good)
             for _ in range(chance.randrange(1, 6)):
                 place = chance.randrange(len(body))
@@ -199,7 +192,7 @@ class StrangersTest(absltest.TestCase):
         self.assertLessEqual(statuses, {b"200", b"400", b"404"})
         self.assertIn(b"400", statuses)
         # What the first half has left behind is all that is left behind.
-        self.assertLess(resident_bytes(gateway), half_way + 2**23)
+        self.assertLess(gateway.resident_bytes(), half_way + 2**23)
         for _ in range(count // 10):
             connection = self.connect(gateway)
             connection.sendall(chance.randbytes(200) + b"\r\n\r\n")

@@ -1,6 +1,7 @@
 """POST /v1/completions: a request in, its texts out, whole or as a stream."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable
 from collections.abc import Callable
 from typing import cast
@@ -131,7 +132,11 @@ async def _whole(write_all, reply: Reply, send: Send, failed) -> None:
     }
 
     async def keep(piece):
-        pieces[piece.completion.index].append(piece)
+        kept = pieces[piece.completion.index]
+        if kept:
+            # A choice has its last state alone, and they are large.
+            kept[-1] = dataclasses.replace(kept[-1], state=None)
+        kept.append(piece)
         if piece.version is not None:
             reply.version = piece.version
 
