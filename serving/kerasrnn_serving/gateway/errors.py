@@ -60,11 +60,11 @@ def invalid(
     return ApiError(400, message, param=param, code=code)
 
 
-def model_not_found(asked: object, served: str) -> ApiError:
+def model_not_found(asked: str, served: str) -> ApiError:
     """Returns the refusal of a model that is not the one served."""
     return ApiError(
         404,
-        f"The model {str(asked)[:80]!r} does not exist. This gateway serves "
+        f"The model {asked[:80]!r} does not exist. This gateway serves "
         f"{served!r}.",
         param="model",
         code="model_not_found",

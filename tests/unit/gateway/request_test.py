@@ -40,6 +40,44 @@ VALUES = strategies.recursive(
 )
 
 
+class CountedList(list):
+    """One that counts how many of its entries are given out."""
+
+    given = 0
+
+    def __iter__(self):
+        for entry in super().__iter__():
+            self.given += 1
+            yield entry
+
+    def __getitem__(self, place):
+        self.given += 1
+        return super().__getitem__(place)
+
+    def __repr__(self):
+        self.given += len(self)
+        return super().__repr__()
+
+
+class CountedDict(dict):
+    """One that counts how many of its names are given out."""
+
+    given = 0
+
+    def __iter__(self):
+        for name in super().__iter__():
+            self.given += 1
+            yield name
+
+    def keys(self):
+        self.given += len(self)
+        return super().keys()
+
+    def __repr__(self):
+        self.given += len(self)
+        return super().__repr__()
+
+
 def parse(**fields):
     return parse_request(fields, "kerasrnn", SETTINGS)
 
@@ -184,6 +222,36 @@ class RequestTest(parameterized.TestCase):
     def test_more_completions_than_allowed(self):
         self.refused("n", prompt=["a"] * 3, n=3)
         self.refused("prompt", prompt=["a"] * 9)
+
+    @parameterized.parameters(*NAMES, "unknown")
+    def test_a_list_is_counted_before_it_is_looked_at(self, name):
+        for entry in ("", "AA", 0, [], "\ud800"):
+            # Any of these would be refused for itself, too.
+            values = CountedList([entry] * 5000)
+            self.refused(name, **{name: values})
+            self.assertLessEqual(values.given, SETTINGS.max_choices)
+
+    @parameterized.parameters(*NAMES, "unknown")
+    def test_an_object_is_refused_without_a_look_at_all_of_it(self, name):
+        values = CountedDict.fromkeys(map(str, range(5000)), 0)
+        self.refused(name, **{name: values})
+        self.assertLessEqual(values.given, len(NAMES) + 1)
+
+    def test_unknown_parameters_are_not_all_looked_at(self):
+        fields = CountedDict.fromkeys(map(str, range(5000)), 0)
+        with self.assertRaises(ApiError):
+            parse_request(fields, "kerasrnn", SETTINGS)
+        self.assertLessEqual(fields.given, len(NAMES) + 1)
+
+    def test_how_many_texts_there_may_be_is_told(self):
+        for fields, received in (
+            ({"prompt": ["a"] * 9}, 9),
+            ({"state": ["AA"] * 9}, 9),
+            ({"stop": ["a"] * 5}, 5),
+        ):
+            name = next(iter(fields))
+            message = self.refused(name, **fields)
+            self.assertIn(f"received {received}", message)
 
     def test_another_model(self):
         with self.assertRaises(ApiError) as caught:

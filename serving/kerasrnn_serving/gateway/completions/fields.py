@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from kerasrnn.foundation.phrases import counted
 from kerasrnn_serving.gateway.errors import invalid
 
 # Of a stranger's words, as much as is told back.
@@ -90,14 +91,26 @@ class Fields:
             raise invalid(f"{name} must be text.", name)
         return value
 
-    def texts(self, name: str) -> list[str]:
-        """Returns a text or a list of them; one that is empty by default."""
+    def texts(self, name: str, most: int) -> list[str]:
+        """Returns a text or a list of them; one that is empty by default.
+
+        Args:
+            name: Of the field.
+            most: Texts that it may have. Of more none is looked at: a body has
+                room for very many.
+        """
         value = self.fields.get(name)
         if value is None:
             value = ""
         values = value if isinstance(value, list) else [value]
         if not values:
             raise invalid(f"{name} must not be an empty list.", name)
+        if len(values) > most:
+            raise invalid(
+                f"{name} may have up to {counted(most, 'text')}; received "
+                f"{len(values)}.",
+                name,
+            )
         for text in values:
             if not isinstance(text, str):
                 raise invalid(
@@ -127,7 +140,9 @@ class Fields:
 
     def check_names(self, known: Sequence[str], where: str = "") -> None:
         """Refuses a field that is none of the known ones."""
-        for name in self.fields.keys() - set(known):
+        for name in self.fields:
+            if name in known:
+                continue
             shown = name[:_SHOWN]
             raise invalid(
                 f"There is no parameter {shown!r}"

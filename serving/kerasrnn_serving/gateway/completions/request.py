@@ -134,8 +134,9 @@ def parse_request(
     """
     reader = Fields(fields)
     reader.check_names(_KNOWN)
-    if fields.get("model") not in (None, model):
-        raise model_not_found(fields["model"], model)
+    asked = reader.text("model")
+    if asked not in (None, model):
+        raise model_not_found(asked, model)
     for name, allowed in _WITHOUT_EFFECT.items():
         if fields.get(name) not in allowed:
             raise invalid(
@@ -211,7 +212,7 @@ def _check_size(request, settings):
 
 
 def _completions(reader, n, settings):
-    prompts = reader.texts("prompt")
+    prompts = reader.texts("prompt", settings.max_choices)
     if len(prompts) * n > settings.max_choices:
         raise invalid(
             f"A request may have {settings.max_choices} completions; received "
@@ -227,15 +228,16 @@ def _completions(reader, n, settings):
                 "prompt",
                 "context_length_exceeded",
             )
-    states = [_decode_state(text) for text in reader.texts("state")]
-    if len(states) == 1:
-        states *= len(prompts)
-    if len(states) != len(prompts):
+    tokens = reader.texts("state", settings.max_choices)
+    if len(tokens) not in (1, len(prompts)):
         raise invalid(
-            f"There are {len(prompts)} prompts and {len(states)} states; give "
+            f"There are {len(prompts)} prompts and {len(tokens)} states; give "
             "one state, or one for each prompt.",
             "state",
         )
+    states = [_decode_state(token) for token in tokens]
+    if len(states) == 1:
+        states *= len(prompts)
     drawn = secrets.randbits(31)
     seed = reader.integer("seed", drawn, -_INT64, _INT64 - 1)
     return tuple(
@@ -254,12 +256,9 @@ def _completions(reader, n, settings):
 
 
 def _stops(reader):
-    stops = reader.texts("stop") if reader.fields.get("stop") else []
-    if len(stops) > _MAX_STOPS:
-        raise invalid(
-            f"stop may have up to {_MAX_STOPS} strings, not {len(stops)}.",
-            "stop",
-        )
+    if not reader.fields.get("stop"):
+        return ()
+    stops = reader.texts("stop", _MAX_STOPS)
     for text in stops:
         # Also bytes: what a model with a byte vocabulary counts.
         if not text or len(text.encode()) > signatures.MAX_STOP:
