@@ -56,6 +56,7 @@ def make_app(
     settings: Settings | None = None,
     keys: KeyRing | None = None,
     log: Log | None = None,
+    any_host: bool = False,
 ) -> ASGIApp:
     """Returns the application.
 
@@ -65,10 +66,13 @@ def make_app(
         settings: Bounds; None are the defaults.
         keys: That completions ask for; None lets everybody in.
         log: Where requests are noted; None is standard output.
+        any_host: Whether requests without a key may be for any Host, and not
+            only for this machine.
     """
     settings = settings or Settings()
     turns = Turns(settings.backend_calls)
-    callers = Callers(keys, Limits(requests_at_once=settings.max_requests))
+    limits = Limits(requests_at_once=settings.max_requests)
+    callers = Callers(keys, limits, any_host)
     information = _Information(client, model, callers, settings)
     page = page_routes()
     routes = [

@@ -12,7 +12,6 @@ running gateway reads the change at once.
 import asyncio
 import contextlib
 import dataclasses
-import ipaddress
 import os
 import signal
 import sys
@@ -30,6 +29,7 @@ from kerasrnn.foundation.constraints import POSITIVE_COUNT
 from kerasrnn.foundation.constraints import SECONDS
 from kerasrnn.foundation.constraints import Range
 from kerasrnn.foundation.constraints import constraints
+from kerasrnn.foundation.hosts import names_this_machine
 from kerasrnn_serving.gateway.settings import DESCRIPTIONS
 from kerasrnn_serving.gateway.settings import Settings
 from kerasrnn_serving.programs import connection_flags
@@ -78,7 +78,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flags.DEFINE_bool,
         "open",
         False,
-        "Serve whoever can reach --host, without keys.",
+        "Serve whoever can reach --host, by any name, without keys.",
     )
     define(
         define_path,
@@ -168,7 +168,11 @@ def _check_host(values):
             "Both --keys and --open are given; give one of them: --open lets "
             "in whoever has no key."
         )
-    if values.keys is None and not values.open and not _is_own(values.host):
+    if (
+        values.keys is None
+        and not values.open
+        and not names_this_machine(values.host)
+    ):
         raise UserError(
             f"--host={values.host} lets other machines in. Give --keys=FILE "
             "(`kerasrnn-gateway keys add NAME` makes one), or --open to serve "
@@ -176,13 +180,6 @@ def _check_host(values):
         )
     if (values.https_certificate is None) != (values.https_key is None):
         raise UserError("HTTPS needs both --https_certificate and --https_key.")
-
-
-def _is_own(host):
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _serve(values, settings):
@@ -212,7 +209,13 @@ async def _serve(values, settings):
                 threading.Thread(target=_end_with_input, daemon=True).start()
 
         await server.serve(
-            make_app(client, values.model, settings=settings, keys=keys),
+            make_app(
+                client,
+                values.model,
+                settings=settings,
+                keys=keys,
+                any_host=values.open or values.trusted_proxy is not None,
+            ),
             listener,
             settings,
             tls=tls,

@@ -44,7 +44,7 @@ class ConnectionsTest(absltest.TestCase):
     def begin_stream(self, gateway):
         connection = self.connect(
             gateway,
-            b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: %d\r\n\r\n%s" % (len(ENDLESS), ENDLESS.encode()),
         )
         self.assertIn(b" 200 ", connection.recv(20))
@@ -112,7 +112,7 @@ class ConnectionsTest(absltest.TestCase):
 
     def test_unfinished_requests_do_not_keep_probes_out(self):
         gateway = self.start("--max_connections=5", "--request_seconds=600")
-        head = b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
         held = [
             self.connect(gateway, head + b"Content-Length: 9\r\n\r\n{")
             for _ in range(5)

@@ -146,7 +146,7 @@ class LargeRequestsTest(parameterized.TestCase):
         fields |= {"prompt": "a" * 40000, "stream": stream}
         body = json.dumps(fields).encode()
         connection.sendall(
-            b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
             b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
             % (len(body), body)
         )

@@ -41,7 +41,7 @@ class StrangersTest(absltest.TestCase):
         connection = self.connect(gateway)
         body = json.dumps(fields).encode()
         connection.sendall(
-            b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
         )
         return connection
@@ -74,7 +74,7 @@ class StrangersTest(absltest.TestCase):
         in_the_headers.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: ")
         in_the_body = self.connect(gateway)
         in_the_body.sendall(
-            b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: 100\r\n\r\n{"
         )
         second_request = self.connect(gateway)
@@ -129,7 +129,7 @@ class StrangersTest(absltest.TestCase):
         ):
             connection = self.connect(gateway)
             connection.sendall(
-                b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n%s\r\n%s"
+                b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s"
                 % (headers, body)
             )
             self.assertStartsWith(connection.recv(1000), b"HTTP/1.1 413 ")
@@ -142,7 +142,7 @@ class StrangersTest(absltest.TestCase):
         for connection in connections:
             connection.recv(1)
         extra = self.connect(gateway)
-        extra.sendall(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n")
+        extra.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertStartsWith(extra.recv(1000), b"HTTP/1.1 503 ")
         self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
         for connection in (*connections, extra):
@@ -173,7 +173,7 @@ class StrangersTest(absltest.TestCase):
             if connection is None:
                 connection = self.connect(gateway)
             connection.sendall(
-                b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n"
+                b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
                 b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
             )
             reply = connection.recv(100_000)

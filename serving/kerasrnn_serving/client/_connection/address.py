@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 from kerasrnn.errors import UserError
+from kerasrnn.foundation.hosts import names_this_machine
 
 # Those of gRPC. What is no host and port in them is left to it.
 _SCHEMES = ("dns", "ipv4", "ipv6")
@@ -47,7 +48,7 @@ def check(address: str) -> None:
 def is_loopback(address: str) -> bool:
     """Whether it is this machine's own."""
     hosts = [host for host, _ in _hosts(address)]
-    return bool(hosts) and all(map(_is_loopback, hosts))
+    return bool(hosts) and all(map(names_this_machine, hosts))
 
 
 def proxy_of(address: str, environment: Mapping[str, str]) -> str | None:
@@ -109,15 +110,6 @@ def _host_and_port(entry: str) -> tuple[str, str | None]:
 
 def _is_port(port: str) -> bool:
     return bool(re.fullmatch(r"[0-9]{1,5}", port)) and 1 <= int(port) <= 65535
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_excepted(host: str, entry: str) -> bool:

@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 
+from kerasrnn_serving.gateway.access import sites
 from kerasrnn_serving.gateway.access.keys import KeyRing
 from kerasrnn_serving.gateway.access.limits import Caller
 from kerasrnn_serving.gateway.access.limits import Limits
@@ -16,11 +17,14 @@ class Callers:
     Args:
         keys: That are asked for; None lets everybody in.
         limits: Of a caller without a key.
+        any_host: Whether a caller without a key may name any Host, and not
+            only this machine.
     """
 
-    def __init__(self, keys: KeyRing | None, limits: Limits):
+    def __init__(self, keys: KeyRing | None, limits: Limits, any_host: bool):
         self._keys = keys
         self._limits = limits
+        self._any_host = any_host
 
     @property
     def need_keys(self) -> bool:
@@ -31,9 +35,13 @@ class Callers:
         """Returns who sent the request.
 
         Raises:
-            ApiError: It has no key that is known, and needs one.
+            ApiError: It has no key that is known, and needs one; or it needs
+                none, and comes from another site or for another host.
         """
         if self._keys is None:
+            if not self._any_host:
+                sites.refuse_other_hosts(request.headers)
+            sites.refuse_other_sites(request.headers)
             return Caller(address_of(request), self._limits)
         kind, _, secret = request.headers.get("authorization", "").partition(
             " "
