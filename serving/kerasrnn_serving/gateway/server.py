@@ -17,151 +17,18 @@ from pathlib import Path
 from typing import Any
 from typing import cast
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 from kerasrnn.errors import UserError
-from kerasrnn_serving.gateway.asgi import BUSY
 from kerasrnn_serving.gateway.connections import SPARE
-from kerasrnn_serving.gateway.connections import Connections
+from kerasrnn_serving.gateway.protocol import protocol_factory
 from kerasrnn_serving.gateway.settings import Settings
 
 _BACKLOG = 1024
 # For the calls of the model's server, modules, logs and the like.
 _OTHER_FILES = 128
-_SEND_BUFFER = 2**17
-# Of a reply, so much may wait here, and a quarter of it when more is written:
-# whoever has read the difference has got on.
-_WAITING = 2**16
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class BoundedProtocol(H11Protocol):
-    """One connection that must send, and must read.
-
-    Attributes:
-        settings: Says for how long it may not; see `bounded`.
-        others: All connections of its server, and this one.
-    """
-
-    settings: Settings
-    others: Connections["BoundedProtocol"]
-
-    def __init__(self, *arguments: Any, **options: Any):
-        super().__init__(*arguments, **options)
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._noted: RequestResponseCycle | None = None
-        # The request whose headers have come, and whose body has not.
-        self._unfinished: RequestResponseCycle | None = None
-
-    @classmethod
-    def bounded(cls, settings: Settings) -> type["BoundedProtocol"]:
-        """Returns the class with its bounds, as uvicorn wants it."""
-        others = Connections["BoundedProtocol"](settings.max_connections)
-        fields = {"settings": settings, "others": others}
-        return type(cls.__name__, (cls,), fields)
-
-    def connection_made(self, transport: Any) -> None:  # noqa: D102
-        super().connection_made(transport)
-        # Else megabytes wait in the kernel for a reader that does not come.
-        transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER
-        )
-        # Encrypted, the default is eight times as much.
-        transport.set_write_buffer_limits(_WAITING)
-        self._start("request", self.settings.request_seconds)
-        if (superfluous := self.others.opened(self)) is not None:
-            superfluous.transport.abort()
-
-    def data_received(self, data: bytes) -> None:  # noqa: D102
-        super().data_received(data)
-        self._note_request()
-        self._note_arrival()
-
-    def pause_writing(self) -> None:  # noqa: D102
-        super().pause_writing()
-        self._start("write", self.settings.write_seconds)
-
-    def resume_writing(self) -> None:  # noqa: D102
-        super().resume_writing()
-        self._stop("write")
-        self.transport.set_write_buffer_limits(_WAITING)
-        if self.cycle.response_complete:
-            self._await_reading()
-
-    def on_response_complete(self) -> None:  # noqa: D102
-        super().on_response_complete()
-        self._note_request()
-        # Of the next request, what came during this one is looked at now.
-        self._note_arrival()
-        self._await_reading()
-
-    def connection_lost(  # noqa: D102
-        self, exc: Exception | None
-    ) -> None:
-        self.others.closed(self)
-        for name in list(self._timers):
-            self._stop(name)
-        super().connection_lost(exc)
-
-    def _note_request(self):
-        """Counts a request that has come, before the application sees it."""
-        if self.transport.is_closing():
-            return
-        if self.cycle is None or self.cycle.response_complete:
-            self.others.ended(self)
-        elif self.cycle is not self._noted:
-            self._noted = self.cycle
-            scope = cast(dict[str, Any], self.scope)
-            scope[BUSY] = not self.others.began(self)
-
-    def _note_arrival(self):
-        """Times a request that is coming, from its first byte to its last."""
-        state = self.conn.their_state
-        in_body = self.cycle if state is h11.SEND_BODY else None
-        # The rest of a body that was refused is no part of what follows it.
-        if self._unfinished not in (None, in_body):
-            self._stop("request")
-        self._unfinished = in_body
-        begun = state is h11.IDLE and self.conn.trailing_data[0]
-        if in_body or begun:
-            self._unset_keepalive_if_required()
-            self._start("request", self.settings.request_seconds)
-            return
-        self._stop("request")
-        idle = state is h11.IDLE and not self.transport.is_closing()
-        if idle and self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-    def _await_reading(self):
-        """Times the reading of what is left of a reply that has ended.
-
-        Closing would wait for it, and whatever follows it does.
-        """
-        left = self.transport.get_write_buffer_size()
-        if left and not self.flow.write_paused:
-            # Pauses now, and resumes once all of it has been read.
-            self.transport.set_write_buffer_limits(high=left - 1, low=0)
-
-    def _start(self, name, seconds):
-        if name not in self._timers:
-            self._timers[name] = self.loop.call_later(
-                seconds, self._time_out, name
-            )
-
-    def _stop(self, name):
-        if timer := self._timers.pop(name, None):
-            timer.cancel()
-
-    def _time_out(self, name):
-        del self._timers[name]
-        if name == "request" or self.transport.get_write_buffer_size():
-            self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -272,7 +139,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http=BoundedProtocol.bounded(settings),
+        http=cast(Any, protocol_factory(settings, tls)),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -286,8 +153,6 @@ async def serve(
     )
     # What strangers send wrong is none of the operator's business.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    config.load()
-    config.ssl = tls
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listener]))
     while not (server.started or serving.done()):

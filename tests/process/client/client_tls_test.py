@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -10,26 +9,12 @@ from unittest import mock
 
 import grpc
 from absl.testing import absltest
+from helpers.processes.certificates import make_certificate
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import expected
 from kerasrnn_serving.client import Client
 from kerasrnn_serving.client import Tls
 from kerasrnn_serving.client.errors import ServingError
-
-
-def _make_certificate(directory, name):
-    """Makes NAME.key and NAME.pem, signed by itself, for models.example."""
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
-            *("-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2"),
-            *("-subj", "/CN=models.example"),
-            *("-addext", "subjectAltName=DNS:models.example"),
-        ],
-        cwd=directory,
-        check=True,
-        capture_output=True,
-    )
 
 
 @unittest.skipUnless(shutil.which("openssl"), "openssl makes certificates")
@@ -41,7 +26,7 @@ class TlsTest(absltest.TestCase):
             cls.enterClassContext(tempfile.TemporaryDirectory())
         )
         for name in ("server", "client", "stranger"):
-            _make_certificate(cls.directory, name)
+            make_certificate(cls.directory, name, "models.example")
 
     def _file(self, name):
         return str(self.directory / name)

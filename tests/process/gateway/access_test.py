@@ -2,13 +2,10 @@
 
 import http.client
 import pathlib
-import shutil
-import ssl
 import subprocess
 import sys
 import tempfile
 import threading
-import unittest
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -145,33 +142,6 @@ class AccessTest(parameterized.TestCase):
     def test_open(self):
         gateway = self.start("--host=0.0.0.0", "--open")
         self.assertEqual(gateway.complete(prompt="a")[0], 200)
-
-    @unittest.skipUnless(shutil.which("openssl"), "openssl makes certificates")
-    def test_https(self):
-        certificate = self.folder / "server.pem"
-        key = self.folder / "server.key"
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
-                *("-keyout", key, "-out", certificate, "-days", "1"),
-                *("-subj", "/CN=localhost"),
-                *("-addext", "subjectAltName=DNS:localhost"),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        gateway = self.start(
-            f"--https_certificate={certificate}", f"--https_key={key}"
-        )
-        self.assertStartsWith(gateway.url, "https://")
-        connection = http.client.HTTPSConnection(
-            "localhost",
-            gateway.port,
-            context=ssl.create_default_context(cafile=certificate),
-        )
-        connection.request("GET", "/healthz")
-        self.assertEqual(connection.getresponse().status, 200)
-        connection.close()
 
     def test_addresses_behind_a_proxy(self):
         forwarded = {"X-Forwarded-For": "192.0.2.7"}

@@ -11,7 +11,7 @@ from absl.testing import absltest
 from kerasrnn_serving.gateway.asgi import PART
 from kerasrnn_serving.gateway.asgi import read_body
 from kerasrnn_serving.gateway.asgi import send_reply
-from kerasrnn_serving.gateway.server import BoundedProtocol
+from kerasrnn_serving.gateway.protocol import BoundedProtocol
 from kerasrnn_serving.gateway.server import listen
 from kerasrnn_serving.gateway.settings import Settings
 
