@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from collections.abc import Awaitable
+from collections.abc import Callable
 from collections.abc import Mapping
+from typing import ParamSpec
 from typing import TypeVar
 
 from kerasrnn_serving.client import CHUNK
@@ -14,6 +16,7 @@ from kerasrnn_serving.gateway.access.turns import Turns
 from kerasrnn_serving.gateway.completions.request import Completion
 from kerasrnn_serving.gateway.completions.request import CompletionRequest
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
@@ -49,16 +52,18 @@ class Backend:
             VersionGone: The version is not served.
         """
         (read,) = await self._in_turn(
-            self._client.generate(
-                [text], length=0, state_bytes=state, version=version
-            )
+            self._client.generate,
+            [text],
+            length=0,
+            state_bytes=state,
+            version=version,
         )
         return read
 
     async def score(self, text: str, state: bytes, version: int) -> Score:
         """Returns the text's probability from a state on; see `read`."""
         (score,) = await self._in_turn(
-            self._client.score([text], state_bytes=state, version=version)
+            self._client.score, [text], state_bytes=state, version=version
         )
         return score
 
@@ -67,7 +72,7 @@ class Backend:
     ) -> Inspection:
         """Returns what the network does as it reads the text; see `read`."""
         (inspection,) = await self._in_turn(
-            self._client.inspect([text], state_bytes=state, version=version)
+            self._client.inspect, [text], state_bytes=state, version=version
         )
         return inspection
 
@@ -98,14 +103,13 @@ class Backend:
             VersionGone: The version is not served.
         """
         return await self._in_turn(
-            self._client.generate(
-                [prompt] * len(stops),
-                length=list(stops.values()),
-                stop=list(stops),
-                state_bytes=state,
-                version=version,
-                **_sampling(request, completion),
-            )
+            self._client.generate,
+            [prompt] * len(stops),
+            length=list(stops.values()),
+            stop=list(stops),
+            state_bytes=state,
+            version=version,
+            **_sampling(request, completion),
         )
 
     async def stream(
@@ -135,9 +139,14 @@ class Backend:
                 return
             yield chunk
 
-    async def _in_turn(self, call: Awaitable[Result]) -> Result:
+    async def _in_turn(
+        self,
+        call: Callable[Arguments, Awaitable[Result]],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Result:
         async with self._turns.turn(self._caller):
-            return await call
+            return await call(*arguments, **options)
 
 
 def _sampling(request, completion):
