@@ -97,6 +97,17 @@ class BoundedProtocol(H11Protocol):
         self._note_arrival()
         self._await_reading()
 
+    def send_400_response(self, msg: str) -> None:  # noqa: D102
+        if self.cycle and not self.cycle.response_complete:
+            # Whoever works at the reply is told that its client has gone.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            # A reply has begun, and HTTP has no room for another.
+            self.transport.abort()
+
     def connection_lost(  # noqa: D102
         self, exc: Exception | None
     ) -> None:
