@@ -20,6 +20,10 @@ _SEND_BUFFER = 2**17
 # Of a reply, so much may wait here, and a quarter of it when more is written:
 # whoever has read the difference has got on.
 _WAITING = 2**16
+# Of the requests that follow the one in progress, as many bytes may wait here.
+_ASKED_ON = 2**16
+# Of a request: what h11 reads next begins another, or another protocol.
+_ALL_HAS_COME = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)
 
 
 class BoundedProtocol(H11Protocol):
@@ -78,6 +82,17 @@ class BoundedProtocol(H11Protocol):
         super().data_received(data)
         self._note_request()
         self._note_arrival()
+
+    def handle_events(self) -> None:  # noqa: D102
+        super().handle_events()
+        if self.conn.their_state not in _ALL_HAS_COME:
+            return
+        # Where more comes before the reply, uvicorn reads no further, and does
+        # not see its client leave.
+        if len(self.conn.trailing_data[0]) > _ASKED_ON:
+            self.transport.abort()
+        else:
+            self.flow.resume_reading()
 
     def pause_writing(self) -> None:  # noqa: D102
         super().pause_writing()
