@@ -139,6 +139,24 @@ class InterruptionTest(GatewayPageTestCase):
             before + alternative + expected(1, 1, 100, draws=17),
         )
 
+    def test_a_gateway_that_is_stopped_and_started_again(self):
+        gateway = GatewayProcess(self.server.target, "--drain_seconds=1")
+        self.addCleanup(gateway.close)
+        self.open(gateway.url)
+        held = HeldCalls(self.server.loaded[1])
+        self.addCleanup(held.release)
+        self.set(prompt="abc", seed=1, length=300)
+        self.browser.click("#start")
+        held.wait_for_calls(1)
+        held.let_through(2)
+        self.assertEqual(gateway.terminate(), 0)
+        self.until(WAITING)
+        held.release()
+        again = GatewayProcess(self.server.target, f"--port={gateway.port}")
+        self.addCleanup(again.close)
+        self.until_written()
+        self.assertEqual(self.shown(), "abc" + expected(1, 1, 300))
+
     def test_a_link_ends_what_is_being_written(self):
         self.write(length=50)
         self.link()

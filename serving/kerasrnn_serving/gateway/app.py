@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.routing import Router
 from starlette.types import ASGIApp
+from starlette.types import Message
 from starlette.types import Receive
 from starlette.types import Scope
 from starlette.types import Send
@@ -23,14 +24,18 @@ from kerasrnn_serving.gateway.access.limits import Limits
 from kerasrnn_serving.gateway.access.turns import Turns
 from kerasrnn_serving.gateway.asgi import BUSY
 from kerasrnn_serving.gateway.asgi import ClientLeft
+from kerasrnn_serving.gateway.asgi import begins_stream
+from kerasrnn_serving.gateway.asgi import end_stream
 from kerasrnn_serving.gateway.asgi import send_reply
 from kerasrnn_serving.gateway.asgi import skip_body
 from kerasrnn_serving.gateway.completions.endpoint import Completions
+from kerasrnn_serving.gateway.completions.response import as_event
 from kerasrnn_serving.gateway.completions.response import to_json
 from kerasrnn_serving.gateway.errors import ApiError
 from kerasrnn_serving.gateway.errors import busy
 from kerasrnn_serving.gateway.errors import from_serving
 from kerasrnn_serving.gateway.errors import model_not_found
+from kerasrnn_serving.gateway.errors import stopping
 from kerasrnn_serving.gateway.page import page_routes
 from kerasrnn_serving.gateway.records import PROBES
 from kerasrnn_serving.gateway.records import Log
@@ -214,13 +219,18 @@ class _Recorded:
         # Without it a route answers a wrong method in words of its own.
         scope["app"] = self
 
-        async def noting_send(message):
-            if message["type"] == "http.response.start":
-                record.status = message["status"]
-                identity = (b"x-request-id", record.id.encode())
-                message["headers"] = [*message["headers"], identity]
-            await send(message)
+        reply = _Reply(send, record, self._metrics)
+        try:
+            await self._answer(scope, receive, reply)
+        except asyncio.CancelledError:
+            # The server gives up what has not ended when it has to stop.
+            await reply.fail(stopping())
+        finally:
+            self._metrics.observe(record)
+            self._log.write(record)
 
+    async def _answer(self, scope, receive, reply):
+        record = reply.record
         try:
             if scope.get(BUSY) and record.path not in PROBES:
                 await skip_body(receive, _SKIP_SECONDS)
@@ -228,14 +238,11 @@ class _Recorded:
                     "The gateway has as many requests in progress as it takes. "
                     "Try again shortly."
                 )
-            await self._app(scope, receive, noting_send)
+            await self._app(scope, receive, reply.send)
         except ClientLeft:
             record.left = True
-        except asyncio.CancelledError:
-            record.error = "the gateway was stopped"
-            raise
         except ApiError as error:
-            await self._refuse(record, error, noting_send)
+            await reply.fail(error)
         except HTTPException as error:
             refusal = ApiError(
                 error.status_code,
@@ -243,7 +250,7 @@ class _Recorded:
                 code="method_not_allowed",
                 headers=error.headers,
             )
-            await self._refuse(record, refusal, noting_send)
+            await reply.fail(refusal)
         except Exception as error:
             _LOGGER.exception("request %s failed", record.id)
             record.error = repr(error)
@@ -255,17 +262,41 @@ class _Recorded:
                 kind="server_error",
                 code="gateway_failed",
             )
-            await self._refuse(record, failure, noting_send)
-        finally:
-            self._metrics.observe(record)
-            self._log.write(record)
+            await reply.fail(failure)
 
-    async def _refuse(self, record, error: ApiError, send):
+
+class _Reply:
+    """The reply to one request: notes what of it is sent."""
+
+    def __init__(self, send: Send, record: Record, metrics: Metrics):
+        self.record = record
+        self._send = send
+        self._metrics = metrics
+        self._streams = False
+
+    async def send(self, message: Message) -> None:
+        """Sends a message of ASGI."""
+        if message["type"] == "http.response.start":
+            self.record.status = message["status"]
+            self._streams = begins_stream(message)
+            identity = (b"x-request-id", self.record.id.encode())
+            message["headers"] = [*message["headers"], identity]
+        elif not message.get("more_body", False):
+            self._streams = False
+        await self._send(message)
+
+    async def fail(self, error: ApiError) -> None:
+        """Tells of an error, if nothing but a stream has begun."""
+        record = self.record
         record.error = record.error or str(error.__cause__ or error)
         self._metrics.failed(error.code or error.kind)
-        await send_reply(
-            send, error.status, to_json(error.body()), error.headers
-        )
+        body = error.body()
+        if record.status is None:
+            await send_reply(
+                self.send, error.status, to_json(body), error.headers
+            )
+        elif self._streams:
+            await end_stream(self.send, as_event(body))
 
 
 async def _not_found(scope, receive, send):

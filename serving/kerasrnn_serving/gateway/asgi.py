@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from typing import Protocol
 
+from starlette.types import Message
 from starlette.types import Receive
 from starlette.types import Scope
 from starlette.types import Send
@@ -139,6 +140,16 @@ async def start_stream(send: Send) -> SendBody:
         await _send_body(send, data, last)
 
     return body
+
+
+def begins_stream(message: Message) -> bool:
+    """Returns whether a message begins a reply of server-sent events."""
+    return _EVENTS[0] in message.get("headers", ())
+
+
+async def end_stream(send: Send, data: bytes) -> None:
+    """Ends a stream whose work was given up."""
+    await _send_body(send, data, last=True)
 
 
 async def until_left(receive: Receive, work: Coroutine[Any, Any, None]) -> None:

@@ -133,10 +133,20 @@ def _failed(status, message, code):
 
 def busy(message: str) -> ApiError:
     """Returns the refusal where the gateway itself has too much to do."""
+    return _closing(message, "gateway_busy")
+
+
+def stopping() -> ApiError:
+    """Returns what ends a request that a stopped gateway gives up."""
+    return _closing(
+        "The gateway was stopped before the reply had ended. Try again "
+        "shortly.",
+        "gateway_stopping",
+    )
+
+
+def _closing(message, code):
+    headers = {**_RETRY, "Connection": "close"}
     return ApiError(
-        503,
-        message,
-        kind=_SERVER_ERROR,
-        code="gateway_busy",
-        headers={**_RETRY, "Connection": "close"},
+        503, message, kind=_SERVER_ERROR, code=code, headers=headers
     )

@@ -67,6 +67,11 @@ class BoundedProtocol(H11Protocol):
         for name in list(self._timers):
             self._stop(name)
 
+    def give_up(self) -> None:
+        """Cuts the connection, if its client could be told nothing."""
+        if self.flow is None or self.flow.write_paused:
+            self.transport.abort()
+
     def connection_made(self, transport: Any) -> None:  # noqa: D102
         if self.transport is None:
             self.accepted(transport)

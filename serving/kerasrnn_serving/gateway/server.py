@@ -22,17 +22,51 @@ from starlette.types import ASGIApp
 
 from kerasrnn.errors import UserError
 from kerasrnn_serving.gateway.connections import SPARE
+from kerasrnn_serving.gateway.protocol import BoundedProtocol
 from kerasrnn_serving.gateway.protocol import protocol_factory
 from kerasrnn_serving.gateway.settings import Settings
 
 _BACKLOG = 1024
 # For the calls of the model's server, modules, logs and the like.
 _OTHER_FILES = 128
+# So long clients whose requests are given up have to read that they are.
+_LAST_SECONDS = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
     """Drains on the first signal, and ends normally; a second one hurries."""
+
+    def __init__(self, config: uvicorn.Config, drain_seconds: float):
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self._hurried = asyncio.Event()
+
+    async def shutdown(
+        self, sockets: list[socket.socket] | None = None
+    ) -> None:
+        """Lets requests end; those that do not are told that they will not.
+
+        uvicorn's own limit of time leaves their connections as they are.
+        """
+        ended = asyncio.create_task(super().shutdown(sockets))
+        hurried = asyncio.create_task(self._hurried.wait())
+        await asyncio.wait(
+            (ended, hurried),
+            timeout=self._drain_seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        hurried.cancel()
+        self._give_up()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended, _LAST_SECONDS)
+
+    def _give_up(self):
+        connections = cast(set[BoundedProtocol], self.server_state.connections)
+        for connection in list(connections):
+            connection.give_up()
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,7 +80,8 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self):
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self._hurried.set()
         self.should_exit = True
 
 
@@ -149,11 +184,10 @@ async def serve(
         forwarded_allow_ips=trusted_proxies,
         backlog=_BACKLOG,
         timeout_keep_alive=settings.idle_seconds,
-        timeout_graceful_shutdown=settings.drain_seconds,
     )
     # What strangers send wrong is none of the operator's business.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    server = _Server(config)
+    server = _Server(config, settings.drain_seconds)
     serving = asyncio.create_task(server.serve([listener]))
     while not (server.started or serving.done()):
         await asyncio.sleep(0.01)
