@@ -24,7 +24,6 @@ def chosen(
     characters=1_000_000,
     limits=None,
     cores=0,
-    replicas=1,
     **model,
 ):
     """Returns the values chosen, by name."""
@@ -34,7 +33,7 @@ def chosen(
         given or {},
         characters,
         limits=limits or Limits(),
-        hardware=Hardware(cores, replicas),
+        hardware=Hardware(cores),
     )
     return {choice.name: choice.value for choice in found}
 
@@ -140,7 +139,6 @@ class DefaultsTest(parameterized.TestCase):
 
     def test_help_shows_no_default_of_what_is_chosen(self):
         self.assertCountEqual(chosen(cores=1), config_flags.CHOSEN_BY_RULE)
-        self.assertCountEqual(chosen(replicas=4), config_flags.CHOSEN_BY_RULE)
 
     def test_a_long_text_is_read_less_often(self):
         self.assertEqual(chosen()["epochs"], 50)
@@ -198,38 +196,6 @@ class DefaultsTest(parameterized.TestCase):
         self.assertIsNone(size(10, {"batch_size": 50}))
         # An accelerator.
         self.assertIsNone(size(10, cores=0))
-
-    def test_replicas_share_each_batch(self):
-        for replicas in range(1, 200):
-            found = chosen(replicas=replicas)
-            size = found.get("batch_size", TrainingConfig().batch_size)
-            self.assertEqual(size % replicas, 0)
-            self.assertBetween(size, 50, 49 + replicas)
-            # 12 epochs of the steps that this size makes.
-            steps = found["dropout_warmup_steps"]
-            self.assertAlmostEqual(steps, 12e6 / (50 * size), delta=1)
-            # What is given is the user's own choice.
-            for name in ("batch_size", "accumulation_steps"):
-                given = chosen({name: 50}, replicas=replicas)
-                self.assertNotIn("batch_size", given)
-
-    @parameterized.product(minutes=(1, 5, 20), units=(128, 512))
-    def test_an_accelerator_reads_more_in_the_same_minutes(
-        self, minutes, units
-    ):
-        limits = Limits(minutes=minutes)
-        of_cores, of_accelerator = (
-            chosen(None, 10**6, limits, cores, units=units) for cores in (2, 0)
-        )
-        for name in (*DROPOUTS, "weight_decay"):
-            self.assertGreaterEqual(of_accelerator[name], of_cores[name])
-        # 1e12 operations a second, 6 * 206,017 a character: 12 epochs and more.
-        if units == 128 and minutes > 1:
-            without_limit = chosen(None, 10**6, units=units)
-            self.assertEqual(of_accelerator["dropout"], 0.07)
-            self.assertEqual(
-                of_accelerator["weight_decay"], without_limit["weight_decay"]
-            )
 
     def test_weight_decay_by_hand(self):
         # 0.01 for each epoch and weight per character; 239,297 weights.

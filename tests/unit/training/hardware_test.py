@@ -1,4 +1,4 @@
-"""Tests of what is known of the devices before TensorFlow starts."""
+"""Tests of what is known of the devices, and what is chosen for them."""
 
 import os
 import pathlib
@@ -6,10 +6,27 @@ import pathlib
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from kerasrnn.command_line import config_flags
+from kerasrnn.config import ModelConfig
+from kerasrnn.config import TrainingConfig
+from kerasrnn.training.defaults import choices
 from kerasrnn.training.hardware import Hardware
 from kerasrnn.training.hardware import of_this_machine
+from kerasrnn.training.step.schedule import Limits
 
 CORES = Hardware(cores=len(os.sched_getaffinity(0)))
+
+
+def chosen(hardware, given=None, limits=None, units=128):
+    """Returns the values chosen for a text of 1,000,000 characters, by name."""
+    found = choices(
+        ModelConfig(vocabulary_size=65, units=units),
+        given or {},
+        10**6,
+        limits=limits or Limits(),
+        hardware=hardware,
+    )
+    return {choice.name: choice.value for choice in found}
 
 
 class HardwareTest(parameterized.TestCase):
@@ -44,6 +61,42 @@ class HardwareTest(parameterized.TestCase):
             strategy, tpu, environment, pathlib.Path(devices.full_path)
         )
         self.assertEqual(found, expected)
+
+
+class AcceleratorsTest(parameterized.TestCase):
+    def test_replicas_share_each_batch(self):
+        for replicas in range(1, 200):
+            found = chosen(Hardware(replicas=replicas))
+            size = found.get("batch_size", TrainingConfig().batch_size)
+            self.assertEqual(size % replicas, 0)
+            self.assertBetween(size, 50, 49 + replicas)
+            # 12 epochs of the steps that this size makes.
+            steps = found["dropout_warmup_steps"]
+            self.assertAlmostEqual(steps, 12e6 / (50 * size), delta=1)
+            self.assertContainsSubset(found, config_flags.CHOSEN_BY_RULE)
+            # What is given is the user's own choice.
+            for name in ("batch_size", "accumulation_steps"):
+                given = chosen(Hardware(replicas=replicas), {name: 50})
+                self.assertNotIn("batch_size", given)
+
+    @parameterized.product(minutes=(1, 5, 20), units=(128, 512))
+    def test_an_accelerator_reads_more_in_the_same_minutes(
+        self, minutes, units
+    ):
+        limits = Limits(minutes=minutes)
+        of_cores, of_accelerator = (
+            chosen(hardware, limits=limits, units=units)
+            for hardware in (Hardware(cores=2), Hardware())
+        )
+        for name in ("dropout", "recurrent_kernel_dropout", "weight_decay"):
+            self.assertGreaterEqual(of_accelerator[name], of_cores[name])
+        # 1e12 operations a second, 6 * 206,017 a character: 12 epochs and more.
+        if units == 128 and minutes > 1:
+            without_limit = chosen(Hardware(), units=units)
+            self.assertEqual(of_accelerator["dropout"], 0.07)
+            self.assertEqual(
+                of_accelerator["weight_decay"], without_limit["weight_decay"]
+            )
 
 
 if __name__ == "__main__":
