@@ -13,6 +13,7 @@ The flags of the programs are made from the same declarations.
 
 import dataclasses
 import numbers
+import os
 import types
 import typing
 from typing import Any
@@ -109,40 +110,67 @@ def constraints(cls: type) -> dict[str, Any]:
 def check_fields(settings: object) -> None:
     """Checks the types of a dataclass's fields, and all constraints.
 
+    Numbers of other libraries become Python's own, and paths their strings:
+    what JSON brings back is then equal.
+
     Raises:
         UserError: The first field that is not what it must be.
     """
     hints = typing.get_type_hints(type(settings))
     limits = constraints(type(settings))
     for name, hint in hints.items():
-        value = getattr(settings, name)
+        given = value = getattr(settings, name)
         if isinstance(hint, types.UnionType):
             if value is None:
                 continue
             hint = typing.get_args(hint)[0]
-        expected = _TYPES.get(hint)
-        if expected and not _is(value, expected[0]):
-            raise UserError(
-                f"{name} must be {expected[1]}, not {shown(value)}."
-            )
-        if name not in limits:
-            continue
-        complaint = limits[name].complaint(value)
+        limit = limits.get(name)
+        if isinstance(limit, LocalPath):
+            value = _strings(value)
+        complaint = ""
+        if hint in _TYPES and not _is(value, hint):
+            complaint = _TYPES[hint][1]
+        else:
+            value = _plain(value, hint)
+            complaint = limit.complaint(value) if limit else ""
         if complaint:
-            raise UserError(f"{name} must be {complaint}, not {shown(value)}.")
+            raise UserError(f"{name} must be {complaint}, not {shown(given)}.")
+        object.__setattr__(settings, name, value)
 
 
 _TYPES = {
+    bool: (bool, "True or False"),
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
     str: (str, "a string"),
-    tuple[str, ...]: ((tuple, list), "a tuple of strings"),
+    tuple[str, ...]: (tuple, "a tuple of strings"),
 }
 
 
-def _is(value, kind):
+def _strings(paths):
+    """Returns paths as strings, and several as a tuple."""
+    if isinstance(paths, tuple | list):
+        return tuple(map(_strings, paths))
+    return os.fspath(paths) if isinstance(paths, os.PathLike) else paths
+
+
+def _is(value, hint):
+    if not isinstance(value, _TYPES[hint][0]):
+        return False
+    if isinstance(value, tuple):
+        return all(isinstance(item, str) for item in value)
     # To Python True is a number.
-    return isinstance(value, kind) and not isinstance(value, bool)
+    return hint is bool or not isinstance(value, bool)
+
+
+def _plain(value, hint):
+    """Returns a number as Python's own."""
+    if hint not in (int, float):
+        return value
+    try:
+        return hint(value)
+    except OverflowError:
+        return value  # No float is so large, nor any limit.
 
 
 def _spelled(number):
