@@ -112,7 +112,8 @@ def _figures(training, validations):
             "Training loss",
             f"{loss:.4f} nats",
             f"{loss / math.log(2):.4f} bits per character, mean of the last "
-            f"{counted(len(recent), 'step')}, dropout on",
+            f"{counted(len(recent), 'step')}"
+            + (", dropout on" if _drops(training.settings) else ""),
         )
     )
     epochs = ""
@@ -152,12 +153,19 @@ def _advice(training, validations):
     if between is None:
         return ""
     where = "above" if between >= 0 else "below"
+    how = ", which is measured with dropout" * _drops(training.settings)
     text = (
         f"The best validation loss is {abs(between):.4f} nats {where} the "
-        "training loss at that time, which is measured with dropout. "
+        f"training loss at that time{how}. "
         + advice(validations, between, training.settings)
     )
     return element("p", text=text.strip(), attributes={"class": "advice"})
+
+
+def _drops(settings):
+    """Whether the training loss is measured with dropout."""
+    model = settings.get("model", {})
+    return any(map(model.get, ("dropout", "recurrent_kernel_dropout")))
 
 
 def _samples(training, validations):
