@@ -22,6 +22,7 @@ from kerasrnn.text.marks import Marks
 from kerasrnn.text.marks import MarksCounter
 from kerasrnn.text.sources import BLOCK_BYTES
 from kerasrnn.text.sources import check_file
+from kerasrnn.text.sources import empty_file
 from kerasrnn.text.sources import read_blocks
 from kerasrnn.text.vocabulary import NUM_CODE_POINTS
 from kerasrnn.text.vocabulary import UNKNOWN_ID
@@ -188,13 +189,15 @@ def encode_file(
     check_file(path)
     try:
         with tempfile.TemporaryFile() as file:
-            write_ids(
+            length, *_ = write_ids(
                 file,
                 [pathlib.Path(path)],
                 vocabulary,
                 lambda num_bytes: None,
                 normalize_newlines=normalize_newlines,
             )
+            if not length:
+                raise empty_file(path)
             file.flush()
             return np.memmap(file, dtype_for(vocabulary), "r")
     except OSError as error:

@@ -76,7 +76,12 @@ def check_file(path: StrPath) -> None:
         UserError: It does not exist, is no regular file, or is empty.
     """
     if _checked_size(path) == 0:
-        raise UserError(f"{path} is empty; give a file with text in it.")
+        raise empty_file(path)
+
+
+def empty_file(path: StrPath) -> UserError:
+    """Returns what to tell about a file without a character."""
+    return UserError(f"{path} is empty; give a file with text in it.")
 
 
 def _matches(pattern: str) -> list[str]:
