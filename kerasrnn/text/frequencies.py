@@ -65,9 +65,12 @@ def baselines(
     weight[unseen] = 1
     pairs = (found + kinds[before] * shares[here]) / weight
     pairs = np.where(unseen, shares[here], pairs)
-    return Baselines(
-        float(-np.log(shares[here]).mean()), float(-np.log(pairs).mean())
-    )
+    return Baselines(_loss(shares[here]), _loss(pairs))
+
+
+def _loss(shares: np.ndarray) -> float:
+    """Returns the mean nats of what had these shares; never -0.0."""
+    return max(0.0, -float(np.log(shares).mean()))
 
 
 def _pairs(

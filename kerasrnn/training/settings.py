@@ -121,7 +121,7 @@ def settings_of_new_run(
         separator_id=corpus.separator_id,
         **request.model,
     )
-    for sentence in announcement.of_text(corpus):
+    for sentence in announcement.of_text(corpus, model.embedding_size):
         observer.note(sentence)
     multiple = training.sequence_length
     check_splits(len(corpus), data, multiple)

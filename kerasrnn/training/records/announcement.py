@@ -19,7 +19,7 @@ _MANY_KINDS = 1000
 # Validations without a better one that are worth a remark.
 _STALE = 3
 # From so many steps on, a loss of at least this share of that of guessing by
-# frequency is worth one.
+# frequency is worth one, where pairs show that a lower one is possible.
 _SOME_STEPS, _HARDLY = 200, 0.97
 
 # How many names of directories are shown.
@@ -52,8 +52,13 @@ def of_standard_library(path: os.PathLike | str) -> str:
     return "\n".join(lines)
 
 
-def of_text(corpus: Corpus) -> list[str]:
-    """Returns what to tell about the text that a new model is trained on."""
+def of_text(corpus: Corpus, embedding_size: int = 0) -> list[str]:
+    """Returns what to tell about the text that a new model is trained on.
+
+    Args:
+        corpus: The encoded text.
+        embedding_size: The model's.
+    """
     sentences = corpus.marks.sentences()
     if corpus.num_unknown:
         share = 100 * corpus.num_unknown / len(corpus)
@@ -64,7 +69,7 @@ def of_text(corpus: Corpus) -> list[str]:
             "characters are read, but neither predicted nor scored."
         )
     kinds = len(corpus.vocabulary) - 1
-    if kinds >= _MANY_KINDS:
+    if kinds >= _MANY_KINDS and not embedding_size:
         sentences.append(
             f"The text has {kinds:,} kinds of characters, each with weights "
             "of its own. A smaller and faster model: --embedding_size=128 "
@@ -106,7 +111,8 @@ def remark_on(
         )
     if baselines is None or step < _SOME_STEPS:
         return ""
-    if loss >= _HARDLY * baselines.by_character:
+    hardly_better = _HARDLY * baselines.by_character
+    if loss >= hardly_better > baselines.by_pair:
         return (
             "This is hardly better than guessing each character by its "
             f"frequency, {baselines.by_character:.4f}: the model has not begun "

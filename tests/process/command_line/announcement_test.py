@@ -1,18 +1,22 @@
 """Tests of kerasrnn.training.records.announcement: what a new training says."""
 
+import math
 import os
 import pathlib
 import subprocess
 import sys
 
+import numpy as np
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.sources.repository import ROOT
 
 from kerasrnn.config import DataConfig
 from kerasrnn.text.corpus import build_corpus
+from kerasrnn.text.frequencies import baselines
 from kerasrnn.training.records.announcement import of_standard_library
 from kerasrnn.training.records.announcement import of_text
+from kerasrnn.training.records.announcement import remark_on
 from kerasrnn.training.records.announcement import similar_directories
 
 
@@ -62,11 +66,12 @@ class SimilarTest(parameterized.TestCase):
 
 
 class TextTest(absltest.TestCase):
-    def build(self, content, **options):
+    def build(self, content, embedding_size=0, **options):
         folder = pathlib.Path(self.create_tempdir().full_path)
         (folder / "text.txt").write_bytes(content)
         data = DataConfig(data=(str(folder / "text.txt"),), **options)
-        return of_text(build_corpus(data, folder / "corpus"))
+        corpus = build_corpus(data, folder / "corpus")
+        return of_text(corpus, embedding_size)
 
     def test_nothing_to_say(self):
         self.assertEqual(self.build(b"abc\n" * 9), [])
@@ -94,6 +99,31 @@ class TextTest(absltest.TestCase):
             self.assertIn(flag, sentence)
         self.assertEqual(self.build(text[1:].encode() * 3), [])
         self.assertEqual(self.build(text.encode(), vocabulary="bytes"), [])
+        self.assertEqual(self.build(text.encode() * 3, embedding_size=64), [])
+
+
+class RemarkTest(parameterized.TestCase):
+    def remark(self, loss, ids, step=1000):
+        ids = np.asarray(ids)
+        middle = len(ids) // 2
+        compared = baselines(
+            ids, [(0, middle)], [(middle, len(ids))], int(ids.max()) + 1
+        )
+        return remark_on(loss, step, None, 0, compared)
+
+    def test_a_model_that_has_learned_only_frequencies(self):
+        ids = np.tile([1, 2, 3, 4], 5000)
+        self.assertIn("hardly better", self.remark(math.log(4), ids))
+        self.assertEqual(self.remark(math.log(4), ids, step=100), "")
+        self.assertEqual(self.remark(0.5, ids), "")
+
+    def test_where_no_model_can_be_better(self):
+        # One kind of character; and many, in an order without any rule.
+        self.assertEqual(self.remark(0.0, np.ones(5000, int)), "")
+        self.assertEqual(self.remark(1e-6, np.ones(5000, int)), "")
+        ids = np.random.default_rng(0).integers(1, 9, 20_000)
+        for loss in (2.08, 2.1, 3.0):
+            self.assertEqual(self.remark(loss, ids), "")
 
 
 class ProcessTest(absltest.TestCase):

@@ -61,6 +61,12 @@ class BaselinesTest(absltest.TestCase):
         self.assertAlmostEqual(result.by_character, math.log(4), delta=1e-3)
         self.assertLess(result.by_pair, 1e-2)
 
+    def test_one_kind_of_character_costs_nothing(self):
+        for size, length in ((2, 100), (2, 12_345)):
+            ids = np.ones(length, np.uint8)
+            result = baselines(ids, [(0, 50)], [(50, length)], size)
+            self.assertEqual([f"{loss:.4f}" for loss in result], ["0.0000"] * 2)
+
     def test_nothing_to_score(self):
         result = baselines(np.zeros(50, int), [(0, 20)], [(20, 50)], 3)
         self.assertTrue(np.isnan(result).all())
