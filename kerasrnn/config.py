@@ -56,21 +56,10 @@ DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 JIT_COMPILE = ("auto", "on", "off")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
-
+# Of a configuration as JSON; a larger one is never read.
+MOST_BYTES = 2**20
 # The values of fields that a configuration of an older version lacks.
 _OLDER = {"training": {"segment_length": 0, "validation_context": 0}}
-
-
-def _check_separator(separator: str, vocabulary: str) -> None:
-    if len(separator) > 1:
-        raise UserError(
-            "document_separator must be one character, or an escape such as "
-            f"\\n, not {separator!r}."
-        )
-    if vocabulary == "bytes" and separator > "\xff":
-        raise UserError(
-            f"document_separator must be one byte, not {separator!r}."
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,7 +162,17 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        _check_separator(self.document_separator, self.vocabulary)
+        dataclass_json.check_size(self, MOST_BYTES, "configuration")
+        separator = self.document_separator
+        if len(separator) > 1:
+            raise UserError(
+                "document_separator must be one character, or an escape such "
+                f"as \\n, not {separator!r}."
+            )
+        if self.vocabulary == "bytes" and separator > "\xff":
+            raise UserError(
+                f"document_separator must be one byte, not {separator!r}."
+            )
         if self.validation_fraction + self.test_fraction >= 1:
             raise UserError(
                 "No text is left to train on: validation_fraction "
@@ -298,6 +297,7 @@ class Config:
     training: TrainingConfig = TrainingConfig()
 
     def __post_init__(self) -> None:
+        dataclass_json.check_size(self, MOST_BYTES, "configuration")
         if bool(self.data.document_separator) != bool(self.model.separator_id):
             raise UserError(
                 "The model's separator_id must be the id of the data's "

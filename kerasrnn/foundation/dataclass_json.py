@@ -23,6 +23,27 @@ def to_json(value: Any) -> str:
     return json.dumps(dataclasses.asdict(value), indent=2) + "\n"
 
 
+def check_size(value: Any, most: int, where: str) -> None:
+    """Checks that `to_json` returns no more than is ever read.
+
+    Args:
+        value: The dataclass.
+        most: Characters of JSON, at most.
+        where: What an error calls it.
+
+    Raises:
+        UserError: It would return more. Only strings can be so long, and
+            those are paths.
+    """
+    size = len(to_json(value))
+    if size > most:
+        raise UserError(
+            f"The {where} would have {size:,} characters, because of the paths "
+            f"in it, and at most {most:,} are ever read; name fewer paths, by "
+            "patterns such as 'folder/*.txt'."
+        )
+
+
 def from_json(
     cls: type[T], text: str, where: str, absent: dict[str, Any] | None = None
 ) -> T:

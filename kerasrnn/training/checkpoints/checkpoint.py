@@ -22,6 +22,7 @@ import pathlib
 
 import numpy as np
 
+from kerasrnn.config import MOST_BYTES
 from kerasrnn.config import Config
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
@@ -31,7 +32,7 @@ from kerasrnn.text.vocabulary import Vocabulary
 FORMAT = 1
 _MANIFEST = "manifest.json"
 _TEXT_FILES = {
-    "config.json": 2**20,
+    "config.json": MOST_BYTES,
     "vocabulary.json": 2**27,
     "info.json": 2**24,
 }
@@ -67,18 +68,21 @@ def save(directory: os.PathLike | str, checkpoint: Checkpoint) -> pathlib.Path:
     """Writes `<directory>/<step>/` and returns its path.
 
     Raises:
-        UserError: It could not be written; what was there before is intact.
+        UserError: It could not be written, or never be loaded; what was there
+            before is intact.
     """
     target = local_path(directory) / str(checkpoint.step)
     texts = {
-        "config.json": checkpoint.config.to_json(),
-        "vocabulary.json": checkpoint.vocabulary.to_json(),
-        "info.json": json.dumps(checkpoint.info, indent=2) + "\n",
+        "config.json": checkpoint.config.to_json().encode(),
+        "vocabulary.json": checkpoint.vocabulary.to_json().encode(),
+        "info.json": json.dumps(checkpoint.info, indent=2).encode() + b"\n",
     }
+    for name, text in texts.items():
+        _check_length(target / name, len(text), _TEXT_FILES[name])
     try:
         with files.new_directory(target) as temporary:
             for name, text in texts.items():
-                _write(temporary / name, text.encode())
+                _write(temporary / name, text)
             files.write_arrays(temporary / "weights.npz", checkpoint.weights)
             files.write_arrays(temporary / "training.npz", checkpoint.training)
             manifest = {
@@ -196,13 +200,17 @@ def _check_sizes(path, model, vocabulary, weights):
         )
 
 
+def _check_length(path, size, limit):
+    if limit is not None and size > limit:
+        raise UserError(f"{path} is larger than {limit} bytes.")
+
+
 def _verify(path, entry, limit):
     try:
         if not path.is_file() or path.is_symlink():
             raise UserError(f"{path} is missing or not a plain file.")
         size = path.stat().st_size
-        if limit is not None and size > limit:
-            raise UserError(f"{path} is larger than {limit} bytes.")
+        _check_length(path, size, limit)
         expected = {"bytes": size, "sha256": _sha256(path)}
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from None

@@ -1,5 +1,6 @@
 """Tests of checkpoints: whole, verified, and trusting nobody."""
 
+import dataclasses
 import os
 import pathlib
 import random
@@ -17,6 +18,8 @@ from helpers.models.small_checkpoints import edit_manifest
 from helpers.models.small_checkpoints import make_checkpoint
 from helpers.sources.repository import ROOT
 
+from kerasrnn.config import DataConfig
+from kerasrnn.config import TrainingConfig
 from kerasrnn.errors import UserError
 from kerasrnn.foundation import files
 from kerasrnn.training.checkpoints import checkpoint
@@ -44,6 +47,44 @@ class CheckpointTest(parameterized.TestCase):
             for name, array in expected.items():
                 self.assertEqual(array.tobytes(), actual[name].tobytes())
                 self.assertEqual(array.shape, actual[name].shape)
+
+    def test_what_is_saved_can_be_loaded(self):
+        saved = make_checkpoint(17)
+
+        def with_paths(count):
+            data = DataConfig(data=["p" * 62] * count)
+            return dataclasses.replace(
+                saved, config=dataclasses.replace(saved.config, data=data)
+            )
+
+        fits, too_many = 1, 2**15
+        while too_many - fits > 1:
+            middle = (fits + too_many) // 2
+            try:
+                with_paths(middle)
+                fits = middle
+            except UserError as error:
+                self.assertIn("'folder/*.txt'", str(error))
+                too_many = middle
+        # The last one that fits fills what is read.
+        path = checkpoint.save(self.folder, with_paths(fits))
+        size = (path / "config.json").stat().st_size
+        self.assertBetween(size, 2**20 - 100, 2**20)
+        self.assertEqual(checkpoint.load(path).config, with_paths(fits).config)
+        # Another path in the configuration counts as well.
+        config = with_paths(fits).config
+        with self.assertRaisesRegex(UserError, "are ever read"):
+            dataclasses.replace(
+                config, training=TrainingConfig(init_from="p" * 100)
+            )
+
+    def test_what_could_not_be_loaded_is_not_saved(self):
+        info = {"text": "a" * 2**24}
+        with self.assertRaisesRegex(UserError, "info.json is larger than"):
+            checkpoint.save(
+                self.folder, dataclasses.replace(make_checkpoint(17), info=info)
+            )
+        self.assertEqual(os.listdir(self.folder), [])
 
     def test_latest_is_the_largest_number(self):
         for step in (9, 100, 20):
