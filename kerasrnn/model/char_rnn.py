@@ -148,6 +148,9 @@ class CharRNN(keras.Model):
         dropout_key: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         check_tokens(tokens)
+        # TensorFlow gathers by no other integers; a corpus has shorter ones.
+        if tf.as_dtype(tokens.dtype) not in (tf.int32, tf.int64):
+            tokens = tf.cast(tokens, tf.int64)
         drops = self.config.dropout or self.config.recurrent_kernel_dropout
         if training and drops and dropout_key is None:
             raise UserError(

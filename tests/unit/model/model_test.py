@@ -52,6 +52,20 @@ class ArgumentsTest(parameterized.TestCase):
                 call(*arguments)
         call(TOKENS, states)
 
+    @parameterized.product(
+        dtype=("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"),
+        options=({}, {"embedding_size": 5}, {"separator_id": 2}),
+    )
+    def test_ids_of_any_size_are_taken(self, dtype, options):
+        model = make_model(**options)
+        expected = model(TOKENS)[0].numpy()
+        tokens = TOKENS.astype(dtype)
+        np.testing.assert_array_equal(model(tokens)[0], expected)
+        function = tf.function(model, autograph=False)
+        np.testing.assert_allclose(
+            function(tf.constant(tokens))[0], expected, atol=1e-6
+        )
+
     def test_a_batch_of_unknown_size_is_taken(self):
         model = make_model()
         signature = [tf.TensorSpec([None, None], tf.int32)]
