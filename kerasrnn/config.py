@@ -253,7 +253,7 @@ class TrainingConfig:
     decay_after: Annotated[int, COUNT] = 10
     beta_1: Annotated[float, FRACTION] = 0.9
     beta_2: Annotated[float, FRACTION] = 0.99
-    epsilon: Annotated[float, AMOUNT] = 1e-8
+    epsilon: Annotated[float, Range(1e-18, 3.4e38)] = 1e-8
     weight_decay: Annotated[float, AMOUNT] = 0.01
     clip_norm: Annotated[float, AMOUNT] = 1.0
     clip_value: Annotated[float, AMOUNT] = 0.0

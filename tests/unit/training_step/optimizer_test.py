@@ -1,5 +1,6 @@
 """Tests of updates, schedules and clipping against Keras and NumPy."""
 
+import dataclasses
 import itertools
 import math
 
@@ -9,9 +10,11 @@ import tensorflow as tf
 from absl.testing import absltest
 from absl.testing import parameterized
 
+from kerasrnn.config import OPTIMIZERS
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.errors import UserError
 from kerasrnn.model.char_rnn import CharRNN
 from kerasrnn.training.step import optimizer
 from kerasrnn.training.step.devices import make_strategy
@@ -113,6 +116,23 @@ class UpdateTest(parameterized.TestCase):
                 tf.constant(gradient, tf.float32), variable.value, 0.01
             )
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-5)
+
+    @parameterized.parameters(*OPTIMIZERS)
+    def test_the_least_epsilon_keeps_all_finite(self, name):
+        config = TrainingConfig(optimizer=name, epsilon=1e-18)
+        keras_optimizer = optimizer.make_optimizer(config)
+        variable = keras.Variable([1.0, -2.0, 3.0])
+        keras_optimizer.build([variable])
+        for _ in range(3):
+            gradient = tf.constant([0.0, 1e-30, 0.1])
+            keras_optimizer.update_step(gradient, variable.value, 0.01)
+        weights = variable.numpy()
+        # One without a gradient, and one whose square is 0.
+        np.testing.assert_allclose(weights[:2], [1.0, -2.0], atol=1e-6)
+        self.assertBetween(weights[2], 2.0, 2.999)
+        for epsilon in (0, 0.0, 1e-30, -1e-8):
+            with self.assertRaisesRegex(UserError, "epsilon must be from"):
+                dataclasses.replace(config, epsilon=epsilon)
 
     def test_clips_elements_then_the_norm(self):
         config = TrainingConfig(clip_value=1.0, clip_norm=0.5)
