@@ -219,7 +219,7 @@ class TrainingConfig:
         validation_cost: Time that validation may take, as a share of the time
             for the steps. If the held-out text is longer than that allows, a
             sample of it is read, the same one each time: the start of each of
-            `batch_size` equal pieces. 0 always reads all of it.
+            some equal pieces. 0 always reads all of it.
         checkpoint_every: Steps between checkpoints, in addition to one after
             ten minutes without any. 0 writes one every minute, and with each
             validation if `evaluate_every` is given.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerasrnn.foundation import files
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.model.text_generator import TextGenerator
-from kerasrnn.text.batches.streams import number_of_streams
+from kerasrnn.text.batches.streams import sample_of
 from kerasrnn.training.evaluation.evaluator import Evaluator
 from kerasrnn.training.evaluation.loss_units import Evaluation
 from kerasrnn.training.run_context import RunContext
@@ -43,27 +43,23 @@ class ChiefTasks:
 
         Args:
             weights: Float32 tensor [P].
-            most: Characters to read of it; 0 reads all.
+            most: Characters that may be read for it; 0 reads all.
 
         Raises:
             Interrupted: A signal came.
         """
-        held_out = self._context.held_out
+        held_out = self._context.held_out_characters
         training = self._context.config.training
+        sample = sample_of(self._context.held_out, training, most)
         result = Evaluation(0.0, 0)
         if self._workers.is_chief:
             with self._until_signal():
                 result = self._evaluator(
                     weights,
                     self._context.corpus.ids,
-                    held_out,
-                    number_of_streams(
-                        held_out,
-                        training.batch_size,
-                        training.sequence_length,
-                        training.validation_context,
-                    ),
-                    most=most,
+                    self._context.held_out,
+                    sample.streams,
+                    most=sample.most,
                     context=training.validation_context,
                     between_calls=self._show_share,
                 )
@@ -72,7 +68,7 @@ class ChiefTasks:
         )
         if not characters:
             self._end()
-        sampled_from = self._context.held_out_characters if most else 0
+        sampled_from = held_out if 0 < sample.most < held_out else 0
         return Evaluation(nats, int(characters), sampled_from)
 
     def sample(self, weights: tf.Tensor, step: int) -> None:

@@ -70,7 +70,7 @@ class RunClock:
 
     Args:
         plan: The steps of the run.
-        held_out: Characters to validate on.
+        to_validate: Characters that are read to validate on all held-out text.
         state: How far the run is.
         steps_per_call: Knows how fast this process is.
     """
@@ -78,12 +78,12 @@ class RunClock:
     def __init__(
         self,
         plan: Plan,
-        held_out: int,
+        to_validate: int,
         state: TrainingState,
         steps_per_call: StepsPerCall,
     ):
         self._plan = plan
-        self._held_out = held_out
+        self._to_validate = to_validate
         self._state = state
         self._steps_per_call = steps_per_call
         self._seconds: dict[str, float] = {}
@@ -143,9 +143,9 @@ class RunClock:
         characters = status.validation_sample
         if characters is None:
             characters = self._plan.validation_sample(
-                status.step, self._held_out
+                status.step, self._to_validate
             )
-        steps = self._plan.steps_worth(characters or self._held_out)
+        steps = self._plan.steps_worth(characters or self._to_validate)
         # Its graph has to be made, as that of the first step had.
         return self._steps_per_call.first_seconds + steps * (
             status.seconds_per_step or 0.0

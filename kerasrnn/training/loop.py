@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 
 from kerasrnn.foundation.signals import Interrupted
+from kerasrnn.text.batches.streams import characters_to_validate
 from kerasrnn.training.checkpoints.finding import Best
 from kerasrnn.training.checkpoints.rollback import rate_factor
 from kerasrnn.training.chief_tasks import ChiefTasks
@@ -69,7 +70,9 @@ class TrainingLoop:
     def __init__(self, context: RunContext):
         self._config = context.config
         self._dataset = context.dataset
-        self._held_out = context.held_out_characters
+        self._to_validate = characters_to_validate(
+            context.held_out, context.config.training
+        )
         self._baselines = context.baselines
         self._plan = context.plan
         self._workers = context.workers
@@ -80,7 +83,7 @@ class TrainingLoop:
         self._steps_per_call = StepsPerCall()
         self._clock = RunClock(
             self._plan,
-            self._held_out,
+            self._to_validate,
             self._state,
             self._steps_per_call,
         )
@@ -238,7 +241,9 @@ class TrainingLoop:
         state, status = self._state, self._state.status
         sample = status.validation_sample
         if sample is None:
-            sample = self._plan.validation_sample(status.step, self._held_out)
+            sample = self._plan.validation_sample(
+                status.step, self._to_validate
+            )
         result = self._chief_tasks.validate(
             state.trainer.evaluation_weights, sample
         )

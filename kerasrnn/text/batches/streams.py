@@ -4,12 +4,17 @@ Shapes: S streams, T characters of a stream in one batch, N batches a call.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from kerasrnn.config import TrainingConfig
 from kerasrnn.errors import UserError
 from kerasrnn.text.batches.joined_ranges import JoinedRanges
 from kerasrnn.text.splits import characters_in
+
+# A sample's contexts are at most one part in so many of what is read.
+_PARTS_PER_CONTEXT = 4
 
 
 class Streams:
@@ -55,6 +60,8 @@ class Streams:
         filled = lengths > 0
         self._firsts[filled] = self._ranges.in_text(self._starts[filled])
         self._context = np.minimum(self._firsts, context)
+        self.contexts: np.ndarray = self._context[filled]
+        """Characters that are read before each row that is not empty."""
         longest = int((lengths + self._context).max(initial=0))
         # Inputs of a row: all of its characters but the last, after the
         # start character if there is one.
@@ -115,6 +122,72 @@ def number_of_streams(
         return batch_size
     total = characters_in(ranges)
     return max(1, min(batch_size, total // max(sequence_length, context)))
+
+
+def _streams_to_validate(
+    ranges: Sequence[tuple[int, int]], training: TrainingConfig
+) -> int:
+    return number_of_streams(
+        ranges,
+        training.batch_size,
+        training.sequence_length,
+        training.validation_context,
+    )
+
+
+def characters_to_validate(
+    ranges: Sequence[tuple[int, int]], training: TrainingConfig
+) -> int:
+    """Returns how many characters are read to validate on all of a split.
+
+    Contexts and padding, which take as long as any other, are included.
+
+    Args:
+        ranges: (start, stop) of the split's parts.
+        training: How they are read.
+    """
+    streams = _streams_to_validate(ranges, training)
+    longest = -(-characters_in(ranges) // streams)
+    if len(ranges) == streams:
+        longest = max(stop - start for start, stop in ranges)
+    inputs = longest + training.validation_context - 1
+    batches = -(-inputs // training.sequence_length)
+    return streams * batches * training.sequence_length
+
+
+class Sample(NamedTuple):
+    """The start of each of some equal pieces of a split.
+
+    Attributes:
+        streams: How many pieces there are.
+        most: Characters of all these starts, their contexts not included; 0
+            is all of the split.
+    """
+
+    streams: int
+    most: int
+
+
+def sample_of(
+    ranges: Sequence[tuple[int, int]], training: TrainingConfig, most: int
+) -> Sample:
+    """Returns what to read of a split to validate on it.
+
+    Args:
+        ranges: (start, stop) of the split's parts.
+        training: How they are read.
+        most: Characters that may be read, contexts and padding included; at
+            least four batches and two contexts. 0 reads all.
+    """
+    streams = _streams_to_validate(ranges, training)
+    if not most:
+        return Sample(streams, 0)
+    context, multiple = training.validation_context, training.sequence_length
+    if context:
+        fitting = most // (_PARTS_PER_CONTEXT * context)
+        streams = max(1, min(streams, fitting))
+    length = most // streams // multiple * multiple
+    return Sample(streams, streams * (length - context))
 
 
 def nothing_to_score() -> UserError:

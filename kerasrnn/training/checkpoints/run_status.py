@@ -20,8 +20,8 @@ class RunStatus:
             `best/` may be better, see `kerasrnn.training.checkpoints.manager`.
         best_loss: Its loss.
         stale: Number of validations since then.
-        validation_sample: Held-out characters that each validation reads;
-            0 is all of them, None is not yet decided.
+        validation_sample: Characters that each validation may read, contexts
+            included; 0 reads all that is held out, None is not yet decided.
         sampled: Step of the newest sample.
         rollbacks: How often the run went back after it had diverged, with
             this learning rate.

@@ -11,8 +11,10 @@ from kerasrnn.foundation.constraints import COUNT
 from kerasrnn.foundation.constraints import check_fields
 from kerasrnn.foundation.phrases import counted
 
-# Training batches that a validation may always read.
+# What a validation may always read: training batches; or, where they are
+# short, times the context of one stream, so that something is scored.
 _LEAST_BATCHES = 4
+_LEAST_CONTEXTS = 2
 # Steps in a minute where nobody knows yet; most machines make more.
 _FEW_PER_MINUTE = 60
 # A step computes the gradient, too, which takes twice as long as the loss.
@@ -131,17 +133,18 @@ class Plan:
         """Whether to save a checkpoint after `step` steps."""
         return _is_due(step, self.checkpoint_every, ending)
 
-    def validation_sample(self, step: int, held_out: int) -> int:
-        """Returns how many held-out characters validations are to read.
+    def validation_sample(self, step: int, to_read: int) -> int:
+        """Returns how many characters validations may read.
 
         No clock decides it, so it is the same whenever the run is repeated.
 
         Args:
             step: Steps made before the first validation.
-            held_out: Characters that are held out.
+            to_read: Characters that are read to validate on all that is held
+                out, contexts and padding included.
 
         Returns:
-            Characters, fewer than are held out; or 0, which is all.
+            Characters, these included; or 0, which is all.
         """
         if not self.config.validation_cost:
             return 0
@@ -152,11 +155,14 @@ class Plan:
                 step = min(step, _FEW_PER_MINUTE * self.limits.minutes)
         affordable = self.config.validation_cost * step / _FORWARD_SHARE
         batches = max(affordable, _LEAST_BATCHES)
-        characters = int(batches * self._characters_per_step)
-        return characters if characters < held_out else 0
+        characters = max(
+            int(batches * self._characters_per_step),
+            _LEAST_CONTEXTS * self.config.validation_context,
+        )
+        return characters if characters < to_read else 0
 
     def steps_worth(self, characters: int) -> float:
-        """Returns how many steps take as long as validating characters."""
+        """Returns how many steps take as long as reading to validate."""
         return _FORWARD_SHARE * characters / self._characters_per_step
 
     @property

@@ -199,6 +199,21 @@ class ValidationSampleTest(TrainingTestCase):
         )
         self.assertEqual(self.newest("whole").info["validation_sample"], 256)
 
+    def test_contexts_are_part_of_what_it_costs(self):
+        options = {**self.OPTIONS, "validation_context": 16}
+        self.train("a", Limits(max_steps=4), **options)
+        for line in self.validations("a"):
+            # Of the 256 characters, read as 4 streams, a quarter is context.
+            self.assertEqual(line["validation_characters"], 4 * (64 - 16))
+            self.assertEqual(line["held_out_characters"], 720)
+        # All of it, where that costs no more than is allowed.
+        options = {**options, "validation_context": 100, "validation_cost": 1.0}
+        options["evaluate_every"] = 7
+        self.train("b", Limits(max_steps=7), **options)
+        (line,) = self.validations("b")
+        self.assertEqual(line["validation_characters"], 720)
+        self.assertIsNone(line["held_out_characters"])
+
     def test_the_sample_is_saved_before_the_best(self):
         # Lest a run that resumes compares losses of different samples.
         options = {**self.OPTIONS, "checkpoint_every": 1000}
