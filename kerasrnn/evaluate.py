@@ -90,6 +90,9 @@ def execute(values: flags.FlagValues) -> int:
     start = _start(values, saved)
     streams = values.streams or _default_streams(values, saved, text, start)
     unknown = _count_unknown(text, streams, start)
+    contexts = _contexts(text, streams, start)
+    if start.name == "context" and not contexts.any():
+        start = _Start("zero")
     with Activity("Starting TensorFlow") as activity:
         result = _evaluate(saved, text, streams, start, activity)
     if values.json:
@@ -105,7 +108,7 @@ def execute(values: flags.FlagValues) -> int:
                     "unknown": unknown,
                     "streams": streams,
                     "start_state": start.name,
-                    "context": start.context,
+                    "context": int(contexts.max()),
                     "step": saved.step,
                 }
             )
@@ -117,7 +120,7 @@ def execute(values: flags.FlagValues) -> int:
         f"perplexity {result.perplexity:.4f}\n"
         f"{path.parent.name} checkpoint, step {saved.step:,}; "
         f"{counted(streams, 'stream')} "
-        f"{start.description}"
+        f"{_description(start, contexts)}"
     )
     if unknown:
         print(
@@ -180,19 +183,13 @@ class _Start(NamedTuple):
     Attributes:
         name: "context", "zero" or "start_character".
         start_id: The start character, if it is that.
-        context: Characters to read before each stream.
+        context: Characters to read before each stream, as far as the text
+            has them.
     """
 
     name: str
     start_id: int | None = None
     context: int = 0
-
-    @property
-    def description(self) -> str:
-        """What a reader is told."""
-        if self.name == "context":
-            return f"after {counted(self.context, 'character')} of context"
-        return f"from the {self.name.replace('_', ' ')} state"
 
 
 def _start(values: flags.FlagValues, saved: "Checkpoint") -> _Start:
@@ -246,6 +243,33 @@ def _count_unknown(text: _Text, streams: int, start: _Start) -> int:
     if unknown == text.length or longest < 1:
         raise nothing_to_score()
     return unknown
+
+
+def _contexts(text: _Text, streams: int, start: _Start) -> "np.ndarray":
+    """Returns how many characters are read before each stream, [S]."""
+    from kerasrnn.text.batches.streams import Streams
+
+    return Streams(
+        text.ids,
+        text.ranges,
+        streams,
+        start.start_id,
+        documents=False,
+        context=start.context,
+    ).contexts
+
+
+def _description(start: _Start, contexts: "np.ndarray") -> str:
+    """Returns what a reader is told of the streams' starts."""
+    if start.name != "context":
+        return f"from the {start.name.replace('_', ' ')} state"
+    some = contexts[contexts > 0]
+    up_to = "up to " * bool(some.min() < some.max())
+    first = ", the first from the zero state" * (len(some) < len(contexts))
+    return (
+        f"after {up_to}{counted(int(some.max()), 'character')} of "
+        f"context{first}"
+    )
 
 
 def _evaluate(

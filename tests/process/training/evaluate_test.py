@@ -87,6 +87,42 @@ class EvaluateTest(parameterized.TestCase):
         self.assertIn("1 stream after 256 characters of context", output)
         self.assertIn(f"over {size} characters", output)
 
+    def test_what_precedes_the_first_stream_is_told(self):
+        path = self.folder / "other.txt"
+        path.write_text(TEXT)
+        file = f"--file={path}"
+        for arguments, said, state, context in (
+            ((file,), "1 stream from the zero state", "zero", 0),
+            (
+                (file, "--streams=2"),
+                f"2 streams after {len(TEXT) // 2} characters of context, the "
+                "first from the zero state",
+                "context",
+                len(TEXT) // 2,
+            ),
+            (
+                (file, "--streams=3"),
+                "3 streams after up to 256 characters of context, the first "
+                "from the zero state",
+                "context",
+                256,
+            ),
+            (
+                ("--split=test", "--streams=2"),
+                "2 streams after 256 characters of context\n",
+                "context",
+                256,
+            ),
+        ):
+            with self.subTest(arguments):
+                self.assertIn(said, run(self.flag, *arguments))
+                record = json.loads(run(self.flag, *arguments, "--json"))
+                self.assertEqual(record["start_state"], state)
+                self.assertEqual(record["context"], context)
+                # Of a stream from the zero state the first is only read.
+                if state == "zero":
+                    self.assertEqual(record["characters"], len(TEXT) - 1)
+
     def test_from_the_zero_state_as_char_rnn_validates(self):
         ((start, stop),) = self.corpus.split_ranges("validation")
         size = stop - start
