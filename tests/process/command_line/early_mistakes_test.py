@@ -53,6 +53,8 @@ MISTAKES = {
         ("--workdir=model", "no checkpoint to resume from"),
         ("--output=page.html", "--report"),
         ("--report --workdir=missing", "There is no directory missing"),
+        ("--flagfile=many.flags", "by patterns such as 'folder/*.txt'"),
+        ("--epsilon=0", "expected a number from 1e-18"),
     ),
     "kerasrnn-evaluate": (
         ("--workdir=empty", "no intact checkpoint"),
@@ -60,6 +62,7 @@ MISTAKES = {
         ("--split=test", "The test split is empty"),
         ("--file=empty.txt", "is empty"),
         ("--file=one.txt", "no character to score"),
+        ("--workdir=marks --file=mark.txt", "mark.txt is empty"),
         ("--file=foreign.txt", "no character to score"),
         ("--streams=1000000", "no character to score"),
     ),
@@ -117,7 +120,8 @@ class EarlyMistakesTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.directory = pathlib.Path(self.create_tempdir().full_path)
-        for name in ("empty", "model", "bare", "line", "export/1", "hollow/1"):
+        folders = "empty model bare line marks export/1 hollow/1"
+        for name in folders.split():
             (self.directory / name).mkdir(parents=True)
         for name, text in {
             "text.txt": TEXT,
@@ -126,6 +130,8 @@ class EarlyMistakesTest(parameterized.TestCase):
             "short.txt": "to be",
             "one.txt": "t",
             "foreign.txt": "ЖЖЖЖ",
+            "mark.txt": "\ufeff",
+            "many.flags": f"--data={'text' * 15}.txt\n" * 15_000,
             "foreign_end.txt": "tob " * 250 + "Ж" * 60,
             "export/1/saved_model.pb": "",
         }.items():
@@ -134,6 +140,7 @@ class EarlyMistakesTest(parameterized.TestCase):
         make_model(self.directory / "bare", TEXT, with_corpus=False)
         line = TEXT.replace("\n", " ")
         make_model(self.directory / "line", line, validation_fraction=0)
+        make_model(self.directory / "marks", TEXT, normalize_newlines=True)
 
     def run_with(self, program, *arguments):
         given = [*RIGHT[program], *arguments]
