@@ -62,23 +62,22 @@ class NumbersTest(absltest.TestCase):
     def test_those_of_numpy_are_taken_for_pythons(self):
         made = refused = 0
         for cls, name, hint, value in numbers():
-            with self.subTest(cls=cls, name=name, value=repr(value)):
-                actual = outcome(cls, **{name: value})
-                if isinstance(value, np.floating) and hint is int:
-                    self.assertIsNone(actual)
-                    continue
-                expected = outcome(cls, **{name: hint(value)})
-                self.assertEqual(actual, expected)
-                if actual is None:
-                    refused += 1
-                    continue
-                made += 1
-                self.assertIs(type(getattr(actual, name)), hint)
-                text = dataclass_json.to_json(actual)
-                self.assertEqual(text, dataclass_json.to_json(expected))
-                self.assertEqual(
-                    dataclass_json.from_json(cls, text, "text"), actual
-                )
+            said = f"{cls.__name__}({name}={value!r})"
+            actual = outcome(cls, **{name: value})
+            if isinstance(value, np.floating) and hint is int:
+                self.assertIsNone(actual, said)
+                continue
+            expected = outcome(cls, **{name: hint(value)})
+            self.assertEqual(actual, expected, said)
+            if actual is None:
+                refused += 1
+                continue
+            made += 1
+            self.assertIs(type(getattr(actual, name)), hint, said)
+            text = dataclass_json.to_json(actual)
+            self.assertEqual(text, dataclass_json.to_json(expected), said)
+            restored = dataclass_json.from_json(cls, text, "text")
+            self.assertEqual(restored, actual, said)
         self.assertGreater(made, 1000)
         self.assertGreater(refused, 500)
 
