@@ -146,11 +146,9 @@ class CheckpointManager:
     def _find_best(self):
         directory = self._workdir.best
         found, damaged = finding.best_intact(directory)
-        if found is None:
-            # The next best must not replace what might be repaired.
-            _set_aside_damaged(directory, damaged)
-        else:
-            finding.warn_of(damaged)
+        # What might be repaired is neither replaced nor removed.
+        _set_aside_damaged(directory, damaged)
+        if found is not None:
             keep_only(directory, found.step)
         return Best.of(found)
 

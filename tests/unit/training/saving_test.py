@@ -210,6 +210,22 @@ class BestTest(absltest.TestCase):
         self.assertIsNone(best)
         self.assertEqual([p.name for p in self.best.iterdir()], ["10.damaged"])
 
+    def test_damaged_ones_beside_an_intact_one_can_be_repaired(self):
+        checkpoint.save(self.best, self.make(10, 1.5))
+        path = checkpoint.save(self.best, self.make(30, 1.4))
+        weights = (path / "weights.npz").read_bytes()
+        (path / "weights.npz").write_bytes(b"")
+        with self.assertLogs(level="WARNING"):
+            best = CheckpointManager(Workdir(self.folder)).best
+        self.assertEqual(best, Best(10, 1.5))
+        aside = self.best / "30.damaged"
+        self.assertCountEqual(self.best.iterdir(), [self.best / "10", aside])
+        (aside / "weights.npz").write_bytes(weights)
+        aside.rename(path)
+        best = CheckpointManager(Workdir(self.folder)).best
+        self.assertEqual(best, Best(30, 1.4))
+        self.assertEqual(list(self.best.iterdir()), [path])
+
 
 class OneLoadTest(TrainingTestCase):
     """A start reads the newest checkpoint, however large, once."""
