@@ -132,7 +132,7 @@ def _visit(cluster, deadline):
 def _missing(tasks):
     names = ", ".join(f"the {task}" for task in tasks)
     return UserError(
-        f"Not all workers have joined:  {names} cannot be reached or was not "
+        f"Not all workers have joined: {names} cannot be reached or was not "
         "started. Start all of them, with the same TF_CONFIG but for the "
         "index."
     )

@@ -95,7 +95,9 @@ class RendezvousTest(absltest.TestCase):
 
     def test_those_that_do_not_come_are_named(self):
         workers = clusters(3)
-        with self.assertRaisesRegex(UserError, "the worker 1 .*the worker 2 "):
+        with self.assertRaisesRegex(
+            UserError, "joined: the worker 1 .*the worker 2 "
+        ):
             meet(workers[0], seconds=0)
         with self.assertRaisesRegex(UserError, "the worker 0 .*cannot be"):
             meet(workers[1], seconds=0.1)
