@@ -3,12 +3,17 @@
 A Python signal handler runs only between two calls of TensorFlow, and a second
 signal could not end a call that hangs. So SIGINT, SIGTERM and SIGHUP (a closed
 terminal) are blocked in all threads, and one thread takes them with `sigwait`.
+
+Only a program may do so: a process that others write, such as a notebook's,
+has its threads already. There a handler takes SIGINT while a call trains.
 """
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from kerasrnn.errors import PicklableError
@@ -57,6 +62,7 @@ class Interruption:
         self._can_tell = threading.Event()
         self._can_tell.set()
         self._ending: tuple[int, str] | None = None
+        self._first_time = 0.0
 
     def listen(self) -> None:
         """Starts to take the signals, once, for the whole process.
@@ -116,9 +122,27 @@ class Interruption:
         if self._ending is not None:
             _end(*self._ending)
 
+    def handle(self, number: int, frame: object) -> None:
+        """Takes a signal in the main thread, as its handler.
+
+        Raises:
+            KeyboardInterrupt: Nothing would be lost, or it is a second signal.
+        """
+        del frame
+        if self.signal is None and self._unsaved.is_set():
+            self._first_time = time.monotonic()
+            self._take(number, False, "")
+        elif self.signal is None or self._is_second():
+            # Wherever this ends the block, no handler is left behind.
+            signal.signal(number, signal.default_int_handler)
+            raise KeyboardInterrupt
+
+    def _is_second(self):
+        return time.monotonic() - self._first_time > _SECONDS_OF_ONE_REQUEST
+
     def _wait(self, signals):
         number = signal.sigwait(signals)
-        first = time.monotonic()
+        self._first_time = time.monotonic()
         ends = not self._unsaved.is_set()
         # Telling the others may take a while; a second signal does not wait.
         threading.Thread(
@@ -126,7 +150,7 @@ class Interruption:
         ).start()
         while True:
             number = signal.sigwait(signals)
-            if time.monotonic() - first > _SECONDS_OF_ONE_REQUEST:
+            if self._is_second():
                 _end(number, "Ended at once.")
 
     def _tell(self, number, ends):
@@ -155,6 +179,40 @@ def _end(number, text):
     closed_outputs.show_cursor()
     closed_outputs.tell(f"\n{text}")
     os._exit(128 + number)
+
+
+@contextlib.contextmanager
+def interruption_by_keyboard() -> Iterator[Interruption]:
+    """Makes Ctrl-C wait for the end of the block, if something is unsaved.
+
+    Python would raise KeyboardInterrupt anywhere, in the middle of a step for
+    instance, and what is half changed cannot be saved. In a thread that
+    takes no signals, or where somebody else handles SIGINT, nothing changes.
+
+    Yields:
+        An interruption that the block asks whether to end.
+
+    Raises:
+        KeyboardInterrupt: A signal came: when the block has ended, or at
+            once (see `Interruption.handle`).
+    """
+    interruption = Interruption()
+    default = signal.default_int_handler
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not default
+    ):
+        yield interruption
+        return
+    signal.signal(signal.SIGINT, interruption.handle)
+    try:
+        yield interruption
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, default)
+    if interruption.signal is not None:
+        raise KeyboardInterrupt
 
 
 class StopSignals:

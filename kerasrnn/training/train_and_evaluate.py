@@ -1,5 +1,6 @@
 """The call that trains a model in a working directory."""
 
+import contextlib
 from collections.abc import Collection
 from collections.abc import Sequence
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 from kerasrnn.config import Config
 from kerasrnn.foundation.signals import Interrupted
 from kerasrnn.foundation.signals import Interruption
+from kerasrnn.foundation.signals import interruption_by_keyboard
 from kerasrnn.text.batches.dataset import training_dataset
 from kerasrnn.text.batches.streams import is_scorable
 from kerasrnn.text.corpus import Corpus
@@ -57,7 +59,8 @@ def train_and_evaluate(
         display: Where to show progress.
         observers: Objects that are told what happens, in addition to the
             display, the history and TensorBoard.
-        interruption: Asked between calls whether to end.
+        interruption: Asked between calls whether to end; by default Ctrl-C
+            ends the run, if Python's own handler would take it.
         workers: The processes that train together, with their strategy; by
             default there is only this one, and `strategy` counts.
         checkpoints: Those of the working directory, if the caller has looked
@@ -66,10 +69,16 @@ def train_and_evaluate(
     Raises:
         UserError: The settings do not fit the text or the checkpoint, a
             file cannot be written, or the run has diverged.
-        Interrupted: A signal came.
+        Interrupted: `interruption` asked to end; the current step is saved.
+        KeyboardInterrupt: Ctrl-C did; the current step is saved, unless a
+            second one ended the run at once.
     """
     workers = workers or Workers(strategy or make_strategy())
-    with explaining_disk_errors(workdir.path):
+    asking: contextlib.AbstractContextManager[Interruption]
+    asking = interruption_by_keyboard()
+    if interruption is not None:
+        asking = contextlib.nullcontext(interruption)
+    with asking as asked, explaining_disk_errors(workdir.path):
         dataset = training_dataset(corpus, config)
         held_out = corpus.split_ranges(
             "validation", config.training.sequence_length
@@ -104,7 +113,7 @@ def train_and_evaluate(
                 workers=workers,
                 checkpoints=checkpoints or CheckpointManager(workdir),
                 observer=observer,
-                interruption=interruption or Interruption(),
+                interruption=asked,
                 baselines=guesses,
             )
         )
