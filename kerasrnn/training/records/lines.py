@@ -36,7 +36,7 @@ class HistoryLines:
         self._status = status
         self._steps_per_epoch = steps_per_epoch
         self._observer = observer
-        self._per_second = 0.0
+        self._per_second: float | None = None  # before the first call
         self.recent_loss = status.validation_loss or 0.0
 
     def add_steps(
@@ -102,7 +102,8 @@ class HistoryLines:
             line["gradient_norm"] = short(sum(norms) / max(made, 1))
             if any(skipped):
                 line["skipped_steps"] = int(sum(skipped))
-            line["characters_per_second"] = round(self._per_second, 1)
+            if self._per_second is not None:
+                line["characters_per_second"] = round(self._per_second, 1)
             line["losses"] = [
                 short(n / max(c, 1))
                 for n, c in zip(nats, characters, strict=True)

@@ -115,6 +115,23 @@ class RecorderTest(absltest.TestCase):
                 file.write('{"step": 99999, "losses": [1.')
         return saved
 
+    def test_the_speed_is_left_out_until_it_is_known(self):
+        run = Run(self.workdir, RunStatus().to_dict())
+        run.advance(10)
+        saved = run.save()
+        run.validate()
+        # The first ends the line of the steps before; the second has none.
+        for go_on in (lambda run: run.advance(1), Run.validate):
+            run = Run(self.workdir, saved)
+            go_on(run)
+            (line,) = read_history(self.workdir.history)
+            self.assertEqual(line["step"], 10)
+            self.assertNotIn("characters_per_second", line)
+            run.advance(11)
+            line = read_history(self.workdir.history)[-1]
+            self.assertEqual(line["step"], 20)
+            self.assertEqual(line["characters_per_second"], 99.0)
+
     def assert_has_each_step_once(self, run):
         lines = read_history(self.workdir.history)
         recorded = []
@@ -122,6 +139,8 @@ class RecorderTest(absltest.TestCase):
         for line in lines:
             recorded += line.get("losses", [])
             self.assertLen(recorded, line["step"])
+            speed = line.get("characters_per_second", 99.0)
+            self.assertEqual(speed, 99.0)
             if "validation_loss" in line:
                 validated.append(line["step"])
         steps = [line["step"] for line in lines]
