@@ -101,7 +101,6 @@ class TrainingLoop:
                 with self._changing_consistently():
                     self._state.roll_back(diverged)
                 self._nothing_is_unsaved()
-        self._state.lines.finish()
         self._observer.saving()
         return Result(self._state.status.step, self._state.best, reason)
 
@@ -170,6 +169,10 @@ class TrainingLoop:
         ):
             with self._clock.timing("sample"):
                 self._sample()
+        if ending:
+            # Before the checkpoint that says so: nobody looks at the lines
+            # of a finished run again.
+            self._state.lines.finish()
         if plan.checkpoint_is_due(step, ending) or reading.checkpoint_is_due:
             self.save(reason)
 

@@ -19,7 +19,8 @@ class HistoryLines:
     ends only when the next step is made.
 
     At any time the steps in lines and those in `status.pending` are together
-    all steps up to the current one, each once.
+    all steps up to the current one, each once; but after `finish` all of them
+    are in lines.
 
     Args:
         status: How far the run has come; its `pending` is changed here.
@@ -69,7 +70,7 @@ class HistoryLines:
 
     def add_validation(self, split: str, result: Evaluation) -> None:
         """Adds the result of a validation of the current step."""
-        line = self._line(self._status.step)
+        line = self._take_line(self._status.step)
         line["validation_loss"] = result.loss
         line["validation_bits"] = result.bits
         line["validation_characters"] = result.characters
@@ -79,7 +80,11 @@ class HistoryLines:
         self._observer.line_ended(line)
 
     def finish(self) -> None:
-        """Ends the line of the last steps, if no validation followed them."""
+        """Ends the line of the last steps, if no validation followed them.
+
+        They stay pending: if the run is extended, History drops this line,
+        and its steps share one with those that follow.
+        """
         if self._status.pending:
             self._observer.line_ended(self._line(self._status.step))
 
@@ -87,7 +92,12 @@ class HistoryLines:
         """Returns a list of the line that ends with `step`, if one does."""
         if step % _STEPS_PER_LINE or not self._status.pending:
             return []
-        return [self._line(step)]
+        return [self._take_line(step)]
+
+    def _take_line(self, step):
+        line = self._line(step)
+        self._status.pending.clear()
+        return line
 
     def _line(self, step):
         pending = self._status.pending
@@ -108,5 +118,4 @@ class HistoryLines:
                 short(n / max(c, 1))
                 for n, c in zip(nats, characters, strict=True)
             ]
-            pending.clear()
         return line

@@ -57,7 +57,8 @@ class Observer:
     """Is told what happens in a run; by default it ignores everything.
 
     What a method raises ends the run. After `line_ended` the current step is
-    then not saved: its records may be incomplete.
+    then not saved, as its records may be incomplete; after the last line of a
+    run it is.
     """
 
     def started(self, status: RunStatus) -> None:

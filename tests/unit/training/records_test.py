@@ -101,13 +101,14 @@ class RecorderTest(absltest.TestCase):
             else:
                 saved = run.save()
             self.assert_has_each_step_once(run)
-        end = self.draws.choice(("killed", "cut off", "saved", "finished"))
+        end = self.draws.choice(
+            ("killed", "cut off", "saved", "finished", "killed as it finished")
+        )
+        if "finished" in end:
+            run.lines.finish()
+            self.assert_has_each_step_once(run, is_finished=True)
         if end in ("saved", "finished"):
             saved = run.save()
-        if end == "finished":
-            run.lines.finish()
-            self.assert_has_each_step_once(run)
-            self.assertEmpty(run.status.pending)
         run.observers.close()
         if end == "cut off":
             # A line that is not yet synced, lost with the machine's power.
@@ -132,7 +133,7 @@ class RecorderTest(absltest.TestCase):
             self.assertEqual(line["step"], 20)
             self.assertEqual(line["characters_per_second"], 99.0)
 
-    def assert_has_each_step_once(self, run):
+    def assert_has_each_step_once(self, run, is_finished=False):
         lines = read_history(self.workdir.history)
         recorded = []
         validated = []
@@ -147,6 +148,8 @@ class RecorderTest(absltest.TestCase):
         self.assertEqual(steps, sorted(set(steps)))
         self.assertEqual(validated, sorted(set(validated)))
         waiting = [nats for nats, *_ in run.status.pending]
+        if is_finished:
+            waiting = []
         expected = [loss(step + 1) for step in range(run.status.step)]
         self.assertEqual(recorded + waiting, expected)
 
