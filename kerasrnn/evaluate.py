@@ -9,6 +9,7 @@ so the split is printed as well.
 """
 
 import json
+import os
 from typing import TYPE_CHECKING
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import COUNT
 from kerasrnn.foundation.phrases import counted
+from kerasrnn.foundation.processor import prefer_onednn
 from kerasrnn.text.splits import characters_in
 
 if TYPE_CHECKING:  # They need NumPy, which --help does without.
@@ -77,6 +79,7 @@ def main(argv: list[str]) -> int:
     """Runs the program."""
     del argv
     require_tensorflow("kerasrnn-evaluate")
+    prefer_onednn(os.environ)
     return execute(flags.FLAGS)
 
 

@@ -33,6 +33,7 @@ from kerasrnn.errors import UserError
 from kerasrnn.extras import require_tensorflow
 from kerasrnn.foundation.constraints import AMOUNT
 from kerasrnn.foundation.constraints import COUNT
+from kerasrnn.foundation.processor import prefer_onednn
 
 if TYPE_CHECKING:  # It needs NumPy, which --help does without.
     from kerasrnn.training.settings import Request
@@ -184,6 +185,7 @@ def main(argv: list[str]) -> int:
     if values.preset is not None:
         raise UserError("--preset works on the command line only.")
     require_tensorflow("kerasrnn-train")
+    prefer_onednn(os.environ)
     # Before any import that starts threads: they inherit what is blocked.
     from kerasrnn.foundation.closed_outputs import EnduringFile
     from kerasrnn.foundation.signals import Interrupted

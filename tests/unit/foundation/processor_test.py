@@ -6,6 +6,7 @@ import platform
 from absl.testing import absltest
 
 from kerasrnn.foundation.processor import cpu_flags
+from kerasrnn.foundation.processor import prefer_onednn
 
 
 class ProcessorTest(absltest.TestCase):
@@ -28,6 +29,20 @@ class ProcessorTest(absltest.TestCase):
         file = self.create_tempfile(content="processor : 0\nFeatures : neon\n")
         self.assertEmpty(cpu_flags(file.full_path))
         self.assertEmpty(cpu_flags(os.path.join(file.full_path, "missing")))
+
+    def test_onednn_is_for_processors_with_avx2(self):
+        for flags, before, after in (
+            ("fpu avx avx2", {}, "1"),
+            ("fpu avx avx2 avx512_vnni", {}, "1"),
+            ("fpu avx", {}, None),
+            ("", {}, None),
+            # The user has decided.
+            ("fpu avx avx2", {"TF_ENABLE_ONEDNN_OPTS": "0"}, "0"),
+            ("fpu avx", {"TF_ENABLE_ONEDNN_OPTS": "1"}, "1"),
+        ):
+            file = self.create_tempfile(content=f"flags : {flags}\n")
+            prefer_onednn(before, file.full_path)
+            self.assertEqual(before.get("TF_ENABLE_ONEDNN_OPTS"), after)
 
     def test_this_machine(self):
         if platform.machine() == "x86_64" and os.path.exists("/proc/cpuinfo"):
