@@ -187,7 +187,8 @@ def sample_of(
         fitting = most // (_PARTS_PER_CONTEXT * context)
         streams = max(1, min(streams, fitting))
     length = most // streams // multiple * multiple
-    return Sample(streams, streams * (length - context))
+    # A run of an older version may have decided on less.
+    return Sample(streams, streams * max(length - context, multiple))
 
 
 def nothing_to_score() -> UserError:

@@ -153,6 +153,15 @@ class ValidationCostTest(parameterized.TestCase):
         self.assertGreater(validation.allowed, 0)
         self.assertEqual(validation.scored, validation.held_out)
 
+    def test_a_sample_that_an_older_version_decided_on(self):
+        # It did not count contexts, so it may have less room than one needs.
+        for allowed in range(1, 3_000, 7):
+            for sequence_length in (1, 10, 50, 300):
+                training = TrainingConfig(sequence_length=sequence_length)
+                sample = sample_of([(900_000, 10**6)], training, allowed)
+                self.assertGreaterEqual(sample.most, sequence_length)
+                self.assertBetween(sample.streams, 1, 50)
+
 
 if __name__ == "__main__":
     absltest.main()
