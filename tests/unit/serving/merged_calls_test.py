@@ -12,6 +12,7 @@ import numpy as np
 from absl.testing import absltest
 from helpers.models import small_models
 from kerasrnn_export.graph import archive
+from kerasrnn_export.graph import state_token
 from kerasrnn_export.graph.options import SamplerOptions
 from kerasrnn_export.graph.sampler import Sampler
 from kerasrnn_serving.server.graph_functions import GraphFunction
@@ -83,6 +84,16 @@ def some_rows(draws):
     )
 
 
+def _contents(token):
+    """Returns a token's integers and its states; see `state_token`."""
+    payload = token[state_token.HEADER_LENGTH :]
+    states = state_token.FIXED_WORDS * 4
+    return (
+        np.frombuffer(payload[:states], "<i4"),
+        np.frombuffer(payload[states:], "<f4"),
+    )
+
+
 class MergedCallsTest(absltest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -137,6 +148,9 @@ class MergedCallsTest(absltest.TestCase):
             for name, tensor in reply.result().outputs.items():
                 one = tensors.to_array(tensor)
                 other = tensors.to_array(expected[name])
+                if name == "state_bytes":
+                    self.assert_same_tokens(one, other)
+                    continue
                 if one.dtype.hasobject:
                     np.testing.assert_array_equal(one, other)
                     continue
@@ -147,6 +161,20 @@ class MergedCallsTest(absltest.TestCase):
                     one[:, :width], other[:, :width], rtol=1e-4, atol=1e-4
                 )
         self.assertGreater(max(self.batches), 3)
+
+    def assert_same_tokens(self, tokens, others):
+        """Asserts that they are equal but for the rounding of the states.
+
+        A product of several rows rounds otherwise than one of a single row on
+        some processors.
+        """
+        for token, other in zip(tokens, others, strict=True):
+            self.assertEqual(len(token), len(other))
+            if token:
+                counts, states = _contents(token)
+                other_counts, other_states = _contents(other)
+                np.testing.assert_array_equal(counts, other_counts)
+                np.testing.assert_allclose(states, other_states, atol=1e-4)
 
     def test_replies_are_as_long_as_their_own_rows(self):
         """What is read beside a call takes no room in its reply."""
