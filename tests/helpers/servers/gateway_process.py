@@ -1,17 +1,23 @@
 """The gateway in a process of its own, and raw HTTP to it."""
 
+import contextlib
 import http.client
 import json
 import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from absl.testing import absltest
+
+from helpers.servers.fake_servable import FakeServer
 
 _START_SECONDS = 60
 _EXIT_SECONDS = 60
@@ -30,6 +36,7 @@ class GatewayProcess:
 
     def __init__(self, target: str, *flags: str):
         self._log = tempfile.TemporaryFile()
+        self._connections: list[socket.socket] = []
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -102,6 +109,14 @@ class GatewayProcess:
         finally:
             connection.close()
 
+    def connect(self, data: bytes = b"", timeout: float = 60):
+        """Returns a connection that has sent data, and closes with this."""
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        self._connections.append(connection)
+        connection.settimeout(timeout)
+        connection.sendall(data)
+        return connection
+
     def complete(self, key=None, **fields):
         """Returns (status, JSON object) of a completion."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -125,6 +140,10 @@ class GatewayProcess:
                 total += float(match[2])
         return total
 
+    def open_files(self) -> int:
+        """Returns how many it has, connections included."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def resident_bytes(self, peak: bool = False) -> int:
         """Returns how much memory it holds, or has held at most."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -138,6 +157,8 @@ class GatewayProcess:
 
     def close(self) -> None:
         """Ends it, if it still runs: by a signal that it may act on first."""
+        for connection in self._connections:
+            connection.close()
         self.process.terminate()
         try:
             self.process.wait(_CLOSE_SECONDS)
@@ -146,3 +167,27 @@ class GatewayProcess:
             self.process.wait()
         self.process.stderr.close()
         self._log.close()
+
+
+def read_to_end(connection: socket.socket) -> None:
+    """Reads until the gateway has closed a connection, or reset it."""
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(1000):
+            pass
+
+
+class GatewayTestCase(absltest.TestCase):
+    """Has a server whose texts are known, and starts gateways before it."""
+
+    def setUp(self):
+        super().setUp()
+        folder = self.enter_context(tempfile.TemporaryDirectory())
+        self.server = FakeServer(Path(folder))
+        # A test may put another one in its place.
+        self.addCleanup(lambda: self.server.stop())
+
+    def start(self, *flags: str) -> GatewayProcess:
+        """Returns a gateway that ends with the test."""
+        gateway = GatewayProcess(self.server.target, *flags)
+        self.addCleanup(gateway.close)
+        return gateway

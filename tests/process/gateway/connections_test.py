@@ -1,18 +1,13 @@
 """More connections than the gateway takes: who is served, and who is not."""
 
-import contextlib
 import json
-import os
-import pathlib
 import resource
-import socket
 import subprocess
 import sys
-import tempfile
 
 from absl.testing import absltest
-from helpers.servers.fake_servable import FakeServer
-from helpers.servers.gateway_process import GatewayProcess
+from helpers.servers.gateway_process import GatewayTestCase
+from helpers.servers.gateway_process import read_to_end
 
 PROGRAM = [sys.executable, "-m", "kerasrnn_serving.programs.gateway"]
 BODY = json.dumps({"prompt": "a", "max_tokens": 5})
@@ -22,41 +17,14 @@ ENDLESS = json.dumps(
 )
 
 
-class ConnectionsTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        folder = self.enter_context(tempfile.TemporaryDirectory())
-        self.server = FakeServer(pathlib.Path(folder))
-        self.addCleanup(self.server.stop)
-
-    def start(self, *flags):
-        gateway = GatewayProcess(self.server.target, *flags)
-        self.addCleanup(gateway.close)
-        return gateway
-
-    def connect(self, gateway, data=b""):
-        connection = socket.create_connection(("127.0.0.1", gateway.port))
-        self.addCleanup(connection.close)
-        connection.settimeout(60)
-        connection.sendall(data)
-        return connection
-
+class ConnectionsTest(GatewayTestCase):
     def begin_stream(self, gateway):
-        connection = self.connect(
-            gateway,
+        connection = gateway.connect(
             b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: %d\r\n\r\n%s" % (len(ENDLESS), ENDLESS.encode()),
         )
         self.assertIn(b" 200 ", connection.recv(20))
         return connection
-
-    def files_of(self, gateway):
-        return len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
-
-    def assert_closed(self, connection):
-        with contextlib.suppress(ConnectionResetError):
-            while connection.recv(1000):
-                pass
 
     def test_as_many_as_the_flag_says_are_served(self):
         gateway = self.start("--max_connections=1")
@@ -92,11 +60,11 @@ class ConnectionsTest(absltest.TestCase):
     def test_silent_connections_make_room_for_others(self):
         gateway = self.start("--max_connections=20", "--request_seconds=600")
         stream = self.begin_stream(gateway)
-        before = self.files_of(gateway)
-        silent = [self.connect(gateway) for _ in range(100)]
+        before = gateway.open_files()
+        silent = [gateway.connect() for _ in range(100)]
         for connection in silent[:80]:
-            self.assert_closed(connection)
-        self.assertLessEqual(self.files_of(gateway), before + 21)
+            read_to_end(connection)
+        self.assertLessEqual(gateway.open_files(), before + 21)
         # One of these has asked before, and now is as quiet as the others.
         silent[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertIn(b" 200 ", silent[-1].recv(20))
@@ -104,24 +72,24 @@ class ConnectionsTest(absltest.TestCase):
             self.assertEqual(gateway.request("GET", path)[0], 200)
         status, _, _ = gateway.request("POST", "/v1/completions", BODY)
         self.assertEqual(status, 200)
-        more = [self.connect(gateway) for _ in range(50)]
-        self.assert_closed(silent[-1])
+        more = [gateway.connect() for _ in range(50)]
+        read_to_end(silent[-1])
         # What is in progress goes on.
         self.assertNotEmpty(stream.recv(1000))
-        self.assert_closed(more[0])
+        read_to_end(more[0])
 
     def test_unfinished_requests_do_not_keep_probes_out(self):
         gateway = self.start("--max_connections=5", "--request_seconds=600")
         head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
         held = [
-            self.connect(gateway, head + b"Content-Length: 9\r\n\r\n{")
+            gateway.connect(head + b"Content-Length: 9\r\n\r\n{")
             for _ in range(5)
         ]
         gateway.wait_until(
             lambda: gateway.request("GET", "/v1/models")[0] == 503,
             "all connections have a request in progress",
         )
-        held += [self.connect(gateway, head) for _ in range(100)]
+        held += [gateway.connect(head) for _ in range(100)]
         self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
 
     def test_files_for_all_connections(self):
@@ -131,7 +99,7 @@ class ConnectionsTest(absltest.TestCase):
             gateway = self.start("--max_connections=500")
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        silent = [self.connect(gateway) for _ in range(400)]
+        silent = [gateway.connect() for _ in range(400)]
         for path in ("/healthz", "/v1/models"):
             self.assertEqual(gateway.request("GET", path)[0], 200)
         for connection in silent:

@@ -1,11 +1,8 @@
 """HTTPS: hands that are shaken, and connections that never do."""
 
-import contextlib
 import http.client
-import os
 import pathlib
 import shutil
-import socket
 import ssl
 import tempfile
 import unittest
@@ -13,6 +10,7 @@ import unittest
 from absl.testing import absltest
 from helpers.processes.certificates import make_certificate
 from helpers.servers.gateway_process import GatewayProcess
+from helpers.servers.gateway_process import read_to_end
 
 # Of every handshake: a record of the first version, not all of which comes.
 BEGUN = b"\x16\x03\x01\x02\x00"
@@ -43,12 +41,8 @@ class HttpsTest(absltest.TestCase):
 
     def connect(self, gateway, data=b""):
         """Returns a connection that shakes no hands."""
-        connection = socket.create_connection(("127.0.0.1", gateway.port))
-        self.addCleanup(connection.close)
         # asyncio's own limit is 60 seconds.
-        connection.settimeout(30)
-        connection.sendall(data)
-        return connection
+        return gateway.connect(data, timeout=30)
 
     def encrypted(self, gateway):
         connection = http.client.HTTPSConnection(
@@ -64,14 +58,6 @@ class HttpsTest(absltest.TestCase):
         reply.read()
         return reply.status
 
-    def assert_closed(self, connection):
-        with contextlib.suppress(ConnectionResetError):
-            while connection.recv(1000):
-                pass
-
-    def files_of(self, gateway):
-        return len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
-
     def test_one_that_is_trusted_is_answered(self):
         gateway = self.start()
         self.assertStartsWith(gateway.url, "https://")
@@ -79,27 +65,27 @@ class HttpsTest(absltest.TestCase):
 
     def test_those_that_shake_no_hands_make_room_for_others(self):
         gateway = self.start("--max_connections=20", "--request_seconds=600")
-        before = self.files_of(gateway)
+        before = gateway.open_files()
         silent = [
             self.connect(gateway, BEGUN[: number % 6]) for number in range(100)
         ]
         for connection in silent[:80]:
-            self.assert_closed(connection)
-        self.assertLessEqual(self.files_of(gateway), before + 20)
+            read_to_end(connection)
+        self.assertLessEqual(gateway.open_files(), before + 20)
         kept = self.encrypted(gateway)
         self.assertEqual(self.status(kept), 200)
         # Hands were shaken before these came: it is as quiet as they are.
         more = [self.connect(gateway) for _ in range(50)]
-        self.assert_closed(kept.sock)
-        self.assert_closed(more[0])
+        read_to_end(kept.sock)
+        read_to_end(more[0])
         self.assertEqual(self.status(self.encrypted(gateway)), 200)
 
     def test_the_handshake_is_a_part_of_the_time_for_a_request(self):
         gateway = self.start("--request_seconds=1")
         for data in (b"", BEGUN, b"GET / HTTP/1.1\r\n\r\n"):
-            self.assert_closed(self.connect(gateway, data))
+            read_to_end(self.connect(gateway, data))
         shaken = self.encrypted(gateway)
-        self.assert_closed(shaken.sock)
+        read_to_end(shaken.sock)
         gateway.process.terminate()
         self.assertEqual(gateway.process.stderr.read(), b"")
 
@@ -111,7 +97,7 @@ class HttpsTest(absltest.TestCase):
         self.assertEqual(self.status(other), 200)
         other.close()
         self.assertEqual(gateway.terminate(), 0)
-        self.assert_closed(connection)
+        read_to_end(connection)
 
 
 if __name__ == "__main__":

@@ -40,14 +40,6 @@ class LeavingTest(absltest.TestCase):
         self.held = HeldCalls(server.loaded[1])
         self.addCleanup(self.held.release)
 
-    def connect(self, data):
-        port = self.gateway.port
-        connection = socket.create_connection(("127.0.0.1", port))
-        self.addCleanup(connection.close)
-        connection.settimeout(60)
-        connection.sendall(data)
-        return connection
-
     def test_those_that_had_begun_to_ask_on(self):
         chance = random.Random(0)
         following = [b"", b"G", GET, 3 * GET, GET + b"G", post(prompt="b")]
@@ -57,7 +49,7 @@ class LeavingTest(absltest.TestCase):
             user = str(number)
             headers = chance.choice((b"", UPGRADE))
             place = chance.randrange(len(data) + 1)
-            connection = self.connect(
+            connection = self.gateway.connect(
                 post(headers, prompt="a", user=user) + data[:place]
             )
             self.held.wait_for_calls(1)
@@ -73,7 +65,7 @@ class LeavingTest(absltest.TestCase):
         self.assertEqual(self.gateway.metric("backend_calls_running"), 0)
 
     def test_those_that_ask_for_much_before_their_reply_has_come(self):
-        connection = self.connect(post(prompt="a", user="much"))
+        connection = self.gateway.connect(post(prompt="a", user="much"))
         self.held.wait_for_calls(1)
         with contextlib.suppress(ConnectionError):
             while True:
@@ -81,7 +73,7 @@ class LeavingTest(absltest.TestCase):
         self.assertTrue(self.gateway.wait_for_line(user="much")["left"])
 
     def test_those_that_stay_are_answered_in_their_order(self):
-        connection = self.connect(
+        connection = self.gateway.connect(
             post(prompt="a", max_tokens=1)
             + 100 * GET
             + post(prompt="a", max_tokens=2)[:-1]

@@ -13,6 +13,7 @@ from absl.testing import absltest
 from helpers.full_counts import FULL
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.gateway_process import GatewayProcess
+from helpers.servers.gateway_process import read_to_end
 from helpers.servers.held_calls import HeldCalls
 from kerasrnn_serving.gateway.access.key_commands import run_command
 from kerasrnn_serving.gateway.access.limits import Limits
@@ -46,13 +47,6 @@ class QuietErrorsTest(absltest.TestCase):
         self.addCleanup(gateway.close)
         return gateway
 
-    def connect(self, gateway, data=b""):
-        connection = socket.create_connection(("127.0.0.1", gateway.port))
-        self.addCleanup(connection.close)
-        connection.settimeout(60)
-        connection.sendall(data)
-        return connection
-
     def assert_quiet_so_far(self, gateway):
         errors = gateway.process.stderr
         if select.select([errors], [], [], 0)[0]:
@@ -75,7 +69,7 @@ class QuietErrorsTest(absltest.TestCase):
         ):
             host = b" HTTP/1.1\r\nHost: localhost\r\n"
             head = start + host + headers + b"\r\n"
-            connection = self.connect(gateway, head + body * at_once)
+            connection = gateway.connect(head + body * at_once)
             if not at_once:
                 # What follows comes when the reply has.
                 self.assertNotEmpty(connection.recv(1000))
@@ -83,9 +77,7 @@ class QuietErrorsTest(absltest.TestCase):
                     connection.sendall(body)
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
-            with contextlib.suppress(ConnectionError):
-                while connection.recv(1000):
-                    pass
+            read_to_end(connection)
             connection.close()
             self.assert_quiet_so_far(gateway)
         self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
@@ -100,7 +92,7 @@ class QuietErrorsTest(absltest.TestCase):
         body = b'{"prompt": "a", "max_tokens": 0, "echo": true, "logprobs": 0}'
         head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
         request = b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body)
-        connections = [self.connect(gateway, request) for _ in range(3)]
+        connections = [gateway.connect(request) for _ in range(3)]
         held.wait_for_calls(1)
         # Each reads its prompt; of the last the call is held, and the others
         # wait to score theirs.

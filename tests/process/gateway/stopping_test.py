@@ -2,14 +2,10 @@
 
 import contextlib
 import json
-import pathlib
 import signal
-import socket
-import tempfile
 
 from absl.testing import absltest
-from helpers.servers.fake_servable import FakeServer
-from helpers.servers.gateway_process import GatewayProcess
+from helpers.servers.gateway_process import GatewayTestCase
 from helpers.servers.held_calls import HeldCalls
 
 ENDLESS = {"prompt": "a", "max_tokens": 16384, "stream": True, "seed": 1}
@@ -20,29 +16,11 @@ HEAD = (
 BEGUN = HEAD % 9 + b"{"
 
 
-class StoppingTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        folder = self.enter_context(tempfile.TemporaryDirectory())
-        self.server = FakeServer(pathlib.Path(folder))
-        self.addCleanup(self.server.stop)
-
-    def start(self, *flags):
-        gateway = GatewayProcess(self.server.target, *flags)
-        self.addCleanup(gateway.close)
-        return gateway
-
-    def connect(self, gateway, data=b""):
-        connection = socket.create_connection(("127.0.0.1", gateway.port))
-        self.addCleanup(connection.close)
-        connection.settimeout(60)
-        connection.sendall(data)
-        return connection
-
+class StoppingTest(GatewayTestCase):
     def send(self, gateway, **fields):
         """Sends a completions request by hand; returns the connection."""
         body = json.dumps(fields).encode()
-        return self.connect(gateway, HEAD % len(body) + body)
+        return gateway.connect(HEAD % len(body) + body)
 
     def rest(self, connection):
         data = b""
@@ -61,7 +39,7 @@ class StoppingTest(absltest.TestCase):
 
     def is_listening(self, gateway):
         with contextlib.suppress(ConnectionRefusedError):
-            self.connect(gateway).close()
+            gateway.connect().close()
             return True
         return False
 
@@ -85,7 +63,7 @@ class StoppingTest(absltest.TestCase):
         gateway = self.start()
         connection = self.send(gateway, **ENDLESS)
         data = connection.recv(100)
-        idle = self.connect(gateway)
+        idle = gateway.connect()
         gateway.process.send_signal(signal.SIGTERM)
         data += self.rest(connection)
         self.assertIn(b"data: [DONE]", data)
@@ -112,7 +90,7 @@ class StoppingTest(absltest.TestCase):
             self.send(gateway, prompt="a", n=3),
             # More than there are turns.
             self.send(gateway, prompt="a", n=32),
-            self.connect(gateway, BEGUN),
+            gateway.connect(BEGUN),
         ]
         gateway.wait_until(
             lambda: gateway.metric("backend_calls_waiting") > 0,

@@ -4,7 +4,6 @@ import contextlib
 import json
 import pathlib
 import random
-import socket
 import tempfile
 import threading
 
@@ -12,32 +11,16 @@ from absl.testing import absltest
 from helpers.full_counts import FULL
 from helpers.servers.fake_servable import FakeServer
 from helpers.servers.fake_servable import expected
-from helpers.servers.gateway_process import GatewayProcess
+from helpers.servers.gateway_process import GatewayTestCase
+from helpers.servers.gateway_process import read_to_end
 
 ENDLESS = {"prompt": "a", "max_tokens": 16384, "stream": True, "seed": 1}
 
 
-class StrangersTest(absltest.TestCase):
-    def setUp(self):
-        super().setUp()
-        folder = self.enter_context(tempfile.TemporaryDirectory())
-        self.server = FakeServer(pathlib.Path(folder))
-        self.addCleanup(lambda: self.server.stop())
-
-    def start(self, *flags):
-        gateway = GatewayProcess(self.server.target, *flags)
-        self.addCleanup(gateway.close)
-        return gateway
-
-    def connect(self, gateway):
-        connection = socket.create_connection(("127.0.0.1", gateway.port))
-        self.addCleanup(connection.close)
-        connection.settimeout(60)
-        return connection
-
+class StrangersTest(GatewayTestCase):
     def send(self, gateway, fields):
         """Sends a completions request by hand; returns the connection."""
-        connection = self.connect(gateway)
+        connection = gateway.connect()
         body = json.dumps(fields).encode()
         connection.sendall(
             b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
@@ -68,15 +51,15 @@ class StrangersTest(absltest.TestCase):
 
     def test_slow_clients_are_cut_off(self):
         gateway = self.start("--request_seconds=1", "--write_seconds=1")
-        silent = [self.connect(gateway) for _ in range(1000 if FULL else 10)]
-        in_the_headers = self.connect(gateway)
+        silent = [gateway.connect() for _ in range(1000 if FULL else 10)]
+        in_the_headers = gateway.connect()
         in_the_headers.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: ")
-        in_the_body = self.connect(gateway)
+        in_the_body = gateway.connect()
         in_the_body.sendall(
             b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: 100\r\n\r\n{"
         )
-        second_request = self.connect(gateway)
+        second_request = gateway.connect()
         second_request.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertIn(b"200 OK", second_request.recv(1000))
         second_request.sendall(b"GET /healthz HTTP/1.1\r\n")
@@ -86,9 +69,7 @@ class StrangersTest(absltest.TestCase):
             in_the_body,
             second_request,
         ):
-            with contextlib.suppress(ConnectionResetError):
-                while connection.recv(1000):
-                    pass
+            read_to_end(connection)
         # One that does not read: its buffers fill, then it is cut off too.
         unread = self.send(gateway, ENDLESS | {"n": 8, "logprobs": 5})
         gateway.wait_for_line(left=True, choices=8)
@@ -105,8 +86,8 @@ class StrangersTest(absltest.TestCase):
                 self.assertNotEmpty(part)
                 received += part
 
-        kept = self.connect(self.start())
-        short = self.connect(self.start("--idle_seconds=1"))
+        kept = self.start().connect()
+        short = self.start("--idle_seconds=1").connect()
         ask(kept)
         ask(short)
         self.assertEqual(short.recv(1000), b"")
@@ -126,7 +107,7 @@ class StrangersTest(absltest.TestCase):
                 b"3e9\r\n%s\r\n" % (b" " * 1001),
             ),
         ):
-            connection = self.connect(gateway)
+            connection = gateway.connect()
             connection.sendall(
                 b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s"
                 % (headers, body)
@@ -140,7 +121,7 @@ class StrangersTest(absltest.TestCase):
         connections = [self.send(gateway, large) for _ in range(20)]
         for connection in connections:
             connection.recv(1)
-        extra = self.connect(gateway)
+        extra = gateway.connect()
         extra.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertStartsWith(extra.recv(1000), b"HTTP/1.1 503 ")
         self.assertEqual(gateway.request("GET", "/healthz")[0], 200)
@@ -170,7 +151,7 @@ class StrangersTest(absltest.TestCase):
                     chance.randrange(3)
                 )
             if connection is None:
-                connection = self.connect(gateway)
+                connection = gateway.connect()
             connection.sendall(
                 b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
                 b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -193,7 +174,7 @@ class StrangersTest(absltest.TestCase):
         # What the first half has left behind is all that is left behind.
         self.assertLess(gateway.resident_bytes(), half_way + 2**23)
         for _ in range(count // 10):
-            connection = self.connect(gateway)
+            connection = gateway.connect()
             connection.sendall(chance.randbytes(200) + b"\r\n\r\n")
             with contextlib.suppress(ConnectionResetError):
                 self.assertNotIn(b" 500 ", connection.recv(1000))

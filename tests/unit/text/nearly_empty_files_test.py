@@ -20,7 +20,7 @@ kinds = strategies.sampled_from(("characters", "bytes"))
 
 
 def text_of(content, kind, normalize):
-    """Returns what is to be read, of bytes as Latin-1 has them."""
+    """Returns the expected text; bytes are decoded as Latin-1."""
     if normalize:
         content = content.removeprefix(MARK)
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
