@@ -15,6 +15,8 @@ from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
 from kerasrnn.training.hardware import Hardware
+from kerasrnn.training.run_length import characters_per_step
+from kerasrnn.training.run_length import characters_read
 from kerasrnn.training.step.schedule import Limits
 
 # Up to so many units the learning rate is the cell's own.
@@ -44,14 +46,12 @@ _LEAST_WEIGHT_DECAY = 0.01
 _MOST_WEIGHT_DECAY = 0.1
 # A run of less time or text makes so many steps, by smaller batches if it must.
 _STEPS = 3_000
+# With fewer, an LSTM's learning rate is higher, up to so many times. The other
+# cells lose by it.
+_MOST_TIMES_THE_RATE = {"lstm": 2**0.5}
 _SMALL_BATCH_SIZES = (32, 16)
 # With fewer streams than that, a core is faster with more of them.
 _STREAMS_PER_CORE = 16
-# Floating-point operations a second of two cores, and of an accelerator, which
-# waits most of the time with so few streams. Some make thrice as many or a
-# third; nothing else is known before the first step.
-_OPERATIONS = 6e10
-_OPERATIONS_OF_ACCELERATOR = 1e12
 _NO_LIMITS = Limits()
 _ONE_ACCELERATOR = Hardware()
 
@@ -97,8 +97,6 @@ def choices(
     found = []
     optimizer = given.get("optimizer", TrainingConfig().optimizer)
     is_adam = optimizer in ("adam", "adamw")
-    if "learning_rate" not in given and is_adam:
-        found.append(_learning_rate(model, bool(given.get("init_from"))))
     epochs = given.get("epochs")
     if epochs is None:
         found.append(_epochs(characters))
@@ -106,7 +104,7 @@ def choices(
     # With a period of the user's own, nobody knows what one validation is.
     if validates and not {"patience", "evaluate_every"} & set(given):
         found.append(_patience(epochs))
-    read = _characters_read(model, given, epochs * characters, limits, hardware)
+    read = characters_read(model, given, epochs * characters, limits, hardware)
     if not {"batch_size", "accumulation_steps"} & set(given):
         sizes = []
         if not hardware.cores:
@@ -115,6 +113,10 @@ def choices(
             sizes = [_batch_size(given, read, hardware.cores)]
         found += sizes
         given = {**given, **{size.name: size.value for size in sizes}}
+    if "learning_rate" not in given and is_adam:
+        steps = read / characters_per_step(given)
+        rate = _learning_rate(model, bool(given.get("init_from")), steps)
+        found.insert(0, rate)
     if "dropout" not in given:
         found += _dropouts(model, given, characters, read)
     elif given.get("init_from") and "dropout_warmup_steps" not in given:
@@ -171,13 +173,13 @@ def choices_of_longer_run(
         hardware: What trains now.
 
     Returns:
-        The dropouts and the weight decay, if a rule chose them and it now
-        chooses others.
+        The learning rate, the dropouts and the weight decay, if a rule chose
+        them and it now chooses others.
     """
     training = dataclasses.asdict(was.training)
     # All but these stay, whether they were given or chosen. (Dropout is a
     # field of the model.)
-    del training["weight_decay"]
+    del training["learning_rate"], training["weight_decay"]
     if "recurrent_kernel_dropout" not in chosen:
         rate = was.model.recurrent_kernel_dropout
         training["recurrent_kernel_dropout"] = rate
@@ -202,11 +204,20 @@ def choices_of_longer_run(
     ]
 
 
-def _learning_rate(model: ModelConfig, is_trained: bool) -> Choice:
-    """Falls with the root of the width: in a wide sum the steps add up."""
+def _learning_rate(
+    model: ModelConfig, is_trained: bool, steps: float
+) -> Choice:
+    """Falls with the root of the width: in a wide sum the steps add up.
+
+    It rises where there are few steps, as there is less time for fine ones.
+    """
     rate = CELL_SIZES[model.cell].learning_rate
     rate *= min(1.0, _UNITS / model.units) ** 0.5
     reason = f"{model.units} units of {model.cell}"
+    if steps < _STEPS and model.cell in _MOST_TIMES_THE_RATE:
+        most = _MOST_TIMES_THE_RATE[model.cell]
+        rate *= min((_STEPS / steps) ** 0.25, most)
+        reason += f", {_about(steps)} steps"
     if is_trained:
         rate *= _SHARE_OF_A_TRAINED_MODEL
         reason += ", trained already"
@@ -242,7 +253,7 @@ def _dropouts(
 
 
 def _dropout_warmup(given: Mapping[str, Any], characters: int) -> Choice:
-    steps = _DROPOUT_WARMUP_EPOCHS * characters / _characters_of_step(given)
+    steps = _DROPOUT_WARMUP_EPOCHS * characters / characters_per_step(given)
     reason = f"{_DROPOUT_WARMUP_EPOCHS} epochs" if steps else "no dropout"
     return Choice("dropout_warmup_steps", round(steps), reason)
 
@@ -257,7 +268,7 @@ def _batch_size(given: Mapping[str, Any], read: float, cores: int) -> Choice:
     enough = (size for size in sizes if read >= _STEPS * size * step)
     batch_size = next(enough, sizes[-1])
     steps = read / (batch_size * step)
-    reason = f"{float(f'{steps:.2g}'):,.0f} steps, about"
+    reason = f"{_about(steps)} steps, about"
     return Choice("batch_size", batch_size, reason)
 
 
@@ -279,27 +290,8 @@ def _weight_decay(model: ModelConfig, characters: int, read: float) -> Choice:
     return Choice("weight_decay", float(f"{decay:.2g}"), reason)
 
 
-def _characters_read(model, given, characters, limits, hardware):
-    """Returns how many characters a run reads at most, about."""
-    if limits.max_steps:
-        steps = limits.max_steps
-        characters = min(characters, steps * _characters_of_step(given))
-    if limits.minutes:
-        # Forwards a multiplication and an addition for each weight; a gradient
-        # is twice that. Of a one-hot input one row is read.
-        rows = 0 if model.embedding_size else model.vocabulary_size - 1
-        gates = CELL_SIZES[model.cell].gates * model.units
-        operations = 6 * (model.num_weights - rows * gates)
-        speed = _OPERATIONS if hardware.cores else _OPERATIONS_OF_ACCELERATOR
-        characters = min(characters, 60 * limits.minutes * speed / operations)
-    return characters
-
-
-def _characters_of_step(given):
-    training = TrainingConfig()
-    return given.get("batch_size", training.batch_size) * given.get(
-        "sequence_length", training.sequence_length
-    )
+def _about(number):
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def _epochs(characters: int) -> Choice:

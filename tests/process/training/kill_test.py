@@ -25,6 +25,7 @@ class KillTestCase(RunTestCase):
     FLAGS = small_flags(
         schedule="constant",
         weight_decay=0.01,
+        learning_rate=0.012,
         warmup_steps=0,
         dropout=0.2,
         recurrent_kernel_dropout=0.2,

@@ -32,9 +32,10 @@ SMALL = (
     "--batch_size=4",
     "--sequence_length=16",
     "--epochs=1000000",
-    # By themselves both follow from where a run is to end.
+    # By themselves these follow from where a run is to end.
     "--schedule=constant",
     "--weight_decay=0.01",
+    "--learning_rate=0.012",
     "--warmup_steps=0",
     "--dropout=0.2",
     "--recurrent_kernel_dropout=0.2",

@@ -27,9 +27,10 @@ SMALL = (
     "--batch_size=16",
     "--sequence_length=20",
     "--epochs=100000",
-    # By themselves both follow from where a run is to end.
+    # By themselves these follow from where a run is to end.
     "--schedule=constant",
     "--weight_decay=0.01",
+    "--learning_rate=0.012",
     "--warmup_steps=0",
     "--evaluate_every=40",
     "--checkpoint_every=30",

@@ -78,6 +78,40 @@ class LongerRunTest(parameterized.TestCase):
         values = {choice.name: choice.value for choice in found}
         self.assertEqual(values, {"dropout": 0.12})
 
+    @parameterized.parameters(
+        # Steps before, and now; the learning rate, if another one.
+        (800, 800, {}, None),
+        (800, 400, {}, None),
+        (800, 3000, {}, 0.012),
+        (800, 10_000, {}, 0.012),
+        (10_000, 800, {}, 0.017),
+        (800, 10_000, {"learning_rate": 0.017}, None),
+    )
+    def test_a_longer_run_has_its_own_learning_rate(
+        self, before, now, given, rate
+    ):
+        before = Limits(max_steps=before)
+        (first,) = (
+            choice.value
+            for choice in choices(
+                ModelConfig(vocabulary_size=65), {}, 10**6, limits=before
+            )
+            if choice.name == "learning_rate"
+        )
+        found = choices_of_longer_run(
+            Config(
+                model=ModelConfig(vocabulary_size=65),
+                training=TrainingConfig(learning_rate=first),
+            ),
+            {"learning_rate"},
+            before,
+            given,
+            10**6,
+            Limits(max_steps=now),
+        )
+        values = [choice.value for choice in found]
+        self.assertEqual(values, [rate] if rate else [])
+
     @parameterized.product(
         before=(0.2, 1, 10), now=(0.2, 1, 10), rate=(0.0, 0.2)
     )

@@ -137,6 +137,29 @@ class DefaultsTest(parameterized.TestCase):
         anew, trained = chosen(), chosen({"init_from": "/model"})
         self.assertEqual(trained["learning_rate"], anew["learning_rate"] / 2)
 
+    @parameterized.parameters(
+        # Units, limits; the learning rate.
+        (128, {}, 0.012),
+        (128, {"max_steps": 3000}, 0.012),
+        (128, {"max_steps": 800}, 0.017),
+        (128, {"max_steps": 1}, 0.017),
+        (256, {}, 0.0085),
+        (256, {"max_steps": 1700}, 0.0098),
+        (256, {"max_steps": 240}, 0.012),
+        # 32 streams on two cores, so this is for some 650 steps.
+        (256, {"minutes": 1.5}, 0.012),
+        (256, {"minutes": 60}, 0.0085),
+    )
+    def test_an_lstm_learns_faster_in_few_steps(self, units, limits, rate):
+        limits = Limits(**limits)
+        found = chosen(limits=limits, cores=2, units=units)
+        self.assertEqual(found["learning_rate"], rate)
+        for cell in ("gru", "simple_rnn"):
+            self.assertEqual(
+                chosen(limits=limits, cell=cell)["learning_rate"],
+                chosen(cell=cell)["learning_rate"],
+            )
+
     def test_help_shows_no_default_of_what_is_chosen(self):
         self.assertCountEqual(chosen(cores=1), config_flags.CHOSEN_BY_RULE)
 
