@@ -216,7 +216,7 @@ def _learning_rate(
     reason = f"{model.units} units of {model.cell}"
     if steps < _STEPS and model.cell in _MOST_TIMES_THE_RATE:
         most = _MOST_TIMES_THE_RATE[model.cell]
-        rate *= min((_STEPS / steps) ** 0.25, most)
+        rate *= min((_STEPS / max(steps, 1)) ** 0.25, most)
         reason += f", {_about(steps)} steps"
     if is_trained:
         rate *= _SHARE_OF_A_TRAINED_MODEL

@@ -42,6 +42,11 @@ def program_flags(name):
     return {*values, *(f"no{n}" for n in booleans), *of_all}
 
 
+def _anchor(heading):
+    """Returns the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 class DocsTest(absltest.TestCase):
     def test_links_lead_somewhere(self):
         for page in PAGES:
@@ -50,6 +55,20 @@ class DocsTest(absltest.TestCase):
                 if target and not re.match(r"[a-z]+:", target):
                     with self.subTest(f"{page.name}: {target}"):
                         self.assertTrue((page.parent / target).exists())
+
+    def test_anchors_lead_to_a_heading_wherever_the_page_is_read(self):
+        for page in PAGES:
+            for target, anchor in re.findall(
+                r"\]\(([^)#:\s]*)#([^)\s]+)\)", page.read_text()
+            ):
+                headings = re.findall(
+                    r"(?m)^#+ (.*)$",
+                    (page.parent / target if target else page).read_text(),
+                )
+                with self.subTest(f"{page.name}: {target}#{anchor}"):
+                    self.assertIn(anchor, map(_anchor, headings))
+                    # GitHub keeps each space as a hyphen, the site does not.
+                    self.assertNotIn("--", anchor)
 
     def test_files_that_are_named_exist(self):
         for page in PAGES:

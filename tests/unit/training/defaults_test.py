@@ -43,7 +43,7 @@ class DefaultsTest(parameterized.TestCase):
     @hypothesis.given(
         cell=strategies.sampled_from(CELLS),
         units=strategies.integers(1, 4096),
-        characters=strategies.integers(2, 10**11),
+        characters=strategies.integers(0, 10**11),
         trained=strategies.booleans(),
     )
     def test_every_choice_is_a_setting(self, cell, units, characters, trained):
