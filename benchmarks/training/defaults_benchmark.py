@@ -80,8 +80,9 @@ def main(argv):
 def settings(draws: random.Random, units: int) -> list[str]:
     """Returns flags of random settings around what the rule chooses."""
     model = ModelConfig(vocabulary_size=2, units=units)
-    chosen = {choice.name: choice.value for choice in choices(model, {}, 1)}
-    rate = chosen["learning_rate"]  # Neither text nor vocabulary matters.
+    of_long_run = choices(model, {}, 10**9)
+    chosen = {choice.name: choice.value for choice in of_long_run}
+    rate = chosen["learning_rate"]  # The vocabulary does not matter.
     low, high = _RATES
     return [
         f"--learning_rate={rate * low * (high / low) ** draws.random():.2g}",

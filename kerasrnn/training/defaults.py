@@ -14,6 +14,7 @@ from kerasrnn.config import CELL_SIZES
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.foundation.phrases import counted
 from kerasrnn.training.hardware import Hardware
 from kerasrnn.training.run_length import characters_per_step
 from kerasrnn.training.run_length import characters_read
@@ -52,6 +53,8 @@ _MOST_TIMES_THE_RATE = {"lstm": 2**0.5}
 _SMALL_BATCH_SIZES = (32, 16)
 # With fewer streams than that, a core is faster with more of them.
 _STREAMS_PER_CORE = 16
+# What the rules read that may change when a run resumes.
+_OTHER_NUMBERS = ("epochs", "dropout", "recurrent_kernel_dropout")
 _NO_LIMITS = Limits()
 _ONE_ACCELERATOR = Hardware()
 
@@ -104,15 +107,14 @@ def choices(
     # With a period of the user's own, nobody knows what one validation is.
     if validates and not {"patience", "evaluate_every"} & set(given):
         found.append(_patience(epochs))
+    chooses_batch = not {"batch_size", "accumulation_steps"} & set(given)
+    if chooses_batch and not hardware.cores:
+        found += _shared_batch_size(hardware.replicas)
+        given = _with_batch_size(given, found)
     read = characters_read(model, given, epochs * characters, limits, hardware)
-    if not {"batch_size", "accumulation_steps"} & set(given):
-        sizes = []
-        if not hardware.cores:
-            sizes = _shared_batch_size(hardware.replicas)
-        elif not limits.max_steps:
-            sizes = [_batch_size(given, read, hardware.cores)]
-        found += sizes
-        given = {**given, **{size.name: size.value for size in sizes}}
+    if chooses_batch and hardware.cores and not limits.max_steps:
+        found.append(_batch_size(given, read, hardware.cores))
+        given = _with_batch_size(given, found)
     if "learning_rate" not in given and is_adam:
         steps = read / characters_per_step(given)
         rate = _learning_rate(model, bool(given.get("init_from")), steps)
@@ -176,6 +178,14 @@ def choices_of_longer_run(
         The learning rate, the dropouts and the weight decay, if a rule chose
         them and it now chooses others.
     """
+    has = {
+        **dataclasses.asdict(was.model),
+        **dataclasses.asdict(was.training),
+    }
+    # A rule that has changed since then is no reason.
+    others = (name for name in _OTHER_NUMBERS if name in given)
+    if limits == before and all(given[name] == has[name] for name in others):
+        return []
     training = dataclasses.asdict(was.training)
     # All but these stay, whether they were given or chosen. (Dropout is a
     # field of the model.)
@@ -186,21 +196,14 @@ def choices_of_longer_run(
     if was.training.init_from and "dropout" not in chosen:
         # It came with the model to start from.
         training["dropout"] = was.model.dropout
-    # A rule that has changed since then is no reason.
-    former, now = (
-        choices(was.model, fields, characters, True, stops, hardware)
-        for fields, stops in (
-            (training, before),
-            ({**training, **given}, limits),
-        )
-    )
-    former_values = {choice.name: choice.value for choice in former}
+    training |= given
+    now = choices(was.model, training, characters, True, limits, hardware)
     return [
         choice
         for choice in now
         if choice.name in chosen
         and choice.name not in given
-        and choice.value != former_values.get(choice.name)
+        and choice.value != has[choice.name]
     ]
 
 
@@ -217,7 +220,7 @@ def _learning_rate(
     if steps < _STEPS and model.cell in _MOST_TIMES_THE_RATE:
         most = _MOST_TIMES_THE_RATE[model.cell]
         rate *= min((_STEPS / max(steps, 1)) ** 0.25, most)
-        reason += f", {_about(steps)} steps"
+        reason += f", {_about(steps)}"
     if is_trained:
         rate *= _SHARE_OF_A_TRAINED_MODEL
         reason += ", trained already"
@@ -268,7 +271,7 @@ def _batch_size(given: Mapping[str, Any], read: float, cores: int) -> Choice:
     enough = (size for size in sizes if read >= _STEPS * size * step)
     batch_size = next(enough, sizes[-1])
     steps = read / (batch_size * step)
-    reason = f"{_about(steps)} steps, about"
+    reason = f"{_about(steps)}, about"
     return Choice("batch_size", batch_size, reason)
 
 
@@ -290,8 +293,13 @@ def _weight_decay(model: ModelConfig, characters: int, read: float) -> Choice:
     return Choice("weight_decay", float(f"{decay:.2g}"), reason)
 
 
-def _about(number):
-    return f"{float(f'{number:.2g}'):,.0f}"
+def _about(steps):
+    return counted(round(float(f"{max(steps, 1):.2g}")), "step")
+
+
+def _with_batch_size(given, found):
+    sizes = {c.name: c.value for c in found if c.name == "batch_size"}
+    return {**given, **sizes}
 
 
 def _epochs(characters: int) -> Choice:

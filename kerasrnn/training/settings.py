@@ -164,7 +164,7 @@ def settings_of_resumed_run(
             is another one or is gone.
     """
     # The file may say anything, so it is checked before it is used.
-    RunStatus.from_dict(saved.info)
+    status = RunStatus.from_dict(saved.info)
     before = Limits.from_info(saved.info)
     limits = dataclasses.replace(before, **request.limits)
     given = {**request.model, **request.training}
@@ -189,9 +189,11 @@ def settings_of_resumed_run(
     if text.note:
         observer.note(text.note)
     multiple = config.training.sequence_length
+    # A rate at which the run diverged was too high; it is not raised again.
+    kept = {"learning_rate"} if status.rollbacks else set()
     again = choices_of_longer_run(
         saved.config,
-        chosen,
+        chosen - kept,
         before,
         given,
         characters_in(text.corpus.split_ranges("train", multiple)),

@@ -119,7 +119,9 @@ class LongerRunTest(parameterized.TestCase):
         self, before, now, rate
     ):
         model = ModelConfig(
-            vocabulary_size=65, dropout=rate, dropout_warmup_steps=4800
+            vocabulary_size=65,
+            dropout=rate,
+            dropout_warmup_steps=4800 if rate else 0,
         )
         was = Config(model=model, training=TrainingConfig(init_from="/model"))
         found = choices_of_longer_run(
@@ -132,6 +134,22 @@ class LongerRunTest(parameterized.TestCase):
             TWO_CORES,
         )
         self.assertEqual(found, [])
+
+    def test_a_run_that_moves_to_an_accelerator(self):
+        # All of the text would be read there in the minutes of before.
+        found = choices_of_longer_run(
+            self._config_of_a_short_run(),
+            {"learning_rate", *OF_THE_MODEL, "weight_decay"},
+            Limits(minutes=0.2),
+            {},
+            10**6,
+            Limits(minutes=60),
+            Hardware(),
+        )
+        values = {choice.name: choice.value for choice in found}
+        self.assertEqual(values["learning_rate"], 0.012)
+        for name in DROPOUTS:
+            self.assertEqual(values[name], 0.07)
 
     def _config_of_a_short_run(self, **options):
         model = ModelConfig(vocabulary_size=65)

@@ -160,6 +160,13 @@ class DefaultsTest(parameterized.TestCase):
                 chosen(cell=cell)["learning_rate"],
             )
 
+    @parameterized.product(steps=("1 step", "800 steps"), replicas=(1, 3, 8))
+    def test_the_reason_names_the_steps_of_the_run(self, steps, replicas):
+        limits = Limits(max_steps=int(steps.split()[0]))
+        model, hardware = ModelConfig(vocabulary_size=65), Hardware(0, replicas)
+        rate, *_ = choices(model, {}, 10**6, True, limits, hardware)
+        self.assertEqual(rate.reason, f"128 units of lstm, {steps}")
+
     def test_help_shows_no_default_of_what_is_chosen(self):
         self.assertCountEqual(chosen(cores=1), config_flags.CHOSEN_BY_RULE)
 
