@@ -92,7 +92,10 @@ def gru_derivative(
 
 
 def _update(z, h, g):
-    """`z * h + (1 - z) * g`, with one product fewer."""
+    """`z * h + (1 - z) * g`, in 32 bits with one product fewer."""
+    if z.dtype.size < 4:
+        # The difference is rounded relative to g: z = 1 would not hold h.
+        return z * h + (1 - z) * g
     return g + z * (h - g)
 
 

@@ -144,5 +144,30 @@ class WrapperTest(ParityTestCase):
         self.assert_same(*(evaluate(model, random_inputs()) for model in pair))
 
 
+class NarrowStateTest(parameterized.TestCase):
+    @parameterized.product(
+        dtype=("mixed_bfloat16", "mixed_float16"), reset_after=(True, False)
+    )
+    def test_a_gru_holds_a_small_state_in_16_bits(self, dtype, reset_after):
+        cells = [
+            package.GRUCell(4, dtype=dtype, reset_after=reset_after)
+            for package in (layers, keras.layers)
+        ]
+        kernel = np.repeat([[0.0, 0.0, 1.0]], 4, axis=1)
+        for cell in cells:
+            cell.build((None, 1))
+            bias = np.zeros(cell.bias.shape)
+            bias.reshape(-1, 12)[0, :4] = 30  # The update gate is 1.
+            cell.set_weights([kernel, np.zeros([4, 12]), bias])
+            start = tf.fill([2, 4], tf.cast(0.01, cell.compute_dtype))
+            state = start
+            for value in (1.5, -0.9, 0.3, -1.8, 0.7):
+                inputs = tf.fill([2, 1], tf.cast(value, cell.compute_dtype))
+                _, (state,) = cell(inputs, [state])
+            np.testing.assert_array_equal(
+                *(tf.cast(h, tf.float32) for h in (state, start))
+            )
+
+
 if __name__ == "__main__":
     absltest.main()

@@ -1,6 +1,8 @@
 """Tests of what is chosen anew for a run that goes on longer."""
 
+import dataclasses
 import itertools
+import pathlib
 
 from absl.testing import absltest
 from absl.testing import parameterized
@@ -8,9 +10,16 @@ from absl.testing import parameterized
 from kerasrnn.config import Config
 from kerasrnn.config import ModelConfig
 from kerasrnn.config import TrainingConfig
+from kerasrnn.training.checkpoints.checkpoint import Checkpoint
+from kerasrnn.training.checkpoints.run_status import RunStatus
+from kerasrnn.training.checkpoints.workdir import Workdir
 from kerasrnn.training.defaults import choices
 from kerasrnn.training.defaults import choices_of_longer_run
 from kerasrnn.training.hardware import Hardware
+from kerasrnn.training.records.observers import Observer
+from kerasrnn.training.settings import Request
+from kerasrnn.training.settings import settings_of_new_run
+from kerasrnn.training.settings import settings_of_resumed_run
 from kerasrnn.training.step.schedule import Limits
 
 TWO_CORES = Hardware(cores=2)
@@ -150,6 +159,38 @@ class LongerRunTest(parameterized.TestCase):
         self.assertEqual(values["learning_rate"], 0.012)
         for name in DROPOUTS:
             self.assertEqual(values[name], 0.07)
+
+    @parameterized.parameters((0, 0.012), (2, 0.017))
+    def test_a_rate_that_rollbacks_lowered_stays(self, rollbacks, rate):
+        folder = self.create_tempdir()
+        text = folder.create_file("text.txt", "A truth acknowledged. \n" * 1500)
+        workdir = Workdir(pathlib.Path(folder, "workdir"))
+        request = Request(
+            workdir=str(workdir.path),
+            data={"data": (text.full_path,)},
+            model={},
+            training={"on_nan": "rollback", "epochs": 1000},
+            limits={"max_steps": 800},
+        )
+        new = settings_of_new_run(request, workdir, "", Observer(), TWO_CORES)
+        self.assertEqual(new.config.training.learning_rate, 0.017)
+        saved = Checkpoint(
+            step=400,
+            config=new.config,
+            weights={},
+            vocabulary=new.text().vocabulary,
+            info={
+                **RunStatus(step=400, rollbacks=rollbacks).to_dict(),
+                "limits": request.limits,
+                "chosen": sorted(new.chosen),
+                "corpus_sha256": new.text().sha256,
+            },
+        )
+        longer = dataclasses.replace(request, limits={"max_steps": 5000})
+        found = settings_of_resumed_run(
+            longer, workdir, saved, Observer(), TWO_CORES
+        )
+        self.assertEqual(found.config.training.learning_rate, rate)
 
     def _config_of_a_short_run(self, **options):
         model = ModelConfig(vocabulary_size=65)
