@@ -231,6 +231,22 @@ class LayerTest(tf.test.TestCase, parameterized.TestCase):
             results.append(_gradient(along, _random(1)))
         self.assertAllClose(results[1], results[0], rtol=1e-9, atol=1e-9)
 
+    @parameterized.product(name=LAYERS, training=(False, True))
+    def test_with_respect_to_what_is_between_two_layers(self, name, training):
+        build = getattr(kerasrnn.layers, name)
+        first = build(UNITS, return_sequences=True, dtype="float64")
+        second = build(UNITS, dtype="float64")
+
+        def derivative(inputs):
+            with tf.GradientTape() as tape:
+                hidden = tf.identity(first(inputs, training=training))
+                loss = tf.reduce_sum(second(hidden, training=training) ** 2)
+            return tape.gradient(loss, hidden)
+
+        expected = derivative(_random(1))
+        found = tf.function(derivative, autograph=False)(_random(1))
+        self.assertAllClose(found, expected, rtol=1e-9, atol=1e-9)
+
     @parameterized.parameters(*_short([["LSTM"], ["GRU"], ["SimpleRNN"]], 3))
     def test_narrow_products(self, name):
         exact = _pair(name, "float32")[1]
