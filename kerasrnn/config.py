@@ -28,21 +28,22 @@ class CellSizes(NamedTuple):
     Attributes:
         gates: Blocks of `units` columns in each kernel.
         states: Tensors [B, units] from step to step; the first is the output.
-        biases: 1 for one that is added to the sum of the inputs' and the
-            state's products, 2 for one of each.
+        biases: 2 if the inputs' and the state's products have one each.
         learning_rate: The highest that suits Adam, at 128 units.
+        few_steps: How many times that suits runs of few steps, at most.
     """
 
     gates: int
     states: int = 1
     biases: int = 1
     learning_rate: float = 4e-3
+    few_steps: float = 1.0
 
 
 # The kinds of cells; all else is found by its name in `layers.kinds`.
 CELL_SIZES = {
     "simple_rnn": CellSizes(gates=1, learning_rate=0.008),
-    "lstm": CellSizes(gates=4, states=2, learning_rate=0.012),
+    "lstm": CellSizes(gates=4, states=2, learning_rate=0.012, few_steps=1.41),
     "gru": CellSizes(gates=3, biases=2, learning_rate=0.012),
 }
 CELLS = tuple(CELL_SIZES)
@@ -133,8 +134,7 @@ class DataConfig:
     r"""The text: which files, how they are read, and how the text is split.
 
     Attributes:
-        data: Paths and glob patterns; empty means the source code of
-            Python's standard library on this machine.
+        data: Paths and glob patterns; empty is Python's own standard library.
         vocabulary: "characters" (UTF-8 text) or "bytes".
         min_count: Characters that occur less often become unknown (id 0).
         normalize_newlines: Read \r\n and \r as \n, and drop a byte order mark

@@ -47,9 +47,6 @@ _LEAST_WEIGHT_DECAY = 0.01
 _MOST_WEIGHT_DECAY = 0.1
 # A run of less time or text makes so many steps, by smaller batches if it must.
 _STEPS = 3_000
-# With fewer, an LSTM's learning rate is higher, up to so many times. The other
-# cells lose by it.
-_MOST_TIMES_THE_RATE = {"lstm": 2**0.5}
 _SMALL_BATCH_SIZES = (32, 16)
 # With fewer streams than that, a core is faster with more of them.
 _STREAMS_PER_CORE = 16
@@ -214,12 +211,11 @@ def _learning_rate(
 
     It rises where there are few steps, as there is less time for fine ones.
     """
-    rate = CELL_SIZES[model.cell].learning_rate
-    rate *= min(1.0, _UNITS / model.units) ** 0.5
+    cell = CELL_SIZES[model.cell]
+    rate = cell.learning_rate * min(1.0, _UNITS / model.units) ** 0.5
     reason = f"{model.units} units of {model.cell}"
-    if steps < _STEPS and model.cell in _MOST_TIMES_THE_RATE:
-        most = _MOST_TIMES_THE_RATE[model.cell]
-        rate *= min((_STEPS / max(steps, 1)) ** 0.25, most)
+    if steps < _STEPS and cell.few_steps > 1:
+        rate *= min((_STEPS / max(steps, 1)) ** 0.25, cell.few_steps)
         reason += f", {_about(steps)}"
     if is_trained:
         rate *= _SHARE_OF_A_TRAINED_MODEL
