@@ -30,7 +30,7 @@ class CellSizes(NamedTuple):
         states: Tensors [B, units] from step to step; the first is the output.
         biases: 2 if the inputs' and the state's products have one each.
         learning_rate: The highest that suits Adam, at 128 units.
-        few_steps: How many times that suits runs of few steps, at most.
+        few_steps: Its largest factor in runs of few steps.
     """
 
     gates: int
