@@ -175,15 +175,12 @@ def choices_of_longer_run(
         The learning rate, the dropouts and the weight decay, if a rule chose
         them and it now chooses others.
     """
-    has = {
-        **dataclasses.asdict(was.model),
-        **dataclasses.asdict(was.training),
-    }
+    training = dataclasses.asdict(was.training)
+    has = {**dataclasses.asdict(was.model), **training}
     # A rule that has changed since then is no reason.
     others = (name for name in _OTHER_NUMBERS if name in given)
     if limits == before and all(given[name] == has[name] for name in others):
         return []
-    training = dataclasses.asdict(was.training)
     # All but these stay, whether they were given or chosen. (Dropout is a
     # field of the model.)
     del training["learning_rate"], training["weight_decay"]
