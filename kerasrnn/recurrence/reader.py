@@ -19,6 +19,7 @@ from kerasrnn.recurrence.engine import CUDNN
 from kerasrnn.recurrence.engine import PLAIN
 from kerasrnn.recurrence.engine import Engine
 from kerasrnn.recurrence.engine import choose_engine
+from kerasrnn.recurrence.graph_shortcuts import join
 from kerasrnn.recurrence.graph_shortcuts import time_major
 from kerasrnn.recurrence.projection import project
 from kerasrnn.recurrence.scan import scan
@@ -99,7 +100,7 @@ def read(
             differentiable=differentiable,
         )
         outputs.append(output)
-    return tf.concat(outputs, axis=0) if outputs[1:] else outputs[0], states
+    return join(outputs) if outputs[1:] else outputs[0], states
 
 
 def read_batch(
@@ -159,6 +160,6 @@ def read_batch(
         outputs, *states = results[0]
     else:
         outputs, *states = (
-            tf.concat(pieces, axis=0) for pieces in zip(*results, strict=True)
+            join(pieces) for pieces in zip(*results, strict=True)
         )
     return outputs, states

@@ -239,7 +239,7 @@ class LayerTest(tf.test.TestCase, parameterized.TestCase):
 
         def derivative(inputs):
             with tf.GradientTape() as tape:
-                hidden = tf.identity(first(inputs, training=training))
+                hidden = first(inputs, training=training)
                 loss = tf.reduce_sum(second(hidden, training=training) ** 2)
             return tape.gradient(loss, hidden)
 
