@@ -12,15 +12,20 @@ a process of its own and they take turns:
     keras    keras.layers in a keras.Sequential, one-hot input
     layers   kerasrnn.layers in their place, the same program
     threads  the same after `kerasrnn.layers.configure_threads`
-    charrnn  CharRNN on ids, with the gradient and the threads of
+    charrnn  CharRNN on ids, with the gradient, the threads and the oneDNN of
              kerasrnn-train
     torch    torch.nn in the same arrangement (`pip install '.[bench]'`)
     product  one product of large matrices: what the machine can do
+
+The other sides multiply by oneDNN where TensorFlow does so by itself, or where
+`TF_ENABLE_ONEDNN_OPTS=1` is set.
 
 The median over the rounds is printed, the share of the machine's rate of
 products that each side reaches, and our sides' ratios to each peer with the
 quartiles of their spread over the rounds.
 """
+
+import os
 
 import numpy as np
 from absl import app
@@ -33,6 +38,7 @@ from benchmarks.shared.alternation import is_installed
 from benchmarks.shared.alternation import ratio
 from benchmarks.shared.alternation import serve_turns
 from benchmarks.shared.alternation import this_program
+from kerasrnn.foundation.processor import prefer_onednn
 
 _VOCABULARY = 65
 _TORCH = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
@@ -141,6 +147,7 @@ _PRODUCT_OPERATIONS = 2 * 6400 * 512 * 2048
 
 
 def _product(options):
+    prefer_onednn(os.environ)
     import tensorflow as tf
 
     rows, inner, columns = _PRODUCT
@@ -217,6 +224,7 @@ def _threads(options):
 
 
 def _charrnn(options):
+    prefer_onednn(os.environ)
     import keras
     import tensorflow as tf
 
