@@ -1,13 +1,17 @@
 """The gateway's files for Docker and Kubernetes, against schemas and itself."""
 
+import re
+
 import kubernetes_validate
 import yaml
 from absl.testing import absltest
 from absl.testing import parameterized
 from helpers.processes.flags_of_programs import flags_of
 from helpers.sources.repository import ROOT
+from kerasrnn_serving.gateway.records import PROBES
 from kerasrnn_serving.gateway.settings import Settings
 
+_DOCKER = ROOT / "serving" / "docker"
 _FOLDER = ROOT / "serving" / "kubernetes" / "gateway"
 _VERSIONS = ("1.30", kubernetes_validate.latest_version())
 
@@ -38,9 +42,7 @@ class DeploymentTest(parameterized.TestCase):
             kubernetes_validate.validate(document, version, strict=True)
 
     def test_the_gateway_has_the_flags_that_it_is_given(self):
-        compose = yaml.safe_load(
-            (ROOT / "serving/docker/compose.yaml").read_text()
-        )
+        compose = yaml.safe_load((_DOCKER / "compose.yaml").read_text())
         pod = documents()["Deployment"]["spec"]["template"]["spec"]
         for arguments in (
             compose["services"]["gateway"]["command"],
@@ -80,6 +82,26 @@ class DeploymentTest(parameterized.TestCase):
             pod["terminationGracePeriodSeconds"],
             sleep + Settings().drain_seconds,
         )
+
+    def test_prometheus_reads_what_the_services_offer(self):
+        compose = yaml.safe_load((_DOCKER / "compose.yaml").read_text())
+        services = compose["services"]
+        (volume,) = services["prometheus"]["volumes"]
+        found = yaml.safe_load((_DOCKER / volume["source"]).read_text())
+        monitoring = (_DOCKER / "monitoring.config").read_text()
+        offered = {"serving": re.findall('path: "(.*)"', monitoring)}
+        offered["gateway"] = list(PROBES)
+        targets = []
+        for job in found["scrape_configs"]:
+            (static,) = job["static_configs"]
+            (target,) = static["targets"]
+            service, _, port = target.partition(":")
+            targets.append(service)
+            self.assertIn(job["metrics_path"], offered[service])
+            ports = services[service]["ports"]
+            self.assertIn(f"127.0.0.1:{port}:{port}", ports)
+        self.assertCountEqual(targets, offered)
+        self.assertCountEqual(targets, services["prometheus"]["depends_on"])
 
     def test_the_autoscaler_s_metric_is_one_of_the_gateway_s(self):
         (metric,) = documents()["HorizontalPodAutoscaler"]["spec"]["metrics"]
