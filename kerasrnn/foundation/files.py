@@ -90,7 +90,8 @@ def new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary directory that becomes `target` at the end.
 
     The caller must sync the files that it writes there. If `target` exists,
-    it is replaced. After an exception nothing has changed.
+    it is replaced. After an exception `target` is what it was, unless the new
+    one has taken its place but could not be synced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{_TEMPORARY}{target.name}-{os.getpid()}")
@@ -102,7 +103,12 @@ def new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
         if target.exists():
             shutil.rmtree(replaced, ignore_errors=True)
             target.rename(replaced)
-        temporary.rename(target)
+        try:
+            temporary.rename(target)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(target)
+            raise
         sync_directory(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -41,7 +41,7 @@ def preparation(export_dir: str | os.PathLike) -> Iterator[Path]:
 
     Raises:
         UserError: It cannot be written to, or another export into it is
-            running; also where the block raises an OSError of that kind.
+            running; also where the block raises an OSError of the system's.
     """
     export_dir = local_path(export_dir)
     with _explained(export_dir):
@@ -190,12 +190,11 @@ def _explained(export_dir):
     try:
         yield
     except OSError as error:
-        sentence = _explanation(error.errno, error)
-        if sentence is None:
+        if error.errno is None:
             raise
         raise UserError(
-            f"Cannot export into {export_dir}: {sentence} Nothing was "
-            "published."
+            f"Cannot export into {export_dir}: "
+            f"{_explanation(error.errno, error)} Nothing was published."
         ) from None
 
 
@@ -216,5 +215,11 @@ def _explanation(number, error):
             f" {error.filename}); give another --export_dir."
         )
     if number == errno.EXDEV:
-        return "what was prepared is on another file system."
-    return None
+        return (
+            f"what was prepared is on another file system ({error.strerror})."
+        )
+    place = f": {error.filename}" if error.filename else ""
+    return (
+        f"the system refused it ({error.strerror}{place}); put that right, or "
+        "give another --export_dir."
+    )

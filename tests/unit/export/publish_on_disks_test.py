@@ -7,7 +7,12 @@ import sys
 
 from absl.testing import absltest
 from absl.testing import parameterized
+from helpers.full_counts import FULL
 from helpers.sources.repository import program_environment
+
+# All but EINTR, after which Python calls again; in the short form some.
+_ERRORS = sorted(errno.errorcode.keys() - {errno.EINTR})
+_ERRORS = _ERRORS if FULL else _ERRORS[3::19]
 
 # Publishes one version, then says what is there.
 PUBLISHER = """
@@ -24,13 +29,14 @@ except UserError as error:
 print(*sorted(os.listdir(sys.argv[1])))
 """
 
-# The same, where the kernel refuses to sync once the version has its name.
+# The same, where the kernel refuses to sync from an event on: that of the
+# permissions of what was prepared, or that of the name that it is given.
 FAILING = """
 import sys
 from helpers.processes.refused_calls import refuse
 
 def hook(event, arguments):
-    if event == "os.rename":
+    if event == sys.argv[3]:
         refuse("fsync", int(sys.argv[2]))
 
 sys.addaudithook(hook)
@@ -80,11 +86,11 @@ class FileSystemTest(absltest.TestCase):
 
 
 class SyncTest(parameterized.TestCase):
-    @parameterized.parameters(errno.EIO, errno.ENOSPC, errno.EROFS)
-    def test_a_version_that_is_there_is_called_published(self, number):
-        directory = self.create_tempdir().full_path
+    def _publish(self, directory, number, event):
+        """Returns the message and the names that the publisher prints."""
         run = subprocess.run(
-            [sys.executable, "-c", FAILING + PUBLISHER, directory, str(number)],
+            [sys.executable, "-c", FAILING + PUBLISHER]
+            + [directory, str(number), event],
             env=program_environment(),
             capture_output=True,
             text=True,
@@ -93,7 +99,21 @@ class SyncTest(parameterized.TestCase):
         if "prctl" in run.stderr:
             self.skipTest("this kernel takes no filter of system calls")
         self.assertEqual(run.stderr, "")
-        message, names = run.stdout.splitlines()
+        return run.stdout.splitlines()
+
+    @parameterized.parameters(*_ERRORS)
+    def test_whatever_the_disk_answers_is_told(self, number):
+        directory = self.create_tempdir().full_path
+        message, names = self._publish(directory, number, "os.chmod")
+        self.assertEqual(names, ".lock")
+        self.assertStartsWith(message, f"Cannot export into {directory}: ")
+        self.assertIn(f"{os.strerror(number)}", message)
+        self.assertEndsWith(message, " Nothing was published.")
+
+    @parameterized.parameters(errno.EIO, errno.ENOSPC, errno.EROFS)
+    def test_a_version_that_is_there_is_called_published(self, number):
+        directory = self.create_tempdir().full_path
+        message, names = self._publish(directory, number, "os.rename")
         self.assertEqual(names, ".lock 1")
         self.assertStartsWith(message, f"{directory}/1 was published, but ")
         self.assertIn(f"({os.strerror(number)})", message)
