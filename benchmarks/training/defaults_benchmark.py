@@ -61,20 +61,26 @@ def main(argv):
                 f"--units={units}",
                 f"--minutes={options.minutes}",
             )
-            chosen = train_and_score(*common)["loss"]
+            chosen = _loss(*common)
             draws = random.Random(f"{pathlib.Path(data).name}, {units}")
             others = []
             for _ in range(options.settings):
                 drawn = settings(draws, int(units))
-                loss = train_and_score(*common, *drawn)["loss"]
-                others.append((loss, " ".join(drawn)))
-                print(f"    {loss:.4f}  {others[-1][1]}", flush=True)
+                others.append((_loss(*common, *drawn), " ".join(drawn)))
             best = min(others, default=(chosen, ""))
             print(
                 f"{data}, {units}: {chosen:.4f}, {best[0]:.4f} ({best[1]}), "
                 f"{chosen / min(chosen, best[0]) - 1:.2%}",
                 flush=True,
             )
+
+
+def _loss(*flags):
+    """Trains once, and prints the steps, which tell a moment of other work."""
+    result = train_and_score(*flags)
+    loss, steps = result["loss"], result["steps"]
+    print(f"    {loss:.4f}  {steps:,} steps  {' '.join(flags)}", flush=True)
+    return loss
 
 
 def settings(draws: random.Random, units: int) -> list[str]:
