@@ -107,7 +107,7 @@ class SyncTest(parameterized.TestCase):
         message, names = self._publish(directory, number, "os.chmod")
         self.assertEqual(names, ".lock")
         self.assertStartsWith(message, f"Cannot export into {directory}: ")
-        self.assertIn(f"{os.strerror(number)}", message)
+        self.assertIn(os.strerror(number), message)
         self.assertEndsWith(message, " Nothing was published.")
 
     @parameterized.parameters(errno.EIO, errno.ENOSPC, errno.EROFS)
